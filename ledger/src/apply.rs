@@ -1,0 +1,249 @@
+//! Applying a block (protocol section 6).
+
+use std::collections::BTreeMap;
+
+use weft_types::{
+    Address, B256, Batch, Height, L1Origin, NamespaceId, Outcome, Payload, Receipt, ReceiptStatus,
+    SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei, merkle,
+    slice::NamespaceTree, transaction::TransactionWitness,
+};
+
+use crate::DUPLICATE_GRACE;
+use crate::entry::{Clock, Key, LaneCut, Namespace, Remembered, Value};
+use crate::payload::Call;
+use crate::state::{Change, State};
+
+/// A block as the ledger sees it: what consensus derived from its observations.
+#[derive(Clone, Debug)]
+pub struct OrderedBlock<'a> {
+    /// Its height.
+    pub height: Height,
+    /// Its time.
+    pub time_ms: TimeMs,
+    /// Up to where L1 is taken in.
+    pub l1_origin: L1Origin,
+    /// The validators whose observations it embeds; none in an empty block.
+    pub observers: Vec<Address>,
+    /// What it orders, in block order.
+    pub batches: Vec<OrderedBatch<'a>>,
+    /// The lanes whose cut or carry moved, and to where.
+    pub cuts: Vec<(Address, LaneCut)>,
+}
+
+/// A batch and its author.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderedBatch<'a> {
+    /// Whose lane it stood in.
+    pub author: Address,
+    /// The batch.
+    pub batch: &'a Verified<Batch>,
+}
+
+/// What a block came to.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// What the child's header will say.
+    pub outcome: Outcome,
+    /// For each batch, for each of its transactions, what became of it; `None` where it was
+    /// malformed, outside its window, or a duplicate.
+    pub receipts: Vec<Vec<Option<Receipt>>>,
+    /// The slices, ascending by namespace.
+    pub slices: Vec<Slice>,
+    /// Every entry that changed.
+    pub changes: Vec<Change>,
+}
+
+/// What accumulates over a block.
+#[derive(Default)]
+struct Progress {
+    collected: Wei,
+    debits: BTreeMap<Address, Wei>,
+    slices: BTreeMap<NamespaceId, Vec<SliceEntry>>,
+    namespace_bytes: BTreeMap<NamespaceId, u64>,
+    bytes: u64,
+}
+
+impl State {
+    /// Applies the next block.
+    pub fn apply(&mut self, block: &OrderedBlock<'_>) -> Applied {
+        self.forget_before(block.time_ms);
+        let base_fee = self.global_price(block.time_ms);
+        let mut progress = Progress::default();
+        let mut receipts = Vec::with_capacity(block.batches.len());
+        for ordered in &block.batches {
+            receipts.push(self.apply_batch(ordered, block, base_fee, &mut progress));
+        }
+        self.reward(progress.collected, &block.observers, &progress.debits);
+        self.move_prices(block.time_ms, &progress);
+        for (author, cut) in &block.cuts {
+            self.put(Key::Lane(*author), Value::Lane(Box::new(*cut)));
+        }
+        self.tick(block);
+        let changes = self.settle();
+
+        let slices: Vec<Slice> = progress
+            .slices
+            .into_iter()
+            .map(|(namespace, entries)| Slice { namespace, entries })
+            .collect();
+        let outcome = Outcome {
+            ledger_root: self.ledger_root(),
+            slices_root: slices_root(&slices),
+            // No auctions, withdrawals or sealed bids exist at this version.
+            results_root: merkle::commit_hashes("weft/results/v1", []),
+            withdrawals_root: merkle::commit_hashes("weft/withdrawals/v1", []),
+            unseal_key: weft_types::UnsealKey::NONE,
+        };
+        Applied { outcome, receipts, slices, changes }
+    }
+
+    fn apply_batch(
+        &mut self,
+        ordered: &OrderedBatch<'_>,
+        block: &OrderedBlock<'_>,
+        base_fee: Wei,
+        progress: &mut Progress,
+    ) -> Vec<Option<Receipt>> {
+        let witness = ordered.batch.witness();
+        progress.bytes = progress.bytes.saturating_add(u64::from(witness.bytes));
+        let transactions = &ordered.batch.body.transactions;
+        transactions
+            .iter()
+            .zip(&witness.transactions)
+            .map(|(transaction, checked)| {
+                let settled = match checked {
+                    Ok(checked) => {
+                        self.apply_transaction(transaction, checked, block, base_fee, progress)
+                    }
+                    Err(_) => Settled::Unpaid(encoded_len(transaction), None),
+                };
+                match settled {
+                    Settled::Receipt(receipt) => Some(receipt),
+                    Settled::Nothing => None,
+                    Settled::Unpaid(bytes, receipt) => {
+                        let debit = u128::from(bytes).saturating_mul(base_fee);
+                        let debits = progress.debits.entry(ordered.author).or_default();
+                        *debits = debits.saturating_add(debit);
+                        receipt
+                    }
+                }
+            })
+            .collect()
+    }
+
+    fn apply_transaction(
+        &mut self,
+        transaction: &Transaction,
+        checked: &TransactionWitness,
+        block: &OrderedBlock<'_>,
+        base_fee: Wei,
+        progress: &mut Progress,
+    ) -> Settled {
+        // Outside its window: no receipt and no memory.
+        let body = &transaction.body;
+        let latest = block.time_ms.saturating_add(self.params().max_validity_ms);
+        if body.valid_until < block.time_ms || body.valid_until > latest {
+            return Settled::Unpaid(checked.bytes, None);
+        }
+        let key = Remembered { valid_until: body.valid_until, id: checked.id };
+        if let Some(height) = self.remembered(&key) {
+            return if block.height.saturating_sub(height) > DUPLICATE_GRACE {
+                Settled::Unpaid(checked.bytes, None)
+            } else {
+                Settled::Nothing
+            };
+        }
+        self.put(Key::Remembered(key), Value::Height(block.height));
+
+        // Inclusion is paid first, whatever the payload comes to.
+        let fee = u128::from(checked.bytes).saturating_mul(base_fee);
+        let unpaid = |reason| {
+            let status = ReceiptStatus::Skipped(reason);
+            Settled::Unpaid(checked.bytes, Some(Receipt { status, fee: 0 }))
+        };
+        let Some(fee_left) = body.max_fee.checked_sub(fee) else {
+            return unpaid(SkipReason::FeeAboveMax);
+        };
+        let Some(balance) = self.balance(&checked.sender).checked_sub(fee) else {
+            return unpaid(SkipReason::CannotPayFee);
+        };
+        self.set_balance(checked.sender, balance);
+        progress.collected = progress.collected.saturating_add(fee);
+
+        let call =
+            Call { sender: checked.sender, bytes: checked.bytes, fee_left, now: block.time_ms };
+        match self.execute(&body.payload, &call) {
+            Err(reason) => {
+                Settled::Receipt(Receipt { status: ReceiptStatus::Skipped(reason), fee })
+            }
+            Ok(on_top) => {
+                progress.collected = progress.collected.saturating_add(on_top);
+                progress.place(transaction, checked);
+                let fee = fee.saturating_add(on_top);
+                Settled::Receipt(Receipt { status: ReceiptStatus::Executed, fee })
+            }
+        }
+    }
+
+    fn move_prices(&mut self, now: TimeMs, progress: &Progress) {
+        let price = self.global_price_rule().after(&self.global_price_entry(), now, progress.bytes);
+        self.put(Key::GlobalPrice, Value::GlobalPrice(price));
+        let rule = self.namespace_price_rule();
+        for (id, bytes) in &progress.namespace_bytes {
+            if let Some(namespace) = self.namespace(*id) {
+                let price = rule.after(&namespace.price, now, *bytes);
+                let namespace = Namespace { price, ..namespace.clone() };
+                self.set_namespace(*id, namespace);
+            }
+        }
+    }
+
+    fn tick(&mut self, block: &OrderedBlock<'_>) {
+        let clock = self.clock();
+        let seen = u64::from(!block.observers.is_empty());
+        let non_empty_blocks = clock.non_empty_blocks.saturating_add(seen);
+        self.see(&block.observers, non_empty_blocks);
+        let clock = Clock {
+            height: block.height,
+            time_ms: block.time_ms,
+            non_empty_blocks,
+            l1_origin: block.l1_origin,
+        };
+        self.put(Key::Clock, Value::Clock(clock));
+    }
+}
+
+impl Progress {
+    /// Puts an executed submission into its slice.
+    fn place(&mut self, transaction: &Transaction, checked: &TransactionWitness) {
+        let Payload::Submit { namespace, data } = &transaction.body.payload else { return };
+        self.slices.entry(*namespace).or_default().push(SliceEntry::Submission {
+            transaction: checked.id,
+            submitter: checked.sender,
+            data: data.clone(),
+        });
+        let bytes = self.namespace_bytes.entry(*namespace).or_default();
+        *bytes = bytes.saturating_add(u64::from(checked.bytes));
+    }
+}
+
+/// How a transaction ended.
+enum Settled {
+    /// Paid for, with a receipt.
+    Receipt(Receipt),
+    /// A duplicate that its author could not avoid.
+    Nothing,
+    /// So many bytes that nobody paid for.
+    Unpaid(u32, Option<Receipt>),
+}
+
+fn encoded_len(transaction: &Transaction) -> u32 {
+    let length = borsh::object_length(transaction).unwrap_or(usize::MAX);
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn slices_root(slices: &[Slice]) -> B256 {
+    NamespaceTree::new(slices.iter().map(Slice::leaf).collect())
+        .expect("slices come out of a map, ascending by namespace")
+        .slices_root()
+}

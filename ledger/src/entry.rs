@@ -1,0 +1,121 @@
+//! What the ledger knows, by key (protocol section 6).
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use weft_types::{
+    Address, BatchDigest, Committee, Height, L1Origin, NamespaceId, NamespaceSettings, TimeMs,
+    TransactionId, Wei,
+};
+
+/// The name of an entry. The order of variants is the order of the map and, as the borsh tag,
+/// part of the commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum Key {
+    /// Where the chain is: a [`Clock`].
+    Clock,
+    /// The network's [`GlobalPrice`].
+    GlobalPrice,
+    /// All wei ever burned.
+    Burned,
+    /// The [`Committee`] of the next height.
+    Committee,
+    /// An account's balance.
+    Account(Address),
+    /// A [`Namespace`].
+    Namespace(NamespaceId),
+    /// A validator's [`ValidatorRecord`].
+    Validator(Address),
+    /// An author's open lane: a [`LaneCut`].
+    Lane(Address),
+    /// A transaction that must not be charged again: the height that ordered it. Stands under the
+    /// end of its validity, so that forgetting is reading from the front.
+    Remembered(Remembered),
+}
+
+/// The key of a remembered transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Remembered {
+    /// Until when it is remembered.
+    pub valid_until: TimeMs,
+    /// Which.
+    pub id: TransactionId,
+}
+
+/// The content of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Value {
+    /// Under [`Key::Clock`].
+    Clock(Clock),
+    /// Under [`Key::GlobalPrice`].
+    GlobalPrice(GlobalPrice),
+    /// Under [`Key::Burned`] and [`Key::Account`]: wei.
+    Wei(Wei),
+    /// Under [`Key::Committee`].
+    Committee(Box<Committee>),
+    /// Under [`Key::Namespace`].
+    Namespace(Box<Namespace>),
+    /// Under [`Key::Validator`].
+    Validator(ValidatorRecord),
+    /// Under [`Key::Lane`].
+    Lane(Box<LaneCut>),
+    /// Under [`Key::Remembered`].
+    Height(Height),
+}
+
+/// Where the chain is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Clock {
+    /// Height of the last block applied.
+    pub height: Height,
+    /// Its time.
+    pub time_ms: TimeMs,
+    /// How many blocks so far embedded observations.
+    pub non_empty_blocks: u64,
+    /// Up to where L1 has been taken in.
+    pub l1_origin: L1Origin,
+}
+
+/// A price and when it was last moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GlobalPrice {
+    /// Wei per byte.
+    pub base_fee: Wei,
+    /// Block time of the last move.
+    pub at_ms: TimeMs,
+}
+
+/// A rollup's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Namespace {
+    /// What its owner decided.
+    pub settings: NamespaceSettings,
+    /// Its price, beyond the global one, and when it was last moved.
+    pub price: GlobalPrice,
+    /// Bytes that the quota's bucket held at `tokens_at_ms`.
+    pub tokens: u64,
+    /// When the bucket was last looked at.
+    pub tokens_at_ms: TimeMs,
+}
+
+/// What the ledger keeps of a validator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ValidatorRecord {
+    /// The count of non-empty blocks at the last one that embedded an observation of it.
+    pub last_seen: u64,
+    /// Wei it still owes for bytes in its lane that nobody paid for.
+    pub debt: Wei,
+}
+
+/// Up to where an author's open lane has been ordered.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
+pub struct LaneCut {
+    /// Which of the author's lanes is open.
+    pub incarnation: u32,
+    /// Place of the last batch ordered; 0 for none.
+    pub seq: u64,
+    /// That batch; zero for none.
+    pub digest: BatchDigest,
+    /// Unspent bytes of the author's share, carried over.
+    pub carry: u32,
+}

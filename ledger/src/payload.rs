@@ -1,0 +1,139 @@
+//! What each kind of transaction does, once its bytes are paid for.
+//!
+//! Each handler either takes full effect or none, and says why.
+
+use weft_types::{Address, NamespaceId, NamespaceSettings, Payload, SkipReason, TimeMs, Wei};
+
+use crate::entry::{GlobalPrice, Namespace};
+use crate::state::State;
+
+/// What a handler needs to know of the transaction and its block.
+pub(crate) struct Call {
+    pub(crate) sender: Address,
+    /// Size of the transaction.
+    pub(crate) bytes: u32,
+    /// Most the sender pays on top of what it paid for inclusion.
+    pub(crate) fee_left: Wei,
+    pub(crate) now: TimeMs,
+}
+
+impl State {
+    /// Takes the payload's effect. Returns what it cost on top of inclusion, which has left the
+    /// sender's balance and goes to validators.
+    pub(crate) fn execute(&mut self, payload: &Payload, call: &Call) -> Result<Wei, SkipReason> {
+        match payload {
+            Payload::Submit { namespace, .. } => self.submit(*namespace, call),
+            Payload::Transfer { to, amount } => self.transfer(*to, *amount, call),
+            Payload::RegisterNamespace { namespace, settings } => {
+                self.register(*namespace, settings, call)
+            }
+            Payload::UpdateNamespace { namespace, settings } => {
+                self.update(*namespace, settings, call)
+            }
+        }
+    }
+
+    fn submit(&mut self, id: NamespaceId, call: &Call) -> Result<Wei, SkipReason> {
+        let namespace = self.namespace(id).ok_or(SkipReason::UnknownNamespace)?;
+        if !namespace.settings.submitters.allows(&call.sender) {
+            return Err(SkipReason::NotAdmitted);
+        }
+        let bytes = u64::from(call.bytes);
+        let tokens = namespace.tokens_at(call.now);
+        if tokens.is_some_and(|tokens| tokens < bytes) {
+            return Err(SkipReason::OverQuota);
+        }
+        let fee = u128::from(bytes).saturating_mul(self.namespace_price(namespace, call.now));
+        if fee > call.fee_left {
+            return Err(SkipReason::NamespaceFeeNotCovered);
+        }
+        let balance = self
+            .balance(&call.sender)
+            .checked_sub(fee)
+            .ok_or(SkipReason::NamespaceFeeNotCovered)?;
+
+        let namespace = Namespace {
+            tokens: tokens.map_or(0, |tokens| tokens.saturating_sub(bytes)),
+            tokens_at_ms: call.now,
+            ..namespace.clone()
+        };
+        self.set_balance(call.sender, balance);
+        self.set_namespace(id, namespace);
+        Ok(fee)
+    }
+
+    fn transfer(&mut self, to: Address, amount: Wei, call: &Call) -> Result<Wei, SkipReason> {
+        let from =
+            self.balance(&call.sender).checked_sub(amount).ok_or(SkipReason::BalanceTooLow)?;
+        // To itself: the balance must suffice and stays.
+        if to != call.sender {
+            let onto = self.balance(&to).checked_add(amount).ok_or(SkipReason::Overflow)?;
+            self.set_balance(call.sender, from);
+            self.set_balance(to, onto);
+        }
+        Ok(0)
+    }
+
+    fn register(
+        &mut self,
+        id: NamespaceId,
+        settings: &NamespaceSettings,
+        call: &Call,
+    ) -> Result<Wei, SkipReason> {
+        if self.namespace(id).is_some() {
+            return Err(SkipReason::NamespaceTaken);
+        }
+        let fee = self.params().registration_fee;
+        let balance =
+            self.balance(&call.sender).checked_sub(fee).ok_or(SkipReason::BalanceTooLow)?;
+        let price = GlobalPrice { base_fee: self.params().min_base_fee, at_ms: call.now };
+        self.set_balance(call.sender, balance);
+        self.set_namespace(
+            id,
+            Namespace {
+                settings: settings.clone(),
+                price,
+                tokens: settings.quota.map_or(0, |quota| quota.burst_bytes),
+                tokens_at_ms: call.now,
+            },
+        );
+        Ok(fee)
+    }
+
+    fn update(
+        &mut self,
+        id: NamespaceId,
+        settings: &NamespaceSettings,
+        call: &Call,
+    ) -> Result<Wei, SkipReason> {
+        let namespace = self.namespace(id).ok_or(SkipReason::UnknownNamespace)?;
+        if namespace.settings.owner != call.sender {
+            return Err(SkipReason::NotOwner);
+        }
+        // A bucket that stays keeps its level; a new one starts full.
+        let tokens = match (namespace.tokens_at(call.now), settings.quota) {
+            (Some(tokens), Some(quota)) => tokens.min(quota.burst_bytes),
+            (None, Some(quota)) => quota.burst_bytes,
+            (_, None) => 0,
+        };
+        let namespace = Namespace {
+            settings: settings.clone(),
+            tokens,
+            tokens_at_ms: call.now,
+            price: namespace.price,
+        };
+        self.set_namespace(id, namespace);
+        Ok(0)
+    }
+}
+
+impl Namespace {
+    /// Bytes that the quota lets through at `now`, or `None` without a quota.
+    pub fn tokens_at(&self, now: TimeMs) -> Option<u64> {
+        let quota = self.settings.quota?;
+        let elapsed = u128::from(now.saturating_sub(self.tokens_at_ms));
+        let gained = elapsed.saturating_mul(u128::from(quota.bytes_per_second)) / 1000;
+        let tokens = u128::from(self.tokens).saturating_add(gained);
+        Some(u64::try_from(tokens).unwrap_or(u64::MAX).min(quota.burst_bytes))
+    }
+}

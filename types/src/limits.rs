@@ -1,0 +1,36 @@
+//! The bounds of protocol section 5 that every node must share.
+//!
+//! What an operator may choose stands in the node's configuration; what a network may choose at
+//! genesis stands in [`Params`](crate::Params). These are neither: to change one is to change the
+//! protocol.
+
+/// Largest transaction, in bytes of borsh.
+pub const MAX_TRANSACTION_BYTES: usize = 128 * 1024;
+
+/// Most data items in one `Submit`.
+pub const MAX_SUBMIT_ITEMS: usize = 4096;
+
+/// Largest batch, in bytes of borsh with its signature.
+pub const MAX_BATCH_BYTES: usize = 256 * 1024;
+
+/// Most transactions in one batch.
+pub const MAX_BATCH_TRANSACTIONS: usize = 8192;
+
+/// K: most batches of one author that are not ordered yet and may be named by an observation.
+pub const MAX_UNORDERED_BATCHES: usize = 4;
+
+/// Most members of a committee.
+pub const MAX_COMMITTEE: usize = 256;
+
+/// Most seats one member may hold, and most seats in all.
+pub const MAX_SEATS: u64 = 1024;
+
+/// Most L1 blocks an observation may report beyond the parent's origin.
+pub const MAX_L1_BLOCKS: usize = 8;
+
+/// Most accounts a namespace may list as its submitters.
+pub const MAX_SUBMITTERS: usize = 64;
+
+/// Largest block in bytes of its log and sync encoding: batches, observations and framing. It
+/// stays below the limit of one value-sync response.
+pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;

@@ -1,0 +1,122 @@
+//! Namespaces: what a rollup owns (protocol sections 2 and 6).
+
+use std::fmt;
+use std::str::FromStr;
+
+use alloy_primitives::Address;
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::limits::MAX_SUBMITTERS;
+
+/// A rollup's namespace. For an EVM rollup it is its EIP-155 chain id.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(transparent)]
+pub struct NamespaceId(#[serde(with = "crate::json::decimal")] pub u64);
+
+impl fmt::Display for NamespaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for NamespaceId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        s.parse().map(Self)
+    }
+}
+
+/// Who may submit to a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Submitters {
+    /// Anybody who pays.
+    Anyone,
+    /// These accounts only, strictly ascending, at most [`MAX_SUBMITTERS`].
+    Only(Vec<Address>),
+}
+
+impl Submitters {
+    /// Whether `account` may submit.
+    pub fn allows(&self, account: &Address) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Only(list) => list.binary_search(account).is_ok(),
+        }
+    }
+}
+
+/// How much a namespace may order, as a token bucket over block time.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Bytes the bucket gains per second of block time.
+    #[serde(with = "crate::json::decimal")]
+    pub bytes_per_second: u64,
+    /// Bytes the bucket holds at most.
+    #[serde(with = "crate::json::decimal")]
+    pub burst_bytes: u64,
+}
+
+/// What a namespace's owner decides.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamespaceSettings {
+    /// The account that may change these settings.
+    pub owner: Address,
+    /// The account that the namespace's revenue goes to.
+    pub revenue_recipient: Address,
+    /// Who may submit.
+    pub submitters: Submitters,
+    /// How much may be ordered; without it only the global fee limits the namespace.
+    pub quota: Option<Quota>,
+}
+
+/// Why settings were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Too many accounts listed.
+    #[error("{0} submitters listed, at most {MAX_SUBMITTERS} allowed")]
+    TooManySubmitters(usize),
+    /// The list is unsorted or repeats an account.
+    #[error("submitters must be strictly ascending")]
+    UnsortedSubmitters,
+    /// A quota that lets nothing through.
+    #[error("a quota needs a rate and a burst above zero")]
+    EmptyQuota,
+}
+
+impl NamespaceSettings {
+    /// Checks that the settings are well formed.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if let Submitters::Only(list) = &self.submitters {
+            if list.len() > MAX_SUBMITTERS {
+                return Err(SettingsError::TooManySubmitters(list.len()));
+            }
+            if !list.is_sorted_by(|a, b| a < b) {
+                return Err(SettingsError::UnsortedSubmitters);
+            }
+        }
+        if self.quota.is_some_and(|q| q.bytes_per_second == 0 || q.burst_bytes == 0) {
+            return Err(SettingsError::EmptyQuota);
+        }
+        Ok(())
+    }
+}

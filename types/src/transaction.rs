@@ -1,0 +1,260 @@
+//! Transactions (protocol section 4).
+//!
+//! There are no account nonces: a transaction is remembered from being ordered until
+//! `valid_until` and charged at most once. `salt` tells apart two transactions that are otherwise
+//! alike.
+
+use alloy_primitives::{Address, B256, Bytes};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::hash::{TransactionId, blake3};
+use crate::limits::{MAX_SUBMIT_ITEMS, MAX_TRANSACTION_BYTES};
+use crate::namespace::{NamespaceId, NamespaceSettings, SettingsError};
+use crate::signature::SignatureError;
+use crate::signing::{Signable, Signed, Slot};
+use crate::verified::Verify;
+use crate::{TimeMs, Wei};
+
+/// A signed transaction. Its id covers the signature.
+pub type Transaction = Signed<TransactionBody>;
+
+/// What a transaction's sender signs.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct TransactionBody {
+    /// The Weft network it is meant for.
+    #[serde(with = "crate::json::decimal")]
+    pub chain_id: u64,
+    /// Last block time, in milliseconds, at which it may be ordered.
+    #[serde(with = "crate::json::decimal")]
+    pub valid_until: TimeMs,
+    /// Any number.
+    #[serde(with = "crate::json::decimal")]
+    pub salt: u64,
+    /// Most the sender pays in all, in wei.
+    #[serde(with = "crate::json::decimal")]
+    pub max_fee: Wei,
+    /// What it does.
+    pub payload: Payload,
+}
+
+/// What a transaction does. The number is its borsh tag; gaps belong to payloads of later
+/// versions of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[borsh(use_discriminant = true)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Payload {
+    /// Orders data for a rollup.
+    Submit {
+        /// The rollup.
+        namespace: NamespaceId,
+        /// Items that mean something to the rollup, each not empty; at most
+        /// [`MAX_SUBMIT_ITEMS`].
+        data: Vec<Bytes>,
+    } = 0,
+    /// Moves wei between accounts of the ledger.
+    Transfer {
+        /// Who receives.
+        to: Address,
+        /// How much, in wei.
+        #[serde(with = "crate::json::decimal")]
+        amount: Wei,
+    } = 1,
+    /// Registers a namespace for a fee.
+    RegisterNamespace {
+        /// The id, not yet taken.
+        namespace: NamespaceId,
+        /// Its first settings.
+        settings: NamespaceSettings,
+    } = 2,
+    /// Changes a namespace's settings; only its owner may.
+    UpdateNamespace {
+        /// The id.
+        namespace: NamespaceId,
+        /// The settings from now on.
+        settings: NamespaceSettings,
+    } = 3,
+}
+
+impl Signable for TransactionBody {
+    fn slot(&self) -> Slot {
+        Slot::Transaction
+    }
+
+    fn body_hash(&self) -> B256 {
+        blake3(&[&encode(self)])
+    }
+}
+
+/// What checking a transaction finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionWitness {
+    /// Its id.
+    pub id: TransactionId,
+    /// Who signed it.
+    pub sender: Address,
+    /// Its size in bytes of borsh: what fees are charged on.
+    pub bytes: u32,
+}
+
+/// Why a transaction was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionError {
+    /// Meant for another network.
+    #[error("chain_id is {actual}, this network is {expected}")]
+    ChainId {
+        /// This network.
+        expected: u64,
+        /// The one named.
+        actual: u64,
+    },
+    /// Larger than any transaction may be.
+    #[error("transaction has {0} bytes, at most {MAX_TRANSACTION_BYTES} allowed")]
+    TooLarge(usize),
+    /// A submission without data.
+    #[error("data has no items")]
+    NoItems,
+    /// A submission with too many items.
+    #[error("data has {0} items, at most {MAX_SUBMIT_ITEMS} allowed")]
+    TooManyItems(usize),
+    /// A submission with an item of no bytes.
+    #[error("data item {0} is empty")]
+    EmptyItem(usize),
+    /// Malformed namespace settings.
+    #[error("settings: {0}")]
+    Settings(#[from] SettingsError),
+    /// The signature is no good.
+    #[error("signature: {0}")]
+    Signature(#[from] SignatureError),
+}
+
+impl Verify for Transaction {
+    /// The chain id.
+    type Context<'a> = u64;
+    type Witness = TransactionWitness;
+    type Error = TransactionError;
+
+    fn verify(&self, chain_id: u64) -> Result<TransactionWitness, TransactionError> {
+        if self.body.chain_id != chain_id {
+            return Err(TransactionError::ChainId {
+                expected: chain_id,
+                actual: self.body.chain_id,
+            });
+        }
+        self.body.payload.check()?;
+        let encoded = encode(self);
+        let bytes = u32::try_from(encoded.len())
+            .ok()
+            .filter(|_| encoded.len() <= MAX_TRANSACTION_BYTES)
+            .ok_or(TransactionError::TooLarge(encoded.len()))?;
+        // The body is the encoding without the signature at its end.
+        let body = &encoded[..encoded.len() - crate::signature::SIGNATURE_LENGTH];
+        let hash = Slot::Transaction.signing_hash(chain_id, blake3(&[body]));
+        let sender = self.signature.recover(hash)?;
+        Ok(TransactionWitness { id: TransactionId(blake3(&[&encoded])), sender, bytes })
+    }
+}
+
+impl Payload {
+    fn check(&self) -> Result<(), TransactionError> {
+        match self {
+            Self::Submit { data, .. } => {
+                if data.is_empty() {
+                    return Err(TransactionError::NoItems);
+                }
+                if data.len() > MAX_SUBMIT_ITEMS {
+                    return Err(TransactionError::TooManyItems(data.len()));
+                }
+                match data.iter().position(|item| item.is_empty()) {
+                    Some(index) => Err(TransactionError::EmptyItem(index)),
+                    None => Ok(()),
+                }
+            }
+            Self::Transfer { .. } => Ok(()),
+            Self::RegisterNamespace { settings, .. } | Self::UpdateNamespace { settings, .. } => {
+                Ok(settings.check()?)
+            }
+        }
+    }
+}
+
+/// The id of a transaction as it stands, checked or not.
+pub fn id_of(transaction: &Transaction) -> TransactionId {
+    TransactionId(blake3(&[&encode(transaction)]))
+}
+
+/// borsh into a vector. Writing to memory fails for no value of this crate's types.
+pub(crate) fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
+    borsh::to_vec(value).expect("borsh into a Vec fails only on lengths above u32::MAX")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SecretKey, Unverified};
+
+    fn key() -> SecretKey {
+        SecretKey::from_bytes([9; 32]).unwrap()
+    }
+
+    fn submit(data: Vec<Bytes>) -> Transaction {
+        Signed::new(
+            TransactionBody {
+                chain_id: 5,
+                valid_until: 10,
+                salt: 0,
+                max_fee: 1,
+                payload: Payload::Submit { namespace: NamespaceId(7), data },
+            },
+            5,
+            &key(),
+        )
+    }
+
+    #[test]
+    fn check_finds_sender_id_and_size() {
+        let tx = submit(vec![Bytes::from_static(b"x")]);
+        let size = borsh::to_vec(&tx).unwrap().len();
+        let verified = Unverified::new(tx.clone()).verify(5).unwrap();
+        assert_eq!(verified.witness().sender, key().address());
+        assert_eq!(verified.witness().bytes as usize, size);
+        assert_eq!(verified.witness().id, id_of(&tx));
+    }
+
+    #[test]
+    fn check_names_what_is_wrong() {
+        let fine = submit(vec![Bytes::from_static(b"x")]);
+        let errors = [
+            (fine.clone().verify(6), TransactionError::ChainId { expected: 6, actual: 5 }),
+            (submit(vec![]).verify(5), TransactionError::NoItems),
+            (
+                submit(vec![Bytes::from_static(b"x"), Bytes::new()]).verify(5),
+                TransactionError::EmptyItem(1),
+            ),
+            (
+                submit(vec![Bytes::from_static(b"x"); MAX_SUBMIT_ITEMS + 1]).verify(5),
+                TransactionError::TooManyItems(MAX_SUBMIT_ITEMS + 1),
+            ),
+        ];
+        for (actual, expected) in errors {
+            assert_eq!(actual, Err(expected));
+        }
+        let large = submit(vec![Bytes::from(vec![1; MAX_TRANSACTION_BYTES])]);
+        assert!(matches!(large.verify(5), Err(TransactionError::TooLarge(_))));
+    }
+
+    #[test]
+    fn any_changed_bit_changes_sender_or_fails() {
+        let tx = submit(vec![Bytes::from_static(b"hello")]);
+        let bytes = borsh::to_vec(&tx).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let Ok(tx) = borsh::from_slice::<Transaction>(&changed) else { continue };
+            if let Ok(witness) = tx.verify(5) {
+                assert_ne!(witness.sender, key().address(), "bit {bit}");
+            }
+        }
+    }
+}
