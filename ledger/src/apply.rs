@@ -86,15 +86,19 @@ impl State {
             .into_iter()
             .map(|(namespace, entries)| Slice { namespace, entries })
             .collect();
-        let outcome = Outcome {
+        Applied { outcome: self.outcome(&slices), receipts, slices, changes }
+    }
+
+    /// What a block that led to this state and had these slices came to.
+    pub fn outcome(&self, slices: &[Slice]) -> Outcome {
+        Outcome {
             ledger_root: self.ledger_root(),
-            slices_root: slices_root(&slices),
+            slices_root: slices_root(slices),
             // No auctions, withdrawals or sealed bids exist at this version.
             results_root: merkle::commit_hashes("weft/results/v1", []),
             withdrawals_root: merkle::commit_hashes("weft/withdrawals/v1", []),
             unseal_key: weft_types::UnsealKey::NONE,
-        };
-        Applied { outcome, receipts, slices, changes }
+        }
     }
 
     fn apply_batch(

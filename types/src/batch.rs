@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::{BatchDigest, blake3};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_TRANSACTIONS};
-use crate::signature::SignatureError;
+use crate::signature::{SecretKey, SignatureError};
 use crate::signing::{Signable, Signed, Slot};
 use crate::transaction::{Transaction, TransactionError, TransactionWitness, encode};
-use crate::verified::Verify;
+use crate::verified::{Verified, Verify};
 
 /// A signed batch.
 pub type Batch = Signed<BatchBody>;
@@ -90,6 +90,23 @@ pub struct BatchWitness {
     pub transactions: Vec<Result<TransactionWitness, TransactionError>>,
 }
 
+/// Makes and signs a batch of transactions that have been checked already.
+pub fn seal(
+    lane: LaneId,
+    seq: u64,
+    parent: BatchDigest,
+    transactions: Vec<Verified<Transaction>>,
+    chain_id: u64,
+    key: &SecretKey,
+) -> Result<Verified<Batch>, BatchError> {
+    let (transactions, witnesses) =
+        transactions.into_iter().map(Verified::into_parts).map(|(t, w)| (t, Ok(w))).unzip();
+    let batch = Signed::new(BatchBody { lane, seq, parent, transactions }, chain_id, key);
+    let (digest, bytes) = batch.check_form()?;
+    let witness = BatchWitness { digest, bytes, transactions: witnesses };
+    Ok(Verified::from_parts(batch, witness))
+}
+
 /// Why a batch was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -122,6 +139,17 @@ impl Verify for Batch {
     type Error = BatchError;
 
     fn verify(&self, chain_id: u64) -> Result<BatchWitness, BatchError> {
+        let (digest, bytes) = self.check_form()?;
+        let hash = self.body.slot().signing_hash(chain_id, digest.0);
+        self.signature.check(hash, self.body.lane.author)?;
+        let transactions = self.body.transactions.iter().map(|tx| tx.verify(chain_id)).collect();
+        Ok(BatchWitness { digest, bytes, transactions })
+    }
+}
+
+impl Batch {
+    /// Everything but signatures. Returns digest and size.
+    fn check_form(&self) -> Result<(BatchDigest, u32), BatchError> {
         let body = &self.body;
         if body.transactions.is_empty() {
             return Err(BatchError::Empty);
@@ -138,11 +166,7 @@ impl Verify for Batch {
             .ok()
             .filter(|_| size <= MAX_BATCH_BYTES)
             .ok_or(BatchError::TooLarge(size))?;
-        let digest = BatchDigest(blake3(&[&encoded]));
-        let hash = body.slot().signing_hash(chain_id, digest.0);
-        self.signature.check(hash, body.lane.author)?;
-        let transactions = body.transactions.iter().map(|tx| tx.verify(chain_id)).collect();
-        Ok(BatchWitness { digest, bytes, transactions })
+        Ok((BatchDigest(blake3(&[&encoded])), bytes))
     }
 }
 
@@ -176,6 +200,14 @@ mod tests {
         assert_eq!(witness.bytes as usize, borsh::to_vec(&batch).unwrap().len());
         assert!(witness.transactions[0].is_ok());
         assert!(witness.transactions[1].is_err());
+    }
+
+    #[test]
+    fn sealing_finds_what_a_check_would() {
+        let lane = LaneId { author: key(1).address(), incarnation: 3 };
+        let checked = crate::Unverified::new(transaction(5)).verify(5).unwrap();
+        let sealed = seal(lane, 1, BatchDigest::ZERO, vec![checked], 5, &key(1)).unwrap();
+        assert_eq!(sealed.verify(5).as_ref(), Ok(sealed.witness()));
     }
 
     #[test]

@@ -61,9 +61,19 @@ impl<T: Verify> Verified<T> {
         &self.witness
     }
 
+    /// For a value made out of checked parts, whose check would find nothing new.
+    pub(crate) fn from_parts(value: T, witness: T::Witness) -> Self {
+        Self { value, witness }
+    }
+
     /// Gives up the proof of the check.
     pub fn into_inner(self) -> T {
         self.value
+    }
+
+    /// The value and what the check found out, apart.
+    pub fn into_parts(self) -> (T, T::Witness) {
+        (self.value, self.witness)
     }
 }
 

@@ -1,0 +1,90 @@
+//! Deciding: the certificate to disk, the block into the ledger, on to the next height.
+
+use weft_types::{BlockId, Certificate, Height};
+
+use super::{CandidateState, Delivery, Driver, Effect, Now, Stage};
+use crate::build::Derived;
+use crate::leader::Rotation;
+use crate::observations::Observations;
+
+impl Driver {
+    /// Executes a decided block while its certificate goes to disk. Nothing of it is seen outside
+    /// before [`Driver::on_committed`].
+    pub(super) fn on_decided(&mut self, now: Now, certificate: Certificate) {
+        if certificate.height != self.tip.next_height() || self.committing.is_some() {
+            return;
+        }
+        let Some((header, derived)) = self.take_decided(&certificate.block) else {
+            // What the engine decides was answered "valid", so it is here, from disk if need be.
+            let block = certificate.block;
+            let reason = format!("decided block {block} is not on disk: the log lost a record");
+            self.effects.push(Effect::Halt(reason));
+            return;
+        };
+        let Some(batches) = self.batches_of(&derived) else { return };
+        self.effects.push(Effect::Commit(certificate.clone()));
+        self.stage = Stage::Deciding;
+        self.decided_at = now.mono;
+
+        let committee = self.tip.committee().clone();
+        let observers =
+            derived.observers.iter().filter_map(|address| committee.index_of(address)).collect();
+        let Some(ordered) = derived.ordered(&header, &self.lanes) else { return };
+        let applied = self.tip.state.apply(&ordered);
+        let id = certificate.block;
+        self.tip.header = header;
+        self.tip.id = id;
+        self.tip.outcome = applied.outcome;
+        self.tip_ordered = !batches.is_empty();
+        let absent = committee
+            .members()
+            .iter()
+            .map(|member| member.address)
+            .filter(|address| self.tip.state.is_absent(address))
+            .collect();
+        let delivery = Delivery { header, id, certificate, observers, batches, applied, absent };
+        self.committing = Some(Box::new(delivery));
+        self.turn_page();
+    }
+
+    pub(super) fn on_committed(&mut self, height: Height) {
+        let Some(delivery) = self.committing.take_if(|d| d.header.height == height) else {
+            return;
+        };
+        self.effects.push(Effect::Deliver(delivery));
+        if std::mem::take(&mut self.engine_ready) {
+            self.stage = Stage::Waiting;
+        }
+    }
+
+    fn take_decided(&mut self, id: &BlockId) -> Option<(weft_types::Header, Derived)> {
+        let candidate = self.candidates.remove(id)?;
+        match candidate.state {
+            CandidateState::Valid(derived)
+            | CandidateState::Withheld(derived)
+            | CandidateState::Persisting(derived) => Some((candidate.value.header, derived)),
+            CandidateState::Open | CandidateState::Invalid => None,
+        }
+    }
+
+    /// Forgets what belonged to the last height and takes up what came early for the next.
+    fn turn_page(&mut self) {
+        self.rotation = Rotation::new(self.tip.committee(), &self.tip.state.leaders());
+        self.lanes.prune(&self.tip.state);
+        self.observations = Observations::new(self.tip.next_height(), self.tip.id);
+        self.round = 0;
+        self.observe_at = None;
+        self.quorum_at = None;
+        self.wanted = None;
+        self.building = None;
+        self.candidates.clear();
+        self.fetching.clear();
+        self.fetching_observations.clear();
+        for observation in std::mem::take(&mut self.early_observations).into_values() {
+            self.on_observation(observation);
+        }
+        for (round, proposer, value) in std::mem::take(&mut self.early_proposals) {
+            self.consider(round, proposer, value);
+        }
+    }
+}

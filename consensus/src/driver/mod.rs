@@ -1,0 +1,534 @@
+//! The driver: one node's decisions, without its hands (protocol section 5).
+//!
+//! [`Driver::step`] takes an [`Input`] and returns [`Effect`]s. It has no clock, no socket and no
+//! file: time comes in with every input, what was written to disk comes back as an input. The
+//! node's shell carries effects out, in order, and never has to decide anything.
+//!
+//! ```text
+//!            batches, observations, proposals        engine: ready, rounds, value wanted, decided
+//!                          |                                       |
+//!                          v                                       v
+//!   +----------------------------------- Driver ------------------------------------+
+//!   | pace: when to start, seal and observe       propose: gather, derive, propose  |
+//!   | judge: fetch what is missing, check, answer decide: commit, execute, move on  |
+//!   +-------------------------------------------------------------------------------+
+//!                          |                                       |
+//!                          v                                       v
+//!        fetch, persist, broadcast, seal            engine: start height, value, verdict
+//! ```
+//!
+//! Order that safety rests on:
+//!
+//! - A block's header, observations and batches are on disk ([`Input::Persisted`]) before the
+//!   engine hears that it is valid, or gets it to propose.
+//! - A block's certificate is on disk ([`Input::Committed`]) before anybody hears of the decision
+//!   and before this node observes the next height.
+//! - After a restart no height is observed that may have been observed before: see
+//!   [`Boot::silent_through`].
+
+mod decide;
+mod judge;
+mod pace;
+mod propose;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use weft_ledger::Applied;
+use weft_types::{
+    Address, Batch, BatchDigest, BlockId, Certificate, Committee, Header, Height, LaneId,
+    Observation, ObservationHash, ProposedBlock, SecretKey, TimeMs, Verified, evidence::Evidence,
+};
+
+use crate::build::Derived;
+use crate::lanes::{Inserted, Lanes};
+use crate::leader::Rotation;
+use crate::observations::{Noted, Observations};
+use crate::tip::Tip;
+use crate::validity::Invalid;
+
+/// How many proposals of one height are kept, whatever rounds they are of.
+const MAX_CANDIDATES: usize = 32;
+
+/// After how many heights own batches that are not ordered are pushed again: whoever was not
+/// connected lacks them, and all that follow them in the lane.
+const PUSH_AGAIN_AFTER: Height = 4;
+
+/// How many proposals for the height after the next are kept.
+const MAX_EARLY_PROPOSALS: usize = 4;
+
+/// Two clocks, as read when an input came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Wall clock, milliseconds since the Unix epoch: for observations.
+    pub wall_ms: TimeMs,
+    /// A clock that never jumps, since some fixed point: for waiting.
+    pub mono: Duration,
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Longest pause between two heights when there is nothing to order.
+    pub heartbeat: Duration,
+    /// How long a proposer that holds a quorum of observations waits for the rest.
+    pub gather: Duration,
+    /// How long a node that was woken by others waits for batches before it observes.
+    pub linger: Duration,
+    /// How long a proposer of round 2 or later waits for a quorum of observations before it
+    /// proposes the empty block.
+    pub empty_after: Duration,
+}
+
+/// What a node knows of itself when it starts.
+pub struct Boot {
+    /// The last decided block on disk, executed.
+    pub tip: Tip,
+    /// The key to observe, seal and propose with; without it the node only follows.
+    pub key: Option<SecretKey>,
+    /// The lane to seal batches into: a counter that grew, durably, since the last start.
+    pub incarnation: u32,
+    /// No height up to this one is observed: it may have been, before the restart.
+    pub silent_through: Height,
+    /// Blocks of the next height that were on disk, undecided: the engine may be locked on one.
+    pub undecided: Vec<StoredBlock>,
+    /// Whether the engine had started the next height before the restart.
+    pub resuming: bool,
+}
+
+/// A block with everything it is made of, each part checked by itself.
+#[derive(Clone, Debug)]
+pub struct StoredBlock {
+    /// The block as proposed.
+    pub value: ProposedBlock,
+    /// Its observations, in its order.
+    pub observations: Vec<Verified<Observation>>,
+    /// Its batches, in its order.
+    pub batches: Vec<Arc<Verified<Batch>>>,
+}
+
+/// What can happen to a node.
+#[derive(Debug)]
+pub enum Input {
+    /// Time has passed; see [`Driver::next_wakeup`].
+    Tick,
+    /// The engine waits to be told to start the next height.
+    EngineReady,
+    /// The engine entered a round.
+    StartedRound {
+        /// Of which height.
+        height: Height,
+        /// Which.
+        round: u32,
+    },
+    /// The engine wants a value to propose.
+    ValueWanted {
+        /// For which height.
+        height: Height,
+        /// For which round.
+        round: u32,
+    },
+    /// The engine has decided.
+    Decided(Certificate),
+    /// The certificate of the last [`Effect::Commit`] is on disk.
+    Committed(Height),
+    /// The block of an [`Effect::Persist`] is on disk.
+    Persisted(BlockId),
+    /// A proposal came in.
+    Proposal {
+        /// For which height.
+        height: Height,
+        /// In which round.
+        round: u32,
+        /// Who proposes, as the engine will expect it.
+        proposer: Address,
+        /// What.
+        value: ProposedBlock,
+    },
+    /// A decided block came in by sync.
+    Synced {
+        /// Whatever the shell needs to find whom to answer.
+        ticket: u64,
+        /// The block.
+        block: StoredBlock,
+    },
+    /// A batch came in, pushed or fetched.
+    Batch(Arc<Verified<Batch>>),
+    /// An observation came in, pushed or fetched.
+    Observation(Verified<Observation>),
+    /// A peer says that it has decided a height.
+    PeerHeight(Height),
+    /// The mempool holds this many bytes of transactions.
+    Mempool(usize),
+    /// The answer to [`Effect::Seal`]: a batch, or nothing if the mempool turned out empty.
+    Sealed(Option<Arc<Verified<Batch>>>),
+}
+
+/// What a node has to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Tell the engine to start a height.
+    StartHeight {
+        /// Which.
+        height: Height,
+        /// Who decides it.
+        committee: Committee,
+        /// Who proposes in it.
+        rotation: Rotation,
+    },
+    /// Give the engine the value it wanted.
+    Propose {
+        /// For which height.
+        height: Height,
+        /// For which round.
+        round: u32,
+        /// What.
+        value: ProposedBlock,
+    },
+    /// Tell the engine whether a proposed value is valid.
+    Answer {
+        /// For which height.
+        height: Height,
+        /// In which round it was first proposed.
+        round: u32,
+        /// By whom.
+        proposer: Address,
+        /// What.
+        value: ProposedBlock,
+        /// Which rule it breaks, if any.
+        verdict: Result<(), Invalid>,
+    },
+    /// Tell sync what came of a block.
+    AnswerSync {
+        /// The ticket it came with.
+        ticket: u64,
+        /// The value.
+        value: ProposedBlock,
+        /// What came of it.
+        verdict: SyncVerdict,
+    },
+    /// Put a block on disk, then say [`Input::Persisted`].
+    Persist(BlockId, StoredBlock),
+    /// Put a certificate on disk, then say [`Input::Committed`].
+    Commit(Certificate),
+    /// The decision is on disk and executed: acknowledge it, tell the world.
+    Deliver(Box<Delivery>),
+    /// Make a batch of what the mempool holds and say [`Input::Sealed`], before anything else.
+    Seal {
+        /// The lane.
+        lane: LaneId,
+        /// The place in it.
+        seq: u64,
+        /// The batch before.
+        parent: BatchDigest,
+    },
+    /// Push a batch to every validator.
+    PushBatch(Arc<Verified<Batch>>),
+    /// Push an observation to every validator.
+    PushObservation(Observation),
+    /// Fetch batches, from members that name them first, then from anybody, until they come or
+    /// the height passes.
+    FetchBatches(Vec<(BatchDigest, Vec<u16>)>),
+    /// Fetch observations that a proposal names, from its proposer first.
+    FetchObservations {
+        /// Which.
+        hashes: Vec<ObservationHash>,
+        /// Committee index of the proposer.
+        proposer: Option<u16>,
+    },
+    /// Keep proof of a fault.
+    Keep(Evidence),
+    /// Stop: going on could contradict what this node has signed.
+    Halt(String),
+}
+
+/// What came of a synced block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncVerdict {
+    /// It is valid and on disk.
+    Valid,
+    /// It breaks a rule although a quorum certified it: this node is wrong, or they are.
+    Invalid(Invalid),
+    /// It is not complete: the peer's fault.
+    Incomplete,
+    /// The height has passed.
+    Late,
+}
+
+/// A decided block and what it came to.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Its header.
+    pub header: Header,
+    /// Its id.
+    pub id: BlockId,
+    /// The votes that decided it.
+    pub certificate: Certificate,
+    /// Members whose observations it embeds, as committee indices.
+    pub observers: Vec<u16>,
+    /// Its batches, in order.
+    pub batches: Vec<Arc<Verified<Batch>>>,
+    /// What executing it did.
+    pub applied: Applied,
+    /// Members that the height would not have let lead.
+    pub absent: Vec<Address>,
+}
+
+/// Where the node is between two decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The engine has not asked to start, or the last decision is not on disk yet.
+    Deciding,
+    /// The engine waits to start the next height.
+    Waiting,
+    /// The engine runs the next height.
+    Running,
+}
+
+/// A proposed block of the next height and how far its judgement is.
+struct Candidate {
+    value: ProposedBlock,
+    /// Round and proposer it was first seen with; none for one that came by sync or from disk.
+    first: Option<(u32, Address)>,
+    tickets: Vec<u64>,
+    state: CandidateState,
+}
+
+enum CandidateState {
+    /// Something it needs is missing.
+    Open,
+    /// Valid, and on its way to disk.
+    Persisting(Derived),
+    /// Valid and on disk, but the engine has not been told.
+    Withheld(Derived),
+    /// The engine knows that it is valid, or will not ask.
+    Valid(Derived),
+    /// The engine knows that it is not.
+    Invalid,
+}
+
+/// A value that the engine wants.
+#[derive(Clone, Copy)]
+struct Wanted {
+    round: u32,
+    since: Duration,
+}
+
+/// One node's decisions. See the [module](self).
+pub struct Driver {
+    timing: Timing,
+    tip: Tip,
+    rotation: Rotation,
+    me: Option<Me>,
+    silent_through: Height,
+    lanes: Lanes,
+    observations: Observations,
+    /// Observations for the height after the next, one per observer.
+    early_observations: BTreeMap<u16, Verified<Observation>>,
+    early_proposals: Vec<(u32, Address, ProposedBlock)>,
+    stage: Stage,
+    /// When the last decision was made.
+    decided_at: Duration,
+    /// Whether the last block ordered anything.
+    tip_ordered: bool,
+    /// The round of the next height the engine is in.
+    round: u32,
+    /// When to observe, once the height has started; `None` if done or not at all.
+    observe_at: Option<Duration>,
+    /// When a quorum of observations was first held.
+    quorum_at: Option<Duration>,
+    wanted: Option<Wanted>,
+    /// The block that was built for the round wanted.
+    building: Option<(BlockId, u32)>,
+    candidates: BTreeMap<BlockId, Candidate>,
+    /// A decision that was executed and whose certificate is on its way to disk.
+    committing: Option<Box<Delivery>>,
+    /// Whether the engine waits to start the next height.
+    engine_ready: bool,
+    /// The height at which own batches that nobody names were last pushed.
+    pushed_at: Height,
+    /// The last own batch that was waiting to be ordered then.
+    waiting_through: u64,
+    fetching: BTreeSet<BatchDigest>,
+    fetching_observations: BTreeSet<ObservationHash>,
+    mempool_bytes: usize,
+    best_peer: Height,
+    resuming: bool,
+    /// When the last input came in.
+    stepped_at: Duration,
+    effects: Vec<Effect>,
+}
+
+/// The validator that this node is.
+struct Me {
+    key: SecretKey,
+    address: Address,
+    lane: LaneId,
+    /// The last batch sealed into the lane.
+    sealed: (u64, BatchDigest),
+    /// Whether a batch may be sealed for the next observation.
+    may_seal: bool,
+}
+
+impl Driver {
+    /// A node that starts.
+    pub fn new(timing: Timing, boot: Boot) -> Self {
+        let me = boot.key.map(|key| {
+            let address = key.address();
+            let lane = LaneId { author: address, incarnation: boot.incarnation };
+            Me { key, address, lane, sealed: (0, BatchDigest::ZERO), may_seal: true }
+        });
+        let tip = boot.tip;
+        let mut driver = Self {
+            timing,
+            rotation: Rotation::new(tip.committee(), &tip.state.leaders()),
+            observations: Observations::new(tip.next_height(), tip.id),
+            tip,
+            me,
+            silent_through: boot.silent_through,
+            lanes: Lanes::default(),
+            early_observations: BTreeMap::new(),
+            early_proposals: Vec::new(),
+            stage: Stage::Deciding,
+            decided_at: Duration::ZERO,
+            tip_ordered: false,
+            round: 0,
+            observe_at: None,
+            quorum_at: None,
+            wanted: None,
+            building: None,
+            candidates: BTreeMap::new(),
+            committing: None,
+            engine_ready: false,
+            pushed_at: 0,
+            waiting_through: 0,
+            fetching: BTreeSet::new(),
+            fetching_observations: BTreeSet::new(),
+            mempool_bytes: 0,
+            best_peer: 0,
+            resuming: boot.resuming,
+            stepped_at: Duration::ZERO,
+            effects: Vec::new(),
+        };
+        for block in boot.undecided {
+            driver.restore(block);
+        }
+        driver
+    }
+
+    /// The last decided block, executed.
+    pub fn tip(&self) -> &Tip {
+        &self.tip
+    }
+
+    /// What a peer that has just connected may lack of this node's own: the batches it sealed
+    /// that are not ordered yet, and its observation of the next height.
+    pub fn own_messages(&self) -> (Vec<Arc<Verified<Batch>>>, Option<Observation>) {
+        let Some(me) = &self.me else { return (Vec::new(), None) };
+        let own = self.index().and_then(|index| self.observations.of(index));
+        (self.lanes.of_lane(me.lane), own.map(|observation| (**observation).clone()))
+    }
+
+    /// The batches held.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Observations of the next height.
+    pub fn observations(&self) -> &Observations {
+        &self.observations
+    }
+
+    /// Who proposes in the next height.
+    pub fn rotation(&self) -> &Rotation {
+        &self.rotation
+    }
+
+    /// The engine's round of the next height, once it runs.
+    pub fn round(&self) -> Option<u32> {
+        (self.stage == Stage::Running).then_some(self.round)
+    }
+
+    /// The committee index of this node in the next height, if it is a validator of it.
+    pub fn index(&self) -> Option<u16> {
+        self.me.as_ref().and_then(|me| self.tip.committee().index_of(&me.address))
+    }
+
+    /// Takes an input and says what to do, in order.
+    pub fn step(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        self.stepped_at = now.mono;
+        match input {
+            Input::Tick => {}
+            Input::EngineReady => self.on_engine_ready(),
+            Input::StartedRound { height, round } => self.on_started_round(height, round),
+            Input::ValueWanted { height, round } => self.on_value_wanted(now, height, round),
+            Input::Decided(certificate) => self.on_decided(now, certificate),
+            Input::Committed(height) => self.on_committed(height),
+            Input::Persisted(id) => self.on_persisted(id),
+            Input::Proposal { height, round, proposer, value } => {
+                self.on_proposal(height, round, proposer, value);
+            }
+            Input::Synced { ticket, block } => self.on_synced(now, ticket, block),
+            Input::Batch(batch) => self.on_batch(now, batch),
+            Input::Observation(observation) => self.on_observation(observation),
+            Input::PeerHeight(height) => self.best_peer = self.best_peer.max(height),
+            Input::Mempool(bytes) => self.mempool_bytes = bytes,
+            Input::Sealed(batch) => self.on_sealed(now, batch),
+        }
+        self.advance(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Everything that may follow from a change, in the order in which it may follow.
+    fn advance(&mut self, now: Now) {
+        self.fetch_supported();
+        self.judge_open();
+        self.pace(now);
+        self.propose(now);
+    }
+
+    fn on_batch(&mut self, now: Now, batch: Arc<Verified<Batch>>) {
+        let digest = batch.witness().digest;
+        let wanted = self.fetching.remove(&digest)
+            || self.observations.is_supported(self.tip.committee(), &digest);
+        let inserted = self.lanes.insert(batch, now.wall_ms, &self.tip.state, wanted);
+        if let Inserted::Fork(evidence) = inserted {
+            self.effects.push(Effect::Keep(*evidence));
+        }
+    }
+
+    fn on_observation(&mut self, observation: Verified<Observation>) {
+        let height = observation.body.height;
+        let next = self.tip.next_height();
+        // Whoever observes a height has decided the one before.
+        self.best_peer = self.best_peer.max(height.saturating_sub(1));
+        if height == next + 1 {
+            self.early_observations.entry(observation.body.observer).or_insert(observation);
+        } else if height == next {
+            self.note(observation);
+        }
+    }
+
+    fn note(&mut self, observation: Verified<Observation>) {
+        let wanted = self.fetching_observations.remove(observation.witness());
+        if let Noted::Second(evidence) = self.observations.note(observation, wanted) {
+            self.effects.push(Effect::Keep(*evidence));
+        }
+    }
+
+    /// Asks for batches that enough observers name to believe that they exist and matter.
+    fn fetch_supported(&mut self) {
+        let wanted: Vec<(BatchDigest, Vec<u16>)> = self
+            .observations
+            .supported(self.tip.committee())
+            .filter(|(digest, _)| self.lanes.get(digest).is_none())
+            .filter(|(digest, _)| !self.fetching.contains(digest))
+            .map(|(digest, namers)| (*digest, namers.to_vec()))
+            .collect();
+        if !wanted.is_empty() {
+            self.fetching.extend(wanted.iter().map(|(digest, _)| *digest));
+            self.effects.push(Effect::FetchBatches(wanted));
+        }
+    }
+}

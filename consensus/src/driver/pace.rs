@@ -1,0 +1,184 @@
+//! When to start a height, seal a batch and observe (protocol section 5, pace).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weft_types::limits::{MAX_BATCH_BYTES, MAX_UNORDERED_BATCHES};
+use weft_types::{Batch, Height, ObservationBody, Signed, Unverified, Verified};
+
+use super::{Driver, Effect, Now, PUSH_AGAIN_AFTER, Stage};
+
+impl Driver {
+    /// When [`Input::Tick`](super::Input::Tick) is due, on the monotonic clock.
+    pub fn next_wakeup(&self) -> Option<Duration> {
+        let heartbeat =
+            (self.stage == Stage::Waiting).then(|| self.decided_at + self.timing.heartbeat);
+        let observe = self.observe_at.filter(|_| self.stage == Stage::Running);
+        let [gather, empty] = self.propose_wakeups();
+        let due = [heartbeat, observe, gather, empty];
+        due.into_iter().flatten().filter(|at| *at > self.stepped_at).min()
+    }
+
+    pub(super) fn on_engine_ready(&mut self) {
+        if self.committing.is_some() {
+            self.engine_ready = true;
+        } else {
+            self.stage = Stage::Waiting;
+        }
+    }
+
+    pub(super) fn on_started_round(&mut self, height: Height, round: u32) {
+        if height != self.tip.next_height() {
+            return;
+        }
+        self.round = self.round.max(round);
+        if self.wanted.is_some_and(|wanted| wanted.round < round) {
+            self.wanted = None;
+        }
+    }
+
+    pub(super) fn on_sealed(&mut self, now: Now, batch: Option<Arc<Verified<Batch>>>) {
+        let (Some(me), Some(batch)) = (&mut self.me, batch) else { return };
+        me.sealed = (batch.body.seq, batch.witness().digest);
+        self.effects.push(Effect::PushBatch(Arc::clone(&batch)));
+        self.on_batch(now, batch);
+    }
+
+    /// Starts, seals and observes when it is time.
+    pub(super) fn pace(&mut self, now: Now) {
+        if self.stage == Stage::Waiting
+            && let Some(reason) = self.reason_to_start(now)
+        {
+            self.start(now, reason);
+        }
+        // A full batch need not wait for its turn.
+        if self.mempool_bytes >= MAX_BATCH_BYTES {
+            self.seal();
+        }
+        if self.stage == Stage::Running
+            && self.observe_at.is_some_and(|at| self.may_observe(now, at))
+        {
+            self.observe(now);
+        }
+    }
+
+    /// Why to start the next height now, if there is a reason.
+    fn reason_to_start(&self, now: Now) -> Option<Reason> {
+        if self.index().is_none() || self.resuming {
+            // Who only follows has nothing to wait for; who was in the middle goes on.
+            return Some(Reason::Own);
+        }
+        if self.mempool_bytes > 0 || self.lanes.has_unordered(&self.tip.state) || self.tip_ordered {
+            return Some(Reason::Own);
+        }
+        let committee = self.tip.committee();
+        if committee.is_support(self.observations.seats(committee)) {
+            return Some(Reason::Others);
+        }
+        if self.best_peer >= self.tip.next_height() {
+            return Some(Reason::Own);
+        }
+        (now.mono >= self.decided_at + self.timing.heartbeat).then_some(Reason::Own)
+    }
+
+    fn start(&mut self, now: Now, reason: Reason) {
+        self.stage = Stage::Running;
+        self.resuming = false;
+        let height = self.tip.next_height();
+        self.effects.push(Effect::StartHeight {
+            height,
+            committee: self.tip.committee().clone(),
+            rotation: self.rotation.clone(),
+        });
+        if self.me.as_ref().is_some_and(|me| me.may_seal) {
+            self.seal();
+        }
+        if let Some(me) = &mut self.me {
+            me.may_seal = true;
+        }
+        if height >= self.pushed_at + PUSH_AGAIN_AFTER {
+            self.push_again(height);
+        }
+        let observes = self.index().is_some() && height > self.silent_through;
+        self.observe_at = observes.then(|| match reason {
+            Reason::Own => now.mono,
+            Reason::Others => now.mono + self.timing.linger,
+        });
+    }
+
+    /// Seals a batch now rather than at the start of the next height, so that it reaches others
+    /// before they observe that height. Called when the current one is as good as decided.
+    pub(super) fn seal_ahead(&mut self) {
+        if self.me.as_ref().is_some_and(|me| me.may_seal) && self.mempool_bytes > 0 {
+            self.seal();
+            if let Some(me) = &mut self.me {
+                me.may_seal = false;
+            }
+        }
+    }
+
+    fn seal(&mut self) {
+        if self.mempool_bytes == 0 || self.index().is_none() {
+            return;
+        }
+        let Some(me) = &self.me else { return };
+        let cut = self.tip.state.lane(&me.address);
+        let ordered = if cut.incarnation == me.lane.incarnation { cut.seq } else { 0 };
+        let (seq, parent) = me.sealed;
+        if seq.saturating_sub(ordered) >= MAX_UNORDERED_BATCHES as u64 {
+            return;
+        }
+        self.effects.push(Effect::Seal { lane: me.lane, seq: seq + 1, parent });
+        // The shell answers before anything else happens; until then nothing is known to be left.
+        self.mempool_bytes = 0;
+    }
+
+    /// Pushes own batches again that have been waiting for long.
+    fn push_again(&mut self, height: Height) {
+        self.pushed_at = height;
+        let waiting = self.me.as_ref().map(|me| self.lanes.of_lane(me.lane)).unwrap_or_default();
+        let cutoff =
+            std::mem::replace(&mut self.waiting_through, waiting.last().map_or(0, |b| b.body.seq));
+        let old = waiting.into_iter().filter(|batch| batch.body.seq <= cutoff);
+        self.effects.extend(old.map(Effect::PushBatch));
+    }
+
+    /// Whether to observe at `now`, being due at `due`. A node that was woken by others need not
+    /// wait until then once it holds what they name.
+    fn may_observe(&self, now: Now, due: Duration) -> bool {
+        if self.effects.iter().any(|effect| matches!(effect, Effect::Seal { .. })) {
+            return false;
+        }
+        now.mono >= due || (self.fetching.is_empty() && self.lanes.has_unordered(&self.tip.state))
+    }
+
+    fn observe(&mut self, now: Now) {
+        self.observe_at = None;
+        let (Some(me), Some(observer)) = (&self.me, self.index()) else { return };
+        let body = ObservationBody {
+            height: self.tip.next_height(),
+            parent: self.tip.id,
+            observer,
+            clock_ms: now.wall_ms,
+            lanes: self.lanes.views(&self.tip.state, now.wall_ms),
+            l1: Vec::new(),
+        };
+        let chain_id = self.tip.header.chain_id;
+        let signed = Signed::new(body, chain_id, &me.key);
+        let checked = Unverified::new(signed.clone()).verify((chain_id, self.tip.committee()));
+        // Ours always checks; if it did not, nobody else would take it either.
+        if let Ok(verified) = checked {
+            self.effects.push(Effect::PushObservation(signed));
+            self.note(verified);
+        }
+    }
+}
+
+/// What made a node start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// Something it knows itself.
+    Own,
+    /// Only that others observe.
+    Others,
+}

@@ -1,0 +1,727 @@
+//! A world of drivers: a seeded network, disks, and an idealised engine.
+//!
+//! The engine here is no Tendermint. It decides a value once members with a quorum of seats were
+//! told that it is valid, changes rounds on a timer, and brings whoever missed a decision up to
+//! date by sync. That is what the driver may rely on; everything else is the driver's.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use weft_consensus::Tip;
+use weft_consensus::driver::{
+    Boot, Delivery, Driver, Effect, Input, Now, StoredBlock, SyncVerdict, Timing,
+};
+use weft_consensus::leader::Rotation;
+use weft_types::evidence::Evidence;
+use weft_types::genesis::Allocation;
+use weft_types::*;
+
+pub(crate) const CHAIN: u64 = 77;
+const START_MS: u64 = 1_790_000_000_000;
+const ROUND_MS: u64 = 600;
+
+/// A small seeded generator (SplitMix64): the same seed gives the same world.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// How a node departs from the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sin {
+    /// Signs two batches for each place and shows one to each half of the others.
+    EquivocatingAuthor,
+    /// Shows each batch to one other validator only.
+    WithholdingAuthor,
+    /// Signs two observations for each height and shows one to each half.
+    EquivocatingObserver,
+    /// Proposes blocks with this fault.
+    Proposer(Fault),
+}
+
+/// What a bad proposer does to its blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Leaves out the batches that its observations order.
+    DropsBatches,
+    /// Orders a batch that its observations do not.
+    AddsBatch,
+    /// Sets the clock back.
+    BackDates,
+    /// Embeds fewer than a quorum.
+    TooFewObservers,
+    /// Claims another outcome of the parent.
+    LiesAboutOutcome,
+    /// Moves the L1 origin.
+    MovesOrigin,
+}
+
+enum Event {
+    Input(usize, Input),
+    /// From a node's own disk or engine: lost when it crashes.
+    Local(usize, u64, Input),
+    /// Look at the node's next wakeup.
+    Wake(usize),
+    /// The round of a height ends undecided.
+    RoundOver(Height, u32),
+    /// Ask a member again for a batch.
+    Fetch(usize, Height, BatchDigest, Vec<u16>),
+    FetchObservation(usize, Height, ObservationHash),
+    Restart(usize),
+    /// A user submits.
+    Submit(usize),
+}
+
+pub(crate) struct Node {
+    pub(crate) driver: Option<Driver>,
+    pub(crate) sin: Option<Sin>,
+    pub(crate) key: SecretKey,
+    pub(crate) delivered: Vec<Delivery>,
+    pub(crate) evidence: Vec<Evidence>,
+    mempool: VecDeque<Verified<Transaction>>,
+    incarnation: u32,
+    epoch: u64,
+    /// Height the engine runs, if any.
+    running: Option<Height>,
+    disk: BTreeMap<BlockId, StoredBlock>,
+    /// Observations it signed, to check that it never signs two.
+    observed: BTreeMap<Height, ObservationHash>,
+    clock_skew: i64,
+    wake_at: Option<u64>,
+}
+
+#[derive(Default)]
+struct Consensus {
+    round: u32,
+    /// Members told that a value is valid.
+    valid: BTreeMap<BlockId, BTreeSet<u16>>,
+    invalid: BTreeMap<BlockId, BTreeSet<u16>>,
+    rotation: Option<Rotation>,
+    proposed: BTreeMap<u32, ProposedBlock>,
+}
+
+pub(crate) struct World {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) genesis: Genesis,
+    pub(crate) random: Random,
+    pub(crate) now: u64,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    events: BTreeMap<u64, (u64, Event)>,
+    sequence: u64,
+    heights: BTreeMap<Height, Consensus>,
+    pub(crate) decided: BTreeMap<Height, (StoredBlock, Certificate)>,
+    pub(crate) submitted: BTreeSet<TransactionId>,
+    /// Proposals that some honest member was told are invalid.
+    pub(crate) refused: BTreeSet<BlockId>,
+    /// Pairs of nodes that cannot hear each other.
+    pub(crate) cut: BTreeSet<(usize, usize)>,
+    submissions: u64,
+    user: SecretKey,
+}
+
+pub(crate) fn timing() -> Timing {
+    Timing {
+        heartbeat: Duration::from_secs(1),
+        gather: Duration::from_millis(80),
+        linger: Duration::from_millis(30),
+        empty_after: Duration::from_millis(200),
+    }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, nodes: usize, sins: &[(usize, Sin)]) -> Self {
+        let mut keys: Vec<SecretKey> =
+            (1..=nodes).map(|i| SecretKey::from_bytes([i as u8; 32]).unwrap()).collect();
+        keys.sort_by_key(SecretKey::address);
+        let user = SecretKey::from_bytes([200; 32]).unwrap();
+        let settings = NamespaceSettings {
+            owner: user.address(),
+            revenue_recipient: user.address(),
+            submitters: Submitters::Anyone,
+            quota: None,
+        };
+        let genesis = Genesis {
+            chain_id: CHAIN,
+            time_ms: START_MS,
+            l1_origin: L1Origin::default(),
+            params: Params { absence_window: 6, ..Params::default() },
+            validators: keys.iter().map(|k| Member { address: k.address(), seats: 1 }).collect(),
+            accounts: vec![Allocation { address: user.address(), balance: 1 << 100 }],
+            namespaces: vec![genesis::GenesisNamespace { namespace: NamespaceId(1), settings }],
+        };
+        let mut random = Random(seed);
+        let nodes = keys
+            .into_iter()
+            .enumerate()
+            .map(|(i, key)| Node {
+                driver: None,
+                sin: sins.iter().find(|(node, _)| *node == i).map(|(_, sin)| *sin),
+                key,
+                delivered: Vec::new(),
+                evidence: Vec::new(),
+                mempool: VecDeque::new(),
+                incarnation: 0,
+                epoch: 0,
+                running: None,
+                disk: BTreeMap::new(),
+                observed: BTreeMap::new(),
+                clock_skew: random.below(40) as i64 - 20,
+                wake_at: None,
+            })
+            .collect();
+        let mut world = Self {
+            nodes,
+            genesis,
+            random,
+            now: 0,
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            sequence: 0,
+            heights: BTreeMap::new(),
+            decided: BTreeMap::new(),
+            submitted: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            cut: BTreeSet::new(),
+            submissions: 0,
+            user,
+        };
+        for i in 0..world.nodes.len() {
+            world.start(i);
+        }
+        world
+    }
+
+    /// Submits so many transactions to random nodes over the next `over_ms`.
+    pub(crate) fn load(&mut self, count: u64, over_ms: u64) {
+        for _ in 0..count {
+            let at = self.random.below(over_ms);
+            let node = self.random.below(self.nodes.len() as u64) as usize;
+            self.after(at, Event::Submit(node));
+        }
+    }
+
+    /// Gives a misbehaving node transactions of its own to spread.
+    pub(crate) fn sinner_submits(&mut self, node: usize, count: u64) {
+        for i in 0..count {
+            let body = TransactionBody {
+                chain_id: CHAIN,
+                valid_until: START_MS + self.now + 60_000,
+                salt: u64::MAX - i,
+                max_fee: 1 << 60,
+                payload: Payload::Transfer { to: Address::ZERO, amount: 1 },
+            };
+            let tx = Unverified::new(Signed::new(body, CHAIN, &self.user)).verify(CHAIN).unwrap();
+            self.nodes[node].mempool.push_back(tx);
+        }
+        self.after(200, Event::Input(node, Input::Mempool(200)));
+    }
+
+    /// Runs for so long.
+    pub(crate) fn run(&mut self, ms: u64) {
+        let until = self.now + ms;
+        while let Some(Reverse((at, id))) = self.queue.peek().copied() {
+            if at > until {
+                break;
+            }
+            self.queue.pop();
+            self.now = at;
+            if let Some((_, event)) = self.events.remove(&id) {
+                self.handle(event);
+            }
+        }
+        self.now = until;
+    }
+
+    /// Kills a node and starts it again after a while.
+    pub(crate) fn crash(&mut self, node: usize, down_ms: u64) {
+        let node_state = &mut self.nodes[node];
+        node_state.driver = None;
+        node_state.running = None;
+        node_state.epoch += 1;
+        node_state.mempool.clear();
+        self.after(down_ms, Event::Restart(node));
+    }
+
+    /// What every honest node must agree on, and what was promised to users.
+    pub(crate) fn check(&self, all_ordered: bool) {
+        let mut executed = BTreeMap::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let mut seen = BTreeSet::new();
+            for (height, delivery) in (1..).zip(&node.delivered) {
+                assert_eq!(delivery.header.height, height, "node {i} skips no height");
+                let (block, _) = &self.decided[&height];
+                assert_eq!(delivery.id, block.value.header.id(), "node {i}, height {height}");
+                let outcome = executed.entry(height).or_insert(delivery.applied.outcome);
+                assert_eq!(*outcome, delivery.applied.outcome, "node {i}, height {height}");
+                for slice in &delivery.applied.slices {
+                    for entry in &slice.entries {
+                        let SliceEntry::Submission { transaction, .. } = entry;
+                        assert!(seen.insert(*transaction), "{transaction} is ordered twice");
+                    }
+                }
+            }
+            if all_ordered {
+                let lost: Vec<_> = self.submitted.difference(&seen).collect();
+                assert!(
+                    lost.is_empty(),
+                    "node {i} never saw {} of {}: {}",
+                    lost.len(),
+                    self.submitted.len(),
+                    self.dump()
+                );
+            }
+        }
+    }
+
+    /// Where everybody is, for a failed test's message.
+    pub(crate) fn dump(&self) -> String {
+        let next = self.height() + 1;
+        let engine = self
+            .heights
+            .get(&next)
+            .map(|c| format!("round {}, valid {:?}, invalid {:?}", c.round, c.valid, c.invalid));
+        let mut text = format!("height {next}, engine {engine:?}");
+        for (i, node) in self.nodes.iter().enumerate() {
+            let driver = node.driver.as_ref().map(|driver| {
+                (driver.tip().next_height(), driver.round(), driver.observations().firsts().len())
+            });
+            let waiting = node.mempool.len();
+            text += &format!(
+                "; node {i}: runs {:?}, driver {driver:?}, {waiting} waiting",
+                node.running
+            );
+        }
+        text
+    }
+
+    pub(crate) fn height(&self) -> Height {
+        self.decided.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// Blocks without observations so far.
+    pub(crate) fn empty_blocks(&self) -> usize {
+        self.decided.values().filter(|(block, _)| block.value.is_empty()).count()
+    }
+
+    fn start(&mut self, i: usize) {
+        let genesis = &self.genesis;
+        let node = &mut self.nodes[i];
+        let mut tip = Tip::genesis(genesis).unwrap();
+        // What a node does when it starts: run its log through the ledger.
+        for delivery in &node.delivered {
+            let batches: Held = delivery.batches.iter().cloned().collect();
+            let (block, _) = &self.decided[&delivery.header.height];
+            let named: Vec<&Verified<Observation>> = block.observations.iter().collect();
+            let derived = weft_consensus::build::derive(&tip, &named, &batches).unwrap();
+            let ordered = derived.ordered(&delivery.header, &batches).unwrap();
+            let outcome = tip.state.apply(&ordered).outcome;
+            tip = Tip { header: delivery.header, id: delivery.id, outcome, state: tip.state };
+        }
+        let next = tip.next_height();
+        let first_start = node.incarnation == 0;
+        node.incarnation += 1;
+        let undecided =
+            node.disk.values().filter(|block| block.value.header.height == next).cloned().collect();
+        let boot = Boot {
+            tip,
+            key: Some(node.key.clone()),
+            incarnation: node.incarnation,
+            silent_through: if first_start { 0 } else { next },
+            undecided,
+            resuming: !first_start,
+        };
+        node.driver = Some(Driver::new(timing(), boot));
+        self.input(i, Input::EngineReady);
+    }
+
+    fn after(&mut self, delay: u64, event: Event) {
+        self.sequence += 1;
+        let at = self.now + delay;
+        self.events.insert(self.sequence, (at, event));
+        self.queue.push(Reverse((at, self.sequence)));
+    }
+
+    /// Gives a node an input from its own disk or engine.
+    fn local(&mut self, delay: u64, node: usize, input: Input) {
+        let epoch = self.nodes[node].epoch;
+        self.after(delay, Event::Local(node, epoch, input));
+    }
+
+    /// Sends an input to a node over the network.
+    fn send(&mut self, from: usize, to: usize, input: Input) {
+        if from == to || self.cut.contains(&(from.min(to), from.max(to))) {
+            return;
+        }
+        let delay = 1 + self.random.below(15);
+        self.after(delay, Event::Input(to, input));
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Input(node, input) => self.input(node, input),
+            Event::Local(node, epoch, input) if epoch == self.nodes[node].epoch => {
+                self.input(node, input);
+            }
+            Event::Local(..) => {}
+            Event::Wake(node) => self.input(node, Input::Tick),
+            Event::RoundOver(height, round) => self.next_round(height, round),
+            Event::Fetch(node, height, digest, from) => self.fetch(node, height, digest, from),
+            Event::FetchObservation(node, height, hash) => {
+                self.fetch_observation(node, height, hash);
+            }
+            Event::Restart(node) => self.start(node),
+            Event::Submit(node) => self.submit(node),
+        }
+    }
+
+    fn submit(&mut self, node: usize) {
+        self.submissions += 1;
+        let body = TransactionBody {
+            chain_id: CHAIN,
+            valid_until: START_MS + self.now + 60_000,
+            salt: self.submissions,
+            max_fee: 1 << 60,
+            payload: Payload::Submit {
+                namespace: NamespaceId(1),
+                data: vec![Bytes::from(self.submissions.to_be_bytes().to_vec())],
+            },
+        };
+        let tx = Unverified::new(Signed::new(body, CHAIN, &self.user)).verify(CHAIN).unwrap();
+        // A node that is down or bad answers no submissions; the user tries elsewhere.
+        if self.nodes[node].driver.is_none() || self.nodes[node].sin.is_some() {
+            return;
+        }
+        self.submitted.insert(tx.witness().id);
+        self.nodes[node].mempool.push_back(tx);
+        let bytes = self.nodes[node].mempool.len() * 200;
+        self.input(node, Input::Mempool(bytes));
+    }
+
+    fn input(&mut self, i: usize, input: Input) {
+        let wall_ms = (START_MS + self.now).saturating_add_signed(self.nodes[i].clock_skew);
+        let now = Now { wall_ms, mono: Duration::from_millis(self.now) };
+        let mut todo = VecDeque::from([input]);
+        while let Some(input) = todo.pop_front() {
+            let Some(driver) = &mut self.nodes[i].driver else { return };
+            for effect in driver.step(now, input) {
+                self.effect(i, effect, &mut todo);
+            }
+        }
+        if let Some(at) = driver_wakeup(&self.nodes[i]) {
+            let delay = at.saturating_sub(self.now).max(1);
+            if self.nodes[i].wake_at.is_none_or(|due| due <= self.now || due > self.now + delay) {
+                self.nodes[i].wake_at = Some(self.now + delay);
+                self.after(delay, Event::Wake(i));
+            }
+        }
+    }
+
+    fn effect(&mut self, i: usize, effect: Effect, todo: &mut VecDeque<Input>) {
+        match effect {
+            Effect::StartHeight { height, committee, rotation } => {
+                assert_eq!(committee.members(), &self.genesis.validators[..]);
+                self.engine_start(i, height, rotation);
+            }
+            Effect::Propose { height, round, value } => self.propose(i, height, round, value),
+            Effect::Answer { height, value, verdict, .. } => {
+                let id = value.header.id();
+                let Some(consensus) = self.heights.get_mut(&height) else { return };
+                let told =
+                    if verdict.is_ok() { &mut consensus.valid } else { &mut consensus.invalid };
+                told.entry(id).or_default().insert(i as u16);
+                if verdict.is_err() {
+                    self.refused.insert(id);
+                }
+                self.try_decide(height);
+            }
+            Effect::AnswerSync { ticket, verdict, .. } => {
+                if verdict == SyncVerdict::Valid {
+                    let (_, certificate) = self.decided[&ticket].clone();
+                    self.local(1, i, Input::Decided(certificate));
+                    self.local(1, i, Input::EngineReady);
+                }
+            }
+            Effect::Persist(id, block) => {
+                self.nodes[i].disk.insert(id, block);
+                let epoch_delay = 1 + self.random.below(4);
+                self.local(epoch_delay, i, Input::Persisted(id));
+            }
+            Effect::Commit(certificate) => {
+                let delay = 1 + self.random.below(4);
+                self.local(delay, i, Input::Committed(certificate.height));
+            }
+            Effect::Deliver(delivery) => {
+                let node = &mut self.nodes[i];
+                node.running = None;
+                let height = delivery.header.height;
+                node.disk.retain(|_, block| block.value.header.height > height);
+                node.delivered.push(*delivery);
+            }
+            Effect::Seal { lane, seq, parent } => {
+                let node = &mut self.nodes[i];
+                let transactions: Vec<_> = node.mempool.drain(..).collect();
+                let sealed = (!transactions.is_empty()).then(|| {
+                    Arc::new(
+                        batch::seal(lane, seq, parent, transactions, CHAIN, &node.key).unwrap(),
+                    )
+                });
+                todo.push_front(Input::Sealed(sealed));
+            }
+            Effect::PushBatch(batch) => self.push_batch(i, batch),
+            Effect::PushObservation(observation) => self.push_observation(i, observation),
+            Effect::FetchBatches(wanted) => {
+                let height = self.next_height(i);
+                for (digest, mut from) in wanted {
+                    let others = (0..self.nodes.len() as u16).filter(|n| !from.contains(n));
+                    from.extend(others.collect::<Vec<_>>());
+                    self.after(5, Event::Fetch(i, height, digest, from));
+                }
+            }
+            Effect::FetchObservations { hashes, .. } => {
+                let height = self.next_height(i);
+                for hash in hashes {
+                    self.after(5, Event::FetchObservation(i, height, hash));
+                }
+            }
+            Effect::Keep(evidence) => {
+                evidence.verify(CHAIN).expect("evidence proves something");
+                self.nodes[i].evidence.push(evidence);
+            }
+            Effect::Halt(reason) => panic!("node {i}: {reason}"),
+        }
+    }
+
+    fn next_height(&self, i: usize) -> Height {
+        self.nodes[i].driver.as_ref().map_or(0, |driver| driver.tip().next_height())
+    }
+
+    fn push_batch(&mut self, i: usize, batch: Arc<Verified<Batch>>) {
+        for to in 0..self.nodes.len() {
+            let shown = match self.nodes[i].sin {
+                Some(Sin::WithholdingAuthor) => {
+                    (to == (i + 1) % self.nodes.len()).then(|| batch.clone())
+                }
+                Some(Sin::EquivocatingAuthor) if to % 2 == 1 => {
+                    let mut body = batch.body.clone();
+                    body.transactions.push(body.transactions[0].clone());
+                    let other = Signed::new(body, CHAIN, &self.nodes[i].key);
+                    Some(Arc::new(Unverified::new(other).verify(CHAIN).unwrap()))
+                }
+                _ => Some(batch.clone()),
+            };
+            if let Some(batch) = shown {
+                self.send(i, to, Input::Batch(batch));
+            }
+        }
+    }
+
+    fn push_observation(&mut self, i: usize, observation: Observation) {
+        let committee = Committee::new(self.genesis.validators.clone()).unwrap();
+        let hash = observation.body.hash();
+        let before = self.nodes[i].observed.insert(observation.body.height, hash);
+        assert!(before.is_none(), "node {i} observes {} twice", observation.body.height);
+        for to in 0..self.nodes.len() {
+            let mut shown = observation.clone();
+            if self.nodes[i].sin == Some(Sin::EquivocatingObserver) && to % 2 == 1 {
+                shown.body.clock_ms += 1;
+                shown = Signed::new(shown.body, CHAIN, &self.nodes[i].key);
+            }
+            let shown = Unverified::new(shown).verify((CHAIN, &committee)).unwrap();
+            self.send(i, to, Input::Observation(shown));
+        }
+    }
+
+    fn fetch(&mut self, node: usize, height: Height, digest: BatchDigest, mut from: Vec<u16>) {
+        if self.next_height(node) != height || self.nodes[node].driver.is_none() {
+            return;
+        }
+        let Some(first) = from.first().copied() else { return };
+        let found = self.nodes[usize::from(first)]
+            .driver
+            .as_ref()
+            .filter(|_| self.nodes[usize::from(first)].sin != Some(Sin::WithholdingAuthor))
+            .and_then(|driver| driver.lanes().get(&digest).cloned());
+        if let Some(batch) = found {
+            self.send(first.into(), node, Input::Batch(batch));
+        }
+        from.rotate_left(1);
+        self.after(40, Event::Fetch(node, height, digest, from));
+    }
+
+    fn fetch_observation(&mut self, node: usize, height: Height, hash: ObservationHash) {
+        if self.next_height(node) != height || self.nodes[node].driver.is_none() {
+            return;
+        }
+        for from in 0..self.nodes.len() {
+            let Some(driver) = &self.nodes[from].driver else { continue };
+            if driver.tip().next_height() != height {
+                continue;
+            }
+            if let Some(observation) = driver.observations().get(&hash).cloned() {
+                self.send(from, node, Input::Observation(observation));
+            }
+        }
+        self.after(60, Event::FetchObservation(node, height, hash));
+    }
+
+    // The idealised engine.
+
+    fn engine_start(&mut self, i: usize, height: Height, rotation: Rotation) {
+        self.nodes[i].running = Some(height);
+        if let Some((block, _)) = self.decided.get(&height).cloned() {
+            let delay = 1 + self.random.below(30);
+            self.local(delay, i, Input::Synced { ticket: height, block });
+            return;
+        }
+        let consensus = self.heights.entry(height).or_default();
+        let first = consensus.rotation.is_none();
+        consensus.rotation.get_or_insert(rotation);
+        let round = consensus.round;
+        if first {
+            self.after(ROUND_MS, Event::RoundOver(height, round));
+        }
+        self.enter(i, height, round);
+    }
+
+    fn enter(&mut self, i: usize, height: Height, round: u32) {
+        self.local(0, i, Input::StartedRound { height, round });
+        let consensus = &self.heights[&height];
+        let proposer = consensus.rotation.as_ref().unwrap().proposer(height, round);
+        let proposed = consensus.proposed.get(&round).cloned();
+        if usize::from(proposer) == i {
+            self.local(0, i, Input::ValueWanted { height, round });
+        }
+        if let Some(value) = proposed {
+            self.show(usize::from(proposer), i, height, round, value);
+        }
+    }
+
+    fn show(&mut self, from: usize, to: usize, height: Height, round: u32, value: ProposedBlock) {
+        let proposer = self.nodes[from].key.address();
+        self.send(from, to, Input::Proposal { height, round, proposer, value });
+    }
+
+    fn next_round(&mut self, height: Height, round: u32) {
+        if self.decided.contains_key(&height) || self.heights[&height].round != round {
+            return;
+        }
+        let running: Vec<usize> =
+            (0..self.nodes.len()).filter(|i| self.nodes[*i].running == Some(height)).collect();
+        if running.len() * 3 > self.nodes.len() * 2 {
+            self.heights.get_mut(&height).unwrap().round += 1;
+            for i in running {
+                self.enter(i, height, round + 1);
+            }
+        }
+        let round = self.heights[&height].round;
+        self.after(ROUND_MS + 100 * u64::from(round), Event::RoundOver(height, round));
+    }
+
+    fn propose(&mut self, i: usize, height: Height, round: u32, mut value: ProposedBlock) {
+        if let Some(Sin::Proposer(fault)) = self.nodes[i].sin {
+            spoil(&mut value, fault);
+        }
+        let Some(consensus) = self.heights.get_mut(&height) else { return };
+        if consensus.round != round || self.decided.contains_key(&height) {
+            return;
+        }
+        let id = value.header.id();
+        consensus.proposed.insert(round, value.clone());
+        consensus.valid.entry(id).or_default().insert(i as u16);
+        for to in 0..self.nodes.len() {
+            if self.nodes[to].running == Some(height) {
+                self.show(i, to, height, round, value.clone());
+            }
+        }
+        self.try_decide(height);
+    }
+
+    fn try_decide(&mut self, height: Height) {
+        if self.decided.contains_key(&height) {
+            return;
+        }
+        let consensus = &self.heights[&height];
+        let Some(value) = consensus.proposed.get(&consensus.round) else { return };
+        let block = value.header.id();
+        let members = self.nodes.len();
+        let valid = consensus.valid.get(&block).map_or(0, BTreeSet::len);
+        if valid * 3 <= members * 2 {
+            return;
+        }
+        let round = consensus.round;
+        let certificate = Certificate { height, round, block, signatures: Vec::new() };
+        let stored = self
+            .nodes
+            .iter()
+            .find_map(|node| node.disk.get(&block))
+            .expect("a valid block is on disk")
+            .clone();
+        self.decided.insert(height, (stored, certificate.clone()));
+        for i in 0..members {
+            let told = self.heights[&height].valid[&block].contains(&(i as u16));
+            if self.nodes[i].running == Some(height) {
+                let delay = 2 + self.random.below(20);
+                if told {
+                    self.local(delay, i, Input::Decided(certificate.clone()));
+                    self.local(delay, i, Input::EngineReady);
+                } else {
+                    let block = self.decided[&height].0.clone();
+                    self.local(delay, i, Input::Synced { ticket: height, block });
+                }
+            }
+            let delay = 30 + self.random.below(30);
+            self.after(delay, Event::Input(i, Input::PeerHeight(height)));
+        }
+    }
+}
+
+fn driver_wakeup(node: &Node) -> Option<u64> {
+    let at = node.driver.as_ref()?.next_wakeup()?;
+    Some(at.as_millis() as u64)
+}
+
+fn spoil(value: &mut ProposedBlock, fault: Fault) {
+    let header = &mut value.header;
+    match fault {
+        Fault::DropsBatches => header.batches_root = block::batches_root(&[]),
+        Fault::AddsBatch => {
+            header.batches_root = block::batches_root(&[BatchDigest(B256::repeat_byte(1))]);
+        }
+        Fault::BackDates => header.time_ms -= 1,
+        Fault::TooFewObservers => {
+            value.observations.truncate(2);
+            header.observations_root = block::observations_root(&value.observations);
+        }
+        Fault::LiesAboutOutcome => header.parent_outcome.ledger_root = B256::ZERO,
+        Fault::MovesOrigin => header.l1_origin.number += 1,
+    }
+}
+
+/// Batches by digest, for replaying a log.
+#[derive(Default)]
+pub(crate) struct Held(BTreeMap<BatchDigest, Arc<Verified<Batch>>>);
+
+impl FromIterator<Arc<Verified<Batch>>> for Held {
+    fn from_iter<T: IntoIterator<Item = Arc<Verified<Batch>>>>(batches: T) -> Self {
+        Self(batches.into_iter().map(|batch| (batch.witness().digest, batch)).collect())
+    }
+}
+
+impl weft_consensus::Batches for Held {
+    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
+        self.0.get(digest).map(Arc::as_ref)
+    }
+}
