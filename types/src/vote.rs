@@ -47,10 +47,19 @@ pub struct Vote {
 }
 
 impl Vote {
-    /// The hash its voter signs. The body hash is the block id, zero for nil.
+    /// The slot it takes.
+    pub fn slot(&self) -> Slot {
+        Slot::Vote { kind: self.kind, height: self.height, round: self.round }
+    }
+
+    /// The block id, zero for nil.
+    pub fn body_hash(&self) -> B256 {
+        self.block.unwrap_or(BlockId::ZERO).0
+    }
+
+    /// The hash its voter signs.
     pub fn signing_hash(&self, chain_id: u64) -> B256 {
-        let slot = Slot::Vote { kind: self.kind, height: self.height, round: self.round };
-        slot.signing_hash(chain_id, self.block.unwrap_or(BlockId::ZERO).0)
+        self.slot().signing_hash(chain_id, self.body_hash())
     }
 }
 
@@ -68,11 +77,19 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// The hash its proposer signs. The body hash is
+    /// The slot it takes.
+    pub fn slot(&self) -> Slot {
+        Slot::Proposal { height: self.height, round: self.round }
+    }
+
     /// `keccak256( block id || pol_round u32 )`, `0xffffffff` for none.
-    pub fn signing_hash(&self, chain_id: u64) -> B256 {
+    pub fn body_hash(&self) -> B256 {
         let pol_round = self.pol_round.unwrap_or(u32::MAX).to_be_bytes();
-        let body = keccak256(&[self.block.as_bytes(), &pol_round]);
-        Slot::Proposal { height: self.height, round: self.round }.signing_hash(chain_id, body)
+        keccak256(&[self.block.as_bytes(), &pol_round])
+    }
+
+    /// The hash its proposer signs.
+    pub fn signing_hash(&self, chain_id: u64) -> B256 {
+        self.slot().signing_hash(chain_id, self.body_hash())
     }
 }

@@ -1,7 +1,11 @@
 //! The driver in a simulated network, a seed at a time: agreement, nothing lost or repeated,
 //! nothing signed twice, and faults that cost others nothing lasting.
 
-#![allow(clippy::cast_possible_truncation, reason = "test values are small")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    reason = "test values are small, and a test that unwraps nothing fails"
+)]
 
 mod world;
 
