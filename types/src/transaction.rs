@@ -226,7 +226,7 @@ mod tests {
     fn check_names_what_is_wrong() {
         let fine = submit(vec![Bytes::from_static(b"x")]);
         let errors = [
-            (fine.clone().verify(6), TransactionError::ChainId { expected: 6, actual: 5 }),
+            (fine.verify(6), TransactionError::ChainId { expected: 6, actual: 5 }),
             (submit(vec![]).verify(5), TransactionError::NoItems),
             (
                 submit(vec![Bytes::from_static(b"x"), Bytes::new()]).verify(5),
