@@ -24,6 +24,7 @@ pub mod engine;
 pub mod lanes;
 pub mod leader;
 pub mod observations;
+mod stored;
 mod support;
 pub mod tip;
 pub mod validity;

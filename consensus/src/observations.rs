@@ -107,6 +107,21 @@ impl Observations {
             .map(|(digest, namers)| (digest, namers.as_slice()))
     }
 
+    /// Batches that a quorum names only since this observer does.
+    pub fn quorate_by(&self, committee: &Committee, observer: u16) -> Vec<BatchDigest> {
+        let Some(observation) = self.of(observer) else { return Vec::new() };
+        let own = seats_of(committee, [observer]);
+        let named = observation.body.lanes.iter().flat_map(|lane| &lane.digests);
+        named
+            .filter(|digest| {
+                let namers = self.named.get(digest).into_iter().flatten().copied();
+                let seats = seats_of(committee, namers);
+                committee.is_quorum(seats) && !committee.is_quorum(seats.saturating_sub(own))
+            })
+            .copied()
+            .collect()
+    }
+
     /// Whether observers of more than a third of all seats name a batch.
     pub fn is_supported(&self, committee: &Committee, digest: &BatchDigest) -> bool {
         self.named

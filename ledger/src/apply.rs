@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use weft_types::{
     Address, B256, Batch, Height, L1Origin, NamespaceId, Outcome, Payload, Receipt, ReceiptStatus,
     SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei, merkle,
-    slice::NamespaceTree, transaction::TransactionWitness,
+    slice::{NamespaceTree, SliceLeaf},
+    transaction::TransactionWitness,
 };
 
 use crate::DUPLICATE_GRACE;
@@ -49,6 +50,8 @@ pub struct Applied {
     pub receipts: Vec<Vec<Option<Receipt>>>,
     /// The slices, ascending by namespace.
     pub slices: Vec<Slice>,
+    /// The leaves that stand for them.
+    pub leaves: Vec<SliceLeaf>,
     /// Every entry that changed.
     pub changes: Vec<Change>,
 }
@@ -86,14 +89,15 @@ impl State {
             .into_iter()
             .map(|(namespace, entries)| Slice { namespace, entries })
             .collect();
-        Applied { outcome: self.outcome(&slices), receipts, slices, changes }
+        let leaves: Vec<SliceLeaf> = slices.iter().map(Slice::leaf).collect();
+        Applied { outcome: self.outcome(&leaves), receipts, slices, leaves, changes }
     }
 
-    /// What a block that led to this state and had these slices came to.
-    pub fn outcome(&self, slices: &[Slice]) -> Outcome {
+    /// What a block that led to this state and had slices with these leaves came to.
+    pub fn outcome(&self, leaves: &[SliceLeaf]) -> Outcome {
         Outcome {
             ledger_root: self.ledger_root(),
-            slices_root: slices_root(slices),
+            slices_root: slices_root(leaves),
             // No auctions, withdrawals or sealed bids exist at this version.
             results_root: merkle::commit_hashes("weft/results/v1", []),
             withdrawals_root: merkle::commit_hashes("weft/withdrawals/v1", []),
@@ -246,8 +250,8 @@ fn encoded_len(transaction: &Transaction) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn slices_root(slices: &[Slice]) -> B256 {
-    NamespaceTree::new(slices.iter().map(Slice::leaf).collect())
+fn slices_root(leaves: &[SliceLeaf]) -> B256 {
+    NamespaceTree::new(leaves.to_vec())
         .expect("slices come out of a map, ascending by namespace")
         .slices_root()
 }

@@ -45,6 +45,7 @@ use crate::build::Derived;
 use crate::lanes::{Inserted, Lanes};
 use crate::leader::Rotation;
 use crate::observations::{Noted, Observations};
+pub use crate::stored::StoredBlock;
 use crate::tip::Tip;
 use crate::validity::Invalid;
 
@@ -95,17 +96,6 @@ pub struct Boot {
     pub undecided: Vec<StoredBlock>,
     /// Whether the engine had started the next height before the restart.
     pub resuming: bool,
-}
-
-/// A block with everything it is made of, each part checked by itself.
-#[derive(Clone, Debug)]
-pub struct StoredBlock {
-    /// The block as proposed.
-    pub value: ProposedBlock,
-    /// Its observations, in its order.
-    pub observations: Vec<Verified<Observation>>,
-    /// Its batches, in its order.
-    pub batches: Vec<Arc<Verified<Batch>>>,
 }
 
 /// What can happen to a node.
@@ -237,6 +227,8 @@ pub enum Effect {
         /// Committee index of the proposer.
         proposer: Option<u16>,
     },
+    /// Observations of a quorum name these batches by now: they can be expected to be ordered.
+    Expected(Vec<BatchDigest>),
     /// Keep proof of a fault.
     Keep(Evidence),
     /// Stop: going on could contradict what this node has signed.
@@ -512,8 +504,16 @@ impl Driver {
 
     fn note(&mut self, observation: Verified<Observation>) {
         let wanted = self.fetching_observations.remove(observation.witness());
-        if let Noted::Second(evidence) = self.observations.note(observation, wanted) {
-            self.effects.push(Effect::Keep(*evidence));
+        let observer = observation.body.observer;
+        match self.observations.note(observation, wanted) {
+            Noted::New => {
+                let expected = self.observations.quorate_by(self.tip.committee(), observer);
+                if !expected.is_empty() {
+                    self.effects.push(Effect::Expected(expected));
+                }
+            }
+            Noted::Second(evidence) => self.effects.push(Effect::Keep(*evidence)),
+            Noted::Known | Noted::Foreign => {}
         }
     }
 

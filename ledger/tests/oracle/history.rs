@@ -1,0 +1,414 @@
+//! Random histories: a genesis, and blocks described by intent.
+//!
+//! A plan says "valid until exactly this block", "one wei less than the fee", "what was ordered
+//! sixteen heights ago": what that comes to follows from where the chain is by then. So random
+//! histories meet every bound from both sides, and a plan can be shrunk piece by piece.
+
+mod world;
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use weft_ledger::LaneCut;
+use weft_types::genesis::{Allocation, GenesisNamespace};
+use weft_types::{
+    Address, B256, BatchDigest, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params,
+    Quota, SecretKey, Submitters, Wei,
+};
+
+pub(crate) use world::{Block, World};
+
+const CHAIN_ID: u64 = 77;
+/// Accounts with a key; any of them may be a validator.
+const KEYS: usize = 14;
+/// Accounts: two more have no key.
+const ACCOUNTS: usize = KEYS + 2;
+const NAMESPACES: u64 = 4;
+
+/// Ascending by address.
+static KEYRING: LazyLock<Vec<(Address, SecretKey)>> = LazyLock::new(|| {
+    let key = |i: usize| SecretKey::from_bytes([u8::try_from(i).unwrap() + 1; 32]).unwrap();
+    let mut keys: Vec<_> = (0..KEYS).map(key).map(|key| (key.address(), key)).collect();
+    keys.sort_by_key(|(address, _)| *address);
+    keys
+});
+
+fn address(account: usize) -> Address {
+    match KEYRING.get(account) {
+        Some((address, _)) => *address,
+        None => Address::with_last_byte(u8::try_from(account).unwrap()),
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    pub(crate) genesis: Genesis,
+    pub(crate) blocks: Vec<BlockPlan>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct BlockPlan {
+    gap: Gap,
+    /// Which members it embeds, a bit each; nobody, nothing.
+    observers: u8,
+    batches: Vec<BatchPlan>,
+    /// Moves the carry of somebody who has nothing ordered, or its cut to anywhere.
+    stray_cut: Option<(Index, LaneCut)>,
+    moves_l1: bool,
+    /// Goes on from a snapshot after this block.
+    pub(crate) restores: bool,
+    /// Which entry of the snapshot is tampered with, and how.
+    pub(crate) tampers: (Index, u8),
+}
+
+/// How much later than its parent a block is.
+#[derive(Clone, Debug)]
+enum Gap {
+    By(u64),
+    /// To when something remembered ends, and so much later.
+    ToAnEnd(Index, u64),
+}
+
+#[derive(Clone, Debug)]
+struct BatchPlan {
+    author: Index,
+    /// Opens a new lane.
+    reboots: bool,
+    carry: u32,
+    transactions: Vec<TransactionPlan>,
+}
+
+#[derive(Clone, Debug)]
+enum TransactionPlan {
+    New {
+        sender: usize,
+        valid_until: ValidUntil,
+        max_fee: MaxFee,
+        payload: PayloadPlan,
+        flaw: Option<Flaw>,
+    },
+    /// One that an earlier block ordered, so many heights ago.
+    Again(u64, Index),
+    /// Any at all that there was before, be it in this batch.
+    AnyAgain(Index),
+}
+
+#[derive(Clone, Debug)]
+enum ValidUntil {
+    /// So long after the block's time.
+    Ahead(u64),
+    /// So far from as late as is allowed.
+    Limit(i8),
+    /// Exactly so far from the block's time.
+    Now(i8),
+    Exactly(u64),
+}
+
+#[derive(Clone, Debug)]
+enum MaxFee {
+    Unlimited,
+    /// The cost of inclusion, give or take.
+    Inclusion(i8),
+    /// What inclusion and namespace cost together, give or take.
+    Both(i8),
+    Exactly(Wei),
+}
+
+#[derive(Clone, Debug)]
+enum PayloadPlan {
+    Submit { namespace: u64, data: Data },
+    Transfer { to: usize, amount: Amount },
+    TransferToOneself(Amount),
+    Register { namespace: u64, settings: NamespaceSettings },
+    Update { namespace: u64, by_owner: bool, settings: NamespaceSettings },
+}
+
+#[derive(Clone, Debug)]
+enum Data {
+    Items(Vec<u16>),
+    /// As much as makes the transaction as large as the bucket is full, give or take.
+    Quota(i8),
+    /// As much as the sender can pay inclusion for, give or take.
+    Inclusion(i8),
+    /// As much as it can pay inclusion and namespace for, give or take.
+    Both(i8),
+}
+
+#[derive(Clone, Debug)]
+enum Amount {
+    Exactly(Wei),
+    /// What is left after inclusion, give or take.
+    Everything(i8),
+    /// All but what the registration fee and this much besides comes to.
+    KeepRegistration(u16),
+}
+
+#[derive(Clone, Debug)]
+enum Flaw {
+    OtherChain,
+    /// Recovers to a stranger, who has no balance: well formed.
+    SignedForOtherChain,
+    BadV,
+    HighS,
+    NoItems,
+    TooManyItems,
+    EmptyItem,
+    /// As large as may be, or so much larger.
+    Size(usize),
+    EmptyQuota,
+    UnsortedSubmitters,
+    TooManySubmitters,
+}
+
+pub(crate) fn histories(blocks: std::ops::Range<usize>) -> impl Strategy<Value = History> {
+    let pace =
+        prop_oneof![Just([400, 5, 1]), Just([30, 5, 1]), Just([10, 10, 3]), Just([3, 10, 10])];
+    let steep = prop::bool::weighted(0.1);
+    (geneses(), pace, steep).prop_flat_map(move |(mut genesis, mut pace, steep)| {
+        if steep {
+            // The one way to the highest price within so few blocks.
+            genesis.params.min_base_fee = 1 << 64;
+            genesis.params.target_bytes_per_second = 1;
+            pace = [400, 1, 1];
+        }
+        let blocks = prop::collection::vec(block_plans(pace), blocks.clone());
+        (Just(genesis), blocks).prop_map(|(genesis, blocks)| History { genesis, blocks })
+    })
+}
+
+fn params() -> impl Strategy<Value = Params> {
+    let targets = || prop::sample::select(vec![1, 40, 500, 20_000, u64::MAX]);
+    (
+        prop::sample::select(vec![1_000, 1_001, 20_000, 3_600_000]),
+        prop::sample::select(vec![1, 2, 3, 5, u64::MAX]),
+        prop::sample::select(vec![8, 1_003, 1 << 64]),
+        (targets(), targets()),
+        prop::sample::select(vec![0, 5_000, 1 << 50, 1 << 90, Wei::MAX]),
+    )
+        .prop_map(
+            |(max_validity_ms, absence_window, min_base_fee, targets, registration_fee)| Params {
+                max_validity_ms,
+                absence_window,
+                min_base_fee,
+                target_bytes_per_second: targets.0,
+                namespace_target_bytes_per_second: targets.1,
+                registration_fee,
+                ..Params::default()
+            },
+        )
+}
+
+#[derive(Clone, Debug)]
+enum Balance {
+    None,
+    /// So many bytes at the floor price.
+    Poor(u16),
+    Rich(u8),
+    /// What is missing to 2^128 - 1 in all, for the first who has it.
+    Brim,
+}
+
+fn geneses() -> impl Strategy<Value = Genesis> {
+    let balances = prop_oneof![
+        2 => Just(Balance::None),
+        3 => (0u16..2_000).prop_map(Balance::Poor),
+        10 => (90u8..120).prop_map(Balance::Rich),
+        1 => Just(Balance::Brim),
+    ];
+    let seats = prop_oneof![4 => 1u64..4, 1 => 1u64..100];
+    (
+        prop_oneof![Just(0), Just(1_700_000_000_000), Just(u64::MAX - (1 << 33))],
+        (any::<u64>(), any::<[u8; 32]>()),
+        params(),
+        prop::sample::subsequence((0..KEYS).collect::<Vec<_>>(), 1..=7),
+        prop::collection::vec(seats, 7),
+        prop::collection::vec(balances, ACCOUNTS),
+        prop::collection::btree_map(0..NAMESPACES, settings(), 0..6),
+    )
+        .prop_map(|(time_ms, (number, hash), params, members, seats, balances, namespaces)| {
+            let validators = members.into_iter().zip(seats);
+            Genesis {
+                chain_id: CHAIN_ID,
+                time_ms,
+                l1_origin: L1Origin { number, hash: B256::from(hash) },
+                params,
+                validators: validators
+                    .map(|(member, seats)| Member { address: address(member), seats })
+                    .collect(),
+                accounts: accounts(&balances, params.min_base_fee),
+                namespaces: namespaces
+                    .into_iter()
+                    .map(|(id, settings)| GenesisNamespace { namespace: NamespaceId(id), settings })
+                    .collect(),
+            }
+        })
+}
+
+fn accounts(balances: &[Balance], floor: Wei) -> Vec<Allocation> {
+    let mut accounts: Vec<Allocation> = (balances.iter().enumerate())
+        .filter_map(|(account, balance)| {
+            let balance = match balance {
+                Balance::None => return None,
+                Balance::Poor(bytes) => Wei::from(*bytes) * floor,
+                Balance::Rich(bits) => (1 << bits) + 12_345,
+                Balance::Brim => 0,
+            };
+            Some(Allocation { address: address(account), balance })
+        })
+        .collect();
+    let sum: Wei = accounts.iter().map(|account| account.balance).sum();
+    if let Some(at) = balances.iter().position(|balance| matches!(balance, Balance::Brim)) {
+        let account = accounts.iter_mut().find(|account| account.address == address(at));
+        account.unwrap().balance = Wei::MAX - sum;
+    }
+    accounts.sort_by_key(|account| account.address);
+    accounts
+}
+
+fn settings() -> impl Strategy<Value = NamespaceSettings> {
+    let listed = prop::sample::subsequence((0..KEYS).collect::<Vec<_>>(), 0..=KEYS);
+    let rates = prop_oneof![1u64..100, 100u64..20_000, Just(u64::MAX)];
+    let bursts = prop_oneof![1u64..300, 300u64..2_000, Just(u64::MAX)];
+    let quota = (rates, bursts)
+        .prop_map(|(bytes_per_second, burst_bytes)| Quota { bytes_per_second, burst_bytes });
+    (0..KEYS, 0..ACCOUNTS, prop::option::weighted(0.3, listed), prop::option::weighted(0.6, quota))
+        .prop_map(|(owner, revenue_recipient, listed, quota)| NamespaceSettings {
+            owner: address(owner),
+            revenue_recipient: address(revenue_recipient),
+            submitters: listed.map_or(Submitters::Anyone, |listed| {
+                Submitters::Only(listed.into_iter().map(address).collect())
+            }),
+            quota,
+        })
+}
+
+fn block_plans([next, some, far]: [u32; 3]) -> impl Strategy<Value = BlockPlan> {
+    let gap = prop_oneof![
+        next => Just(Gap::By(1)),
+        some => (1u64..2_000).prop_map(Gap::By),
+        some => (any::<Index>(), 0u64..3).prop_map(|(which, plus)| Gap::ToAnEnd(which, plus)),
+        far => prop_oneof![Just(7_999u64), Just(8_000), Just(8_001), Just(1 << 20), Just(1 << 40)]
+            .prop_map(Gap::By),
+    ];
+    let cut = (any::<Index>(), any::<(u32, u64, [u8; 32], u32)>()).prop_map(
+        |(author, (incarnation, seq, digest, carry))| {
+            (author, LaneCut { incarnation, seq, digest: BatchDigest(B256::from(digest)), carry })
+        },
+    );
+    let observers = prop_oneof![
+        1 => Just(0u8),
+        4 => any::<u8>(),
+        6 => Just(u8::MAX),
+    ];
+    (
+        gap,
+        observers,
+        prop::collection::vec(batch_plans(), 0..4),
+        prop::option::weighted(0.1, cut),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+        (any::<Index>(), 0u8..3),
+    )
+        .prop_map(|(gap, observers, batches, stray_cut, moves_l1, restores, tampers)| {
+            BlockPlan { gap, observers, batches, stray_cut, moves_l1, restores, tampers }
+        })
+}
+
+fn batch_plans() -> impl Strategy<Value = BatchPlan> {
+    (
+        any::<Index>(),
+        prop::bool::weighted(0.1),
+        0u32..300_000,
+        prop::collection::vec(transaction_plans(), 1..5),
+    )
+        .prop_map(|(author, reboots, carry, transactions)| BatchPlan {
+            author,
+            reboots,
+            carry,
+            transactions,
+        })
+}
+
+fn transaction_plans() -> impl Strategy<Value = TransactionPlan> {
+    let sender = prop_oneof![3 => 0..KEYS, 2 => 0..3usize];
+    let new =
+        (sender, valid_until(), max_fee(), payload_plans(), prop::option::weighted(0.06, flaws()))
+            .prop_map(|(sender, valid_until, max_fee, payload, flaw)| TransactionPlan::New {
+                sender,
+                valid_until,
+                max_fee,
+                payload,
+                flaw,
+            });
+    prop_oneof![
+        16 => new,
+        3 => (prop_oneof![1 => 1u64..3, 3 => 15u64..19], any::<Index>())
+            .prop_map(|(heights, which)| TransactionPlan::Again(heights, which)),
+        1 => any::<Index>().prop_map(TransactionPlan::AnyAgain),
+    ]
+}
+
+fn valid_until() -> impl Strategy<Value = ValidUntil> {
+    prop_oneof![
+        8 => (0u64..40).prop_map(ValidUntil::Ahead),
+        8 => (0u64..1_000).prop_map(ValidUntil::Ahead),
+        8 => (-5i8..2).prop_map(ValidUntil::Limit),
+        2 => (-2i8..2).prop_map(ValidUntil::Now),
+        1 => prop_oneof![Just(0), Just(u64::MAX), any::<u64>()].prop_map(ValidUntil::Exactly),
+    ]
+}
+
+fn max_fee() -> impl Strategy<Value = MaxFee> {
+    prop_oneof![
+        16 => Just(MaxFee::Unlimited),
+        2 => (-1i8..2).prop_map(MaxFee::Inclusion),
+        2 => (-1i8..2).prop_map(MaxFee::Both),
+        1 => prop_oneof![Just(0), any::<Wei>()].prop_map(MaxFee::Exactly),
+    ]
+}
+
+fn payload_plans() -> impl Strategy<Value = PayloadPlan> {
+    let data = prop_oneof![
+        4 => prop::collection::vec(1u16..400, 1..4).prop_map(Data::Items),
+        2 => (-1i8..2).prop_map(Data::Quota),
+        1 => (-1i8..2).prop_map(Data::Inclusion),
+        1 => (-1i8..2).prop_map(Data::Both),
+    ];
+    let amount = || {
+        prop_oneof![
+            8 => (0u32..100_000).prop_map(|wei| Amount::Exactly(wei.into())),
+            1 => any::<Wei>().prop_map(Amount::Exactly),
+            1 => Just(Amount::Exactly(Wei::MAX)),
+            2 => (-1i8..2).prop_map(Amount::Everything),
+            1 => (0u16..500).prop_map(Amount::KeepRegistration),
+        ]
+    };
+    prop_oneof![
+        12 => (0..NAMESPACES, data)
+            .prop_map(|(namespace, data)| PayloadPlan::Submit { namespace, data }),
+        4 => (0..ACCOUNTS, amount()).prop_map(|(to, amount)| PayloadPlan::Transfer { to, amount }),
+        1 => amount().prop_map(PayloadPlan::TransferToOneself),
+        3 => (0..NAMESPACES, settings())
+            .prop_map(|(namespace, settings)| PayloadPlan::Register { namespace, settings }),
+        3 => (0..NAMESPACES, prop::bool::weighted(0.8), settings()).prop_map(
+            |(namespace, by_owner, settings)| PayloadPlan::Update { namespace, by_owner, settings }
+        ),
+    ]
+}
+
+fn flaws() -> impl Strategy<Value = Flaw> {
+    prop_oneof![
+        4 => Just(Flaw::OtherChain),
+        4 => Just(Flaw::SignedForOtherChain),
+        4 => Just(Flaw::BadV),
+        4 => Just(Flaw::HighS),
+        4 => Just(Flaw::NoItems),
+        1 => Just(Flaw::TooManyItems),
+        4 => Just(Flaw::EmptyItem),
+        1 => (0usize..2).prop_map(Flaw::Size),
+        4 => Just(Flaw::EmptyQuota),
+        4 => Just(Flaw::UnsortedSubmitters),
+        4 => Just(Flaw::TooManySubmitters),
+    ]
+}

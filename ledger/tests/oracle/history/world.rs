@@ -1,0 +1,323 @@
+//! What a plan comes to on top of where the chain is.
+
+use std::collections::BTreeMap;
+
+use weft_ledger::LaneCut;
+use weft_types::{
+    Address, Batch, BatchBody, Bytes, L1Origin, LaneId, NamespaceId, NamespaceSettings, Payload,
+    Quota, SecretKey, Signature, Signed, Submitters, Transaction, TransactionBody, Unverified,
+    Verified, Wei,
+};
+
+use super::{
+    Amount, BatchPlan, BlockPlan, CHAIN_ID, Data, Flaw, Gap, KEYRING, KEYS, MaxFee, PayloadPlan,
+    TransactionPlan, ValidUntil, address,
+};
+use crate::oracle::Oracle;
+
+/// What a submission of one item has beyond it: chain id, end, salt, max_fee, tag, namespace, two
+/// lengths, signature.
+const AROUND_ONE_ITEM: usize = 8 + 8 + 8 + 16 + 1 + 8 + 4 + 4 + 65;
+
+/// A block that a plan came to: what a ledger is given.
+pub(crate) struct Block {
+    pub(crate) height: u64,
+    pub(crate) time_ms: u64,
+    pub(crate) l1_origin: L1Origin,
+    pub(crate) observers: Vec<Address>,
+    pub(crate) batches: Vec<Verified<Batch>>,
+    pub(crate) cuts: Vec<(Address, LaneCut)>,
+}
+
+/// What happened in a history so far, as far as plans refer to it.
+#[derive(Default)]
+pub(crate) struct World {
+    salt: u64,
+    /// All transactions there were, with the height that first ordered them.
+    past: Vec<(u64, Transaction)>,
+    lanes: BTreeMap<Address, LaneCut>,
+}
+
+impl World {
+    /// Makes the plan's block on top of where the chain is.
+    pub(crate) fn block(&mut self, plan: &BlockPlan, chain: &Oracle) -> Block {
+        let time_ms = time_of(&plan.gap, chain);
+        let observers: Vec<Address> = (chain.committee.iter().enumerate())
+            .filter(|(index, _)| plan.observers >> index & 1 == 1)
+            .map(|(_, member)| member.address)
+            .collect();
+        let mut l1_origin = chain.l1_origin;
+        let (mut batches, mut cuts) = (Vec::new(), BTreeMap::new());
+        if !observers.is_empty() {
+            for plan in &plan.batches {
+                let author = plan.author.get(&chain.committee).address;
+                batches.push(self.batch(plan, author, chain, time_ms));
+                cuts.insert(author, LaneCut { carry: plan.carry, ..self.lanes[&author] });
+            }
+            if let Some((author, cut)) = &plan.stray_cut {
+                cuts.entry(author.get(&chain.committee).address).or_insert(*cut);
+            }
+            l1_origin.number = l1_origin.number.wrapping_add(plan.moves_l1.into());
+        }
+        let cuts = cuts.into_iter().collect();
+        Block { height: chain.height + 1, time_ms, l1_origin, observers, batches, cuts }
+    }
+
+    fn batch(
+        &mut self,
+        plan: &BatchPlan,
+        author: Address,
+        chain: &Oracle,
+        now: u64,
+    ) -> Verified<Batch> {
+        let mut transactions: Vec<Transaction> =
+            plan.transactions.iter().map(|plan| self.transaction(plan, chain, now)).collect();
+        while borsh::to_vec(&transactions).unwrap().len() > 256 * 1024 - 200 {
+            transactions.pop();
+        }
+        let lane = self.lanes.entry(author).or_default();
+        if plan.reboots {
+            *lane = LaneCut { incarnation: lane.incarnation + 1, ..LaneCut::default() };
+        }
+        let body = BatchBody {
+            lane: LaneId { author, incarnation: lane.incarnation },
+            seq: lane.seq + 1,
+            parent: lane.digest,
+            transactions,
+        };
+        (lane.seq, lane.digest) = (body.seq, body.digest());
+        let batch = Signed::new(body, CHAIN_ID, key_of(&author));
+        Unverified::new(batch).verify(CHAIN_ID).unwrap()
+    }
+
+    fn transaction(&mut self, plan: &TransactionPlan, chain: &Oracle, now: u64) -> Transaction {
+        let again: Vec<&Transaction> = match plan {
+            TransactionPlan::New { .. } => Vec::new(),
+            TransactionPlan::Again(heights, _) => (self.past.iter())
+                .filter(|(height, _)| height + heights == chain.height + 1)
+                .map(|(_, transaction)| transaction)
+                .collect(),
+            TransactionPlan::AnyAgain(_) => {
+                self.past.iter().map(|(_, transaction)| transaction).collect()
+            }
+        };
+        let transaction = match plan {
+            TransactionPlan::New { .. } => self.new_transaction(plan, chain, now),
+            TransactionPlan::Again(_, which) | TransactionPlan::AnyAgain(which) => {
+                if !again.is_empty() {
+                    return (*which.get(&again)).clone();
+                }
+                let instead = TransactionPlan::New {
+                    sender: which.index(KEYS),
+                    valid_until: ValidUntil::Limit(0),
+                    max_fee: MaxFee::Unlimited,
+                    payload: PayloadPlan::Submit { namespace: 0, data: Data::Items(vec![20]) },
+                    flaw: None,
+                };
+                self.new_transaction(&instead, chain, now)
+            }
+        };
+        self.past.push((chain.height + 1, transaction.clone()));
+        transaction
+    }
+
+    fn new_transaction(&mut self, plan: &TransactionPlan, chain: &Oracle, now: u64) -> Transaction {
+        let TransactionPlan::New { sender, valid_until, max_fee, payload, flaw } = plan else {
+            unreachable!("repetitions are made elsewhere");
+        };
+        self.salt += 1;
+        let limit = now.saturating_add(chain.params.max_validity_ms);
+        let mut body = TransactionBody {
+            chain_id: CHAIN_ID,
+            valid_until: match valid_until {
+                ValidUntil::Ahead(ms) => now.saturating_add(*ms),
+                ValidUntil::Limit(plus) => limit.saturating_add_signed((*plus).into()),
+                ValidUntil::Now(plus) => now.saturating_add_signed((*plus).into()),
+                ValidUntil::Exactly(ms) => *ms,
+            },
+            salt: self.salt,
+            max_fee: 0,
+            payload: Payload::Transfer { to: Address::ZERO, amount: 0 },
+        };
+        let sender = match payload {
+            PayloadPlan::Update { namespace, by_owner: true, .. } => {
+                chain.namespaces.get(namespace).map_or(address(*sender), |n| n.settings.owner)
+            }
+            _ => address(*sender),
+        };
+        body.payload = payload_of(payload, sender, &body, chain, now);
+        if let Some(flaw) = flaw {
+            apply_flaw(flaw, &mut body);
+        }
+        let size = size_of(&body);
+        let [inclusion, namespace] =
+            prices(&body.payload, chain, now).map(|p| p.saturating_mul(size));
+        body.max_fee = match max_fee {
+            MaxFee::Unlimited => Wei::MAX,
+            MaxFee::Inclusion(plus) => give_or_take(inclusion, *plus),
+            MaxFee::Both(plus) => give_or_take(inclusion.saturating_add(namespace), *plus),
+            MaxFee::Exactly(wei) => *wei,
+        };
+        let signed_for = match flaw {
+            Some(Flaw::SignedForOtherChain) => CHAIN_ID + 1,
+            _ => body.chain_id,
+        };
+        let mut transaction = Signed::new(body, signed_for, key_of(&sender));
+        match flaw {
+            Some(Flaw::BadV) => transaction.signature.0[64] ^= 0x80,
+            Some(Flaw::HighS) => make_high_s(&mut transaction.signature),
+            _ => {}
+        }
+        transaction
+    }
+}
+
+fn key_of(address: &Address) -> &'static SecretKey {
+    let at = KEYRING.binary_search_by_key(address, |(address, _)| *address);
+    &KEYRING[at.unwrap()].1
+}
+
+fn time_of(gap: &Gap, chain: &Oracle) -> u64 {
+    let next = chain.time_ms + 1;
+    match gap {
+        Gap::By(ms) => chain.time_ms.checked_add(*ms).unwrap_or(next),
+        Gap::ToAnEnd(which, plus) => {
+            let ends: Vec<u64> = chain.remembered.keys().map(|(end, _)| *end).collect();
+            let end = if ends.is_empty() { 0 } else { *which.get(&ends) };
+            // Far in the future nothing could follow.
+            end.checked_add(*plus).filter(|time| *time < u64::MAX - (1 << 16)).unwrap_or(0)
+        }
+    }
+    .max(next)
+}
+
+fn give_or_take(wei: Wei, plus: i8) -> Wei {
+    wei.saturating_add_signed(plus.into())
+}
+
+fn size_of(body: &TransactionBody) -> u128 {
+    borsh::to_vec(body).unwrap().len() as u128 + 65
+}
+
+/// Wei per byte: for inclusion, and for the namespace if it is a submission.
+fn prices(payload: &Payload, chain: &Oracle, now: u64) -> [Wei; 2] {
+    let namespace = match payload {
+        Payload::Submit { namespace, .. } => chain.namespaces.get(&namespace.0),
+        _ => None,
+    };
+    [chain.price_at(chain.price, now), namespace.map_or(0, |n| chain.price_at(n.price, now))]
+}
+
+fn payload_of(
+    plan: &PayloadPlan,
+    sender: Address,
+    body: &TransactionBody,
+    chain: &Oracle,
+    now: u64,
+) -> Payload {
+    let amount_of = |amount: &Amount| match amount {
+        Amount::Exactly(wei) => *wei,
+        Amount::Everything(plus) => {
+            let inclusion = prices(&body.payload, chain, now)[0].saturating_mul(size_of(body));
+            give_or_take(chain.balance(&sender).saturating_sub(inclusion), *plus)
+        }
+        Amount::KeepRegistration(bytes) => {
+            let [price, _] = prices(&body.payload, chain, now);
+            let kept = price.saturating_mul(size_of(body) + Wei::from(*bytes));
+            let kept = kept.saturating_add(chain.params.registration_fee);
+            chain.balance(&sender).saturating_sub(kept)
+        }
+    };
+    match plan {
+        PayloadPlan::Submit { namespace, data } => submit(*namespace, data, sender, chain, now),
+        PayloadPlan::Transfer { to, amount } => {
+            Payload::Transfer { to: address(*to), amount: amount_of(amount) }
+        }
+        PayloadPlan::TransferToOneself(amount) => {
+            Payload::Transfer { to: sender, amount: amount_of(amount) }
+        }
+        PayloadPlan::Register { namespace, settings } => Payload::RegisterNamespace {
+            namespace: NamespaceId(*namespace),
+            settings: settings.clone(),
+        },
+        PayloadPlan::Update { namespace, settings, .. } => Payload::UpdateNamespace {
+            namespace: NamespaceId(*namespace),
+            settings: settings.clone(),
+        },
+    }
+}
+
+fn submit(namespace: u64, data: &Data, sender: Address, chain: &Oracle, now: u64) -> Payload {
+    let item = |length: usize| Bytes::from(vec![0xab; length]);
+    let with = |data| Payload::Submit { namespace: NamespaceId(namespace), data };
+    let balance = chain.balance(&sender);
+    let [inclusion, besides] = prices(&with(Vec::new()), chain, now);
+    let (bytes, plus) = match data {
+        Data::Items(lengths) => {
+            return with(lengths.iter().map(|length| item((*length).into())).collect());
+        }
+        Data::Quota(plus) => {
+            let known = chain.namespaces.contains_key(&namespace);
+            let tokens = known.then(|| chain.tokens_at(namespace, now)).flatten();
+            (tokens.map_or(0, Wei::from), *plus)
+        }
+        Data::Inclusion(plus) => (balance / inclusion, *plus),
+        Data::Both(plus) => (balance / (inclusion + besides), *plus),
+    };
+    let length = usize::try_from(give_or_take(bytes, plus)).unwrap_or(usize::MAX);
+    let length = length.saturating_sub(AROUND_ONE_ITEM);
+    let fits = Some(length).filter(|length| (1..4_000).contains(length));
+    with(vec![item(fits.unwrap_or(20))])
+}
+
+fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
+    let submit = |data| Payload::Submit { namespace: NamespaceId(0), data };
+    let settings = |listed: Vec<Address>, quota| Payload::RegisterNamespace {
+        namespace: NamespaceId(0),
+        settings: NamespaceSettings {
+            owner: Address::ZERO,
+            revenue_recipient: Address::ZERO,
+            submitters: Submitters::Only(listed),
+            quota,
+        },
+    };
+    match flaw {
+        Flaw::OtherChain => body.chain_id += 1,
+        Flaw::SignedForOtherChain | Flaw::BadV | Flaw::HighS => {}
+        Flaw::NoItems => body.payload = submit(vec![]),
+        Flaw::TooManyItems => body.payload = submit(vec![Bytes::from_static(b"x"); 4097]),
+        Flaw::EmptyItem => {
+            body.payload = submit(vec![Bytes::from_static(b"x"), Bytes::new()]);
+        }
+        Flaw::Size(beyond) => {
+            let length = 128 * 1024 - AROUND_ONE_ITEM + beyond;
+            body.payload = submit(vec![Bytes::from(vec![1; length])]);
+        }
+        Flaw::EmptyQuota => {
+            let quota = Quota { bytes_per_second: 0, burst_bytes: 1 };
+            body.payload = settings(vec![], Some(quota));
+        }
+        Flaw::UnsortedSubmitters => {
+            body.payload = settings(vec![address(1), address(0)], None);
+        }
+        Flaw::TooManySubmitters => {
+            body.payload = settings((0..65).map(Address::with_last_byte).collect(), None);
+        }
+    }
+}
+
+/// The malleable twin: `s` becomes the order of the group less `s`, and `v` the other.
+fn make_high_s(signature: &mut Signature) {
+    const ORDER: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xfe, 0xba, 0xae, 0xdc, 0xe6, 0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36,
+        0x41, 0x41,
+    ];
+    let mut borrow = false;
+    for (digit, minuend) in signature.0[32..64].iter_mut().zip(ORDER).rev() {
+        let (difference, under) = minuend.overflowing_sub(*digit);
+        let (difference, under_too) = difference.overflowing_sub(borrow.into());
+        (*digit, borrow) = (difference, under || under_too);
+    }
+    signature.0[64] ^= 27 ^ 28;
+}

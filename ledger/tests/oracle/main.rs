@@ -1,0 +1,302 @@
+//! The ledger against a second, naive one ([`oracle`]) over random histories ([`history`]).
+//!
+//! After every block the two agree on everything that anybody can see, no wei has come or gone,
+//! and a snapshot stands for the state and for no other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking, and an oracle that overflows is wrong"
+)]
+
+mod history;
+mod oracle;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestError, TestRunner};
+use weft_ledger::{Applied, Key, OrderedBatch, OrderedBlock, Remembered, State, Value};
+use weft_types::{Address, B256, Genesis, NamespaceId, SkipReason, TransactionId, Wei};
+
+use history::{Block, BlockPlan, History, World, histories};
+use oracle::{End, Entries, Expected, Oracle};
+
+type Check = Result<(), TestCaseError>;
+
+const HISTORIES: u32 = 320;
+const BLOCKS: std::ops::Range<usize> = 20..36;
+
+#[test]
+fn the_ledger_does_what_the_protocol_says() {
+    let mut runner = TestRunner::new(Config {
+        cases: HISTORIES,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let met = RefCell::new(Met::default());
+    let run = |history| replay(&history, &mut met.borrow_mut());
+    match runner.run(&histories(BLOCKS), run) {
+        Ok(()) => {}
+        Err(TestError::Fail(why, history)) => panic!("{why}\n{history:?}"),
+        Err(abort) => panic!("{abort}"),
+    }
+    met.into_inner().check();
+}
+
+fn replay(history: &History, met: &mut Met) -> Check {
+    let mut oracle = Oracle::genesis(&history.genesis);
+    let mut state = State::genesis(&history.genesis).unwrap();
+    let supply: Wei = history.genesis.accounts.iter().map(|account| account.balance).sum();
+    same_entries(&entries(&state), &oracle.entries(), 0)?;
+    let mut world = World::default();
+    for plan in &history.blocks {
+        let block = world.block(plan, &oracle);
+        let ordered = ordered(&block);
+        let before = entries(&state);
+        let expected = oracle.apply(&ordered);
+        met.block(&oracle, &block, &expected);
+        let applied = state.apply(&ordered);
+        same_receipts(&applied, &expected, block.height)?;
+        same_state(&state, &oracle)?;
+        same_outcome(&state, &applied, &expected)?;
+        same_changes(&before, &applied, &oracle.entries())?;
+        prop_assert_eq!(wei_of(&state), supply);
+        state = snapshot(state, &history.genesis, plan)?;
+    }
+    Ok(())
+}
+
+fn ordered(block: &Block) -> OrderedBlock<'_> {
+    OrderedBlock {
+        height: block.height,
+        time_ms: block.time_ms,
+        l1_origin: block.l1_origin,
+        observers: block.observers.clone(),
+        batches: (block.batches.iter())
+            .map(|batch| OrderedBatch { author: batch.body.lane.author, batch })
+            .collect(),
+        cuts: block.cuts.clone(),
+    }
+}
+
+fn same_receipts(applied: &Applied, expected: &Expected, height: u64) -> Check {
+    let ours: Vec<_> = applied.receipts.iter().flatten().collect();
+    let theirs: Vec<_> = expected.receipts.iter().flatten().collect();
+    for (at, end) in expected.ends.iter().enumerate() {
+        prop_assert_eq!(ours.get(at), theirs.get(at), "{:?} in block {}", end, height);
+    }
+    prop_assert_eq!(&applied.receipts, &expected.receipts);
+    Ok(())
+}
+
+/// Slices and outcome. The outcome follows from the leaves, so they are right as well.
+fn same_outcome(state: &State, applied: &Applied, expected: &Expected) -> Check {
+    let slices: Vec<(u64, Vec<Vec<u8>>)> = (applied.slices.iter())
+        .map(|slice| (slice.namespace.0, slice.entries.iter().map(encoded).collect()))
+        .collect();
+    let expected_slices: Vec<_> = expected.slices.clone().into_iter().collect();
+    prop_assert_eq!(slices, expected_slices);
+    prop_assert_eq!(applied.outcome, expected.outcome);
+    prop_assert_eq!(state.outcome(&applied.leaves), expected.outcome);
+    Ok(())
+}
+
+fn same_entries(ours: &Entries, theirs: &Entries, height: u64) -> Check {
+    for key in ours.keys().chain(theirs.keys()) {
+        let read = |entries: &Entries| {
+            let value = entries.get(key)?;
+            Some((value.clone(), borsh::from_slice::<Value>(value).ok()))
+        };
+        let name = borsh::from_slice::<Key>(key).ok();
+        prop_assert_eq!(read(ours), read(theirs), "{:?} at height {}", name, height);
+    }
+    Ok(())
+}
+
+/// Every entry, and what the state says of them.
+fn same_state(state: &State, oracle: &Oracle) -> Check {
+    same_entries(&entries(state), &oracle.entries(), oracle.height)?;
+    prop_assert!(state.entries().is_sorted_by(|(a, _), (b, _)| a < b));
+    let clock = state.clock();
+    prop_assert_eq!(
+        (clock.height, clock.time_ms, clock.non_empty_blocks, clock.l1_origin),
+        (oracle.height, oracle.time_ms, oracle.non_empty_blocks, oracle.l1_origin)
+    );
+    prop_assert_eq!(state.burned(), oracle.burned);
+    prop_assert_eq!(state.committee().members(), oracle.committee.as_slice());
+    for (account, balance) in &oracle.accounts {
+        prop_assert_eq!(state.balance(account), *balance);
+    }
+    for (id, expected) in &oracle.namespaces {
+        let namespace = state.namespace(NamespaceId(*id)).unwrap();
+        for later in [0, 1, 1_000, 7_999, 8_000, 9_000] {
+            let now = oracle.time_ms.saturating_add(later);
+            let price = oracle.price_at(expected.price, now);
+            prop_assert_eq!(state.namespace_price(namespace, now), price);
+            prop_assert_eq!(state.global_price(now), oracle.price_at(oracle.price, now));
+        }
+    }
+    for (address, (last_seen, debt)) in &oracle.validators {
+        let record = state.validator(address);
+        prop_assert_eq!((record.last_seen, record.debt), (*last_seen, *debt));
+        prop_assert_eq!(state.is_absent(address), oracle.is_absent(address));
+        let cut = oracle.lanes.get(address).copied().unwrap_or_default();
+        prop_assert_eq!(state.lane(address), cut);
+    }
+    prop_assert_eq!(state.leaders(), oracle.leaders());
+    for ((valid_until, id), height) in &oracle.remembered {
+        let key = Remembered { valid_until: *valid_until, id: TransactionId(*id) };
+        prop_assert_eq!(state.remembered(&key), Some(*height));
+    }
+    Ok(())
+}
+
+/// The changes reported are those there are: each entry once, none that stayed as it was.
+fn same_changes(before: &Entries, applied: &Applied, after: &Entries) -> Check {
+    let mut replayed = before.clone();
+    for (key, value) in &applied.changes {
+        let key = encoded(key);
+        let value = value.as_ref().map(encoded);
+        prop_assert_ne!(before.get(&key), value.as_ref());
+        match value {
+            Some(value) => replayed.insert(key, value),
+            None => replayed.remove(&key),
+        };
+    }
+    prop_assert_eq!(&replayed, after);
+    let mut keys: Vec<_> = applied.changes.iter().map(|(key, _)| *key).collect();
+    keys.sort();
+    prop_assert!(keys.is_sorted_by(|a, b| a < b));
+    Ok(())
+}
+
+/// All there is: whatever is paid is received or burned.
+fn wei_of(state: &State) -> Wei {
+    let balances = state.entries().map(|(key, value)| match (key, value) {
+        (Key::Account(_) | Key::Burned, Value::Wei(wei)) => *wei,
+        _ => 0,
+    });
+    balances.sum()
+}
+
+/// A snapshot stands for the state, and no longer does once anything in it has changed. Returns
+/// the state to go on with.
+fn snapshot(state: State, genesis: &Genesis, plan: &BlockPlan) -> Result<State, TestCaseError> {
+    let root = state.ledger_root();
+    let all: Vec<(Key, Value)> = state.entries().map(|(k, v)| (*k, v.clone())).collect();
+
+    let (which, how) = &plan.tampers;
+    let at = which.index(all.len());
+    let mut tampered = all.clone();
+    match how {
+        0 => drop(tampered.remove(at)),
+        1 => tampered[at].1 = altered(&tampered[at].1),
+        _ => tampered.push((Key::Account(Address::repeat_byte(0xee)), Value::Wei(1))),
+    }
+    prop_assert!(State::from_snapshot(genesis, tampered, root).is_err());
+
+    let restored = State::from_snapshot(genesis, all, root).unwrap();
+    prop_assert!(restored.entries().eq(state.entries()));
+    prop_assert_eq!(restored.ledger_root(), root);
+    prop_assert_eq!(restored.leaders(), state.leaders());
+    prop_assert_eq!((restored.params(), restored.chain_id()), (&genesis.params, genesis.chain_id));
+    Ok(if plan.restores { restored } else { state })
+}
+
+/// The same kind of content, but not the same.
+fn altered(value: &Value) -> Value {
+    let mut value = value.clone();
+    match &mut value {
+        Value::Clock(clock) => clock.non_empty_blocks += 1,
+        Value::GlobalPrice(price) => price.base_fee += 1,
+        Value::Wei(wei) => *wei ^= 1 << 127,
+        Value::Committee(committee) => {
+            let mut members = committee.members().to_vec();
+            members[0].seats += 1;
+            **committee = weft_types::Committee::new(members).unwrap();
+        }
+        Value::Namespace(namespace) => namespace.tokens ^= 1,
+        Value::Validator(record) => record.debt += 1,
+        Value::Lane(cut) => cut.carry ^= 1,
+        Value::Height(height) => *height += 1,
+    }
+    value
+}
+
+fn entries(state: &State) -> Entries {
+    state.entries().map(|(key, value)| (encoded(key), encoded(value))).collect()
+}
+
+fn encoded<T: borsh::BorshSerialize>(value: &T) -> Vec<u8> {
+    borsh::to_vec(value).unwrap()
+}
+
+/// What the histories came across, so that a generator gone stale does not pass for agreement.
+#[derive(Default)]
+struct Met {
+    ends: BTreeMap<End, u32>,
+    empty_blocks: u32,
+    blocks_that_forgot: u32,
+    debts_paid_off: u32,
+    prices_at_the_top: u32,
+    blocks_with_absent: u32,
+    blocks_led_by_all_for_want_of_quorum: u32,
+    /// As they were before the block.
+    debts: BTreeMap<Address, Wei>,
+    remembered: Vec<B256>,
+}
+
+impl Met {
+    fn block(&mut self, oracle: &Oracle, block: &Block, expected: &Expected) {
+        for end in &expected.ends {
+            *self.ends.entry(*end).or_insert(0) += 1;
+        }
+        self.empty_blocks += u32::from(block.observers.is_empty());
+        self.prices_at_the_top += u32::from(oracle.price.0 == 1 << 80);
+
+        let remembered: Vec<B256> = oracle.remembered.keys().map(|(_, id)| *id).collect();
+        let forgot = self.remembered.iter().any(|id| !remembered.contains(id));
+        self.blocks_that_forgot += u32::from(block.height > 1 && forgot);
+        self.remembered = remembered;
+
+        for (address, (_, debt)) in &oracle.validators {
+            let before = self.debts.insert(*address, *debt).unwrap_or(0);
+            self.debts_paid_off += u32::from(block.height > 1 && before > 0 && *debt == 0);
+        }
+        let absent = oracle.committee.iter().any(|member| oracle.is_absent(&member.address));
+        let all_lead = oracle.leaders().into_iter().all(|leads| leads);
+        self.blocks_with_absent += u32::from(absent);
+        self.blocks_led_by_all_for_want_of_quorum += u32::from(absent && all_lead);
+    }
+
+    fn check(&self) {
+        let mut wanted = vec![
+            End::Malformed,
+            End::OutsideWindow,
+            End::Duplicate,
+            End::LateDuplicate,
+            End::Submitted,
+            End::Transferred,
+            End::TransferredToOneself,
+            End::Registered,
+            End::Updated,
+        ];
+        // Overflow is left out: no history can leave a genesis with so much wei.
+        wanted.extend((0..SkipReason::Overflow as u8).map(End::Skipped));
+        for end in wanted {
+            assert!(self.ends.get(&end).is_some_and(|count| *count >= 10), "{end:?} too rare");
+        }
+        for (name, count) in [
+            ("empty blocks", self.empty_blocks),
+            ("forgetting", self.blocks_that_forgot),
+            ("debts paid off", self.debts_paid_off),
+            ("prices at the top", self.prices_at_the_top),
+            ("absence", self.blocks_with_absent),
+            ("absence beyond a quorum", self.blocks_led_by_all_for_want_of_quorum),
+        ] {
+            assert!(count >= 10, "{name} too rare: {count}");
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! The ledger of protocol sections 6 and 7 once more, written from their text alone.
+//!
+//! Plain maps, every commitment summed up anew after every block, every encoding laid out by hand.
+//! It shares no code with the ledger; of the types it uses the objects a block is made of, borsh of
+//! whole transactions and batches, the two hash functions and the recovery of a signature's signer.
+
+mod commitment;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weft_ledger::{LaneCut, OrderedBlock};
+use weft_types::hash::{blake3, keccak256};
+use weft_types::{
+    Address, B256, Genesis, L1Origin, Member, NamespaceSettings, Outcome, Params, Payload, Receipt,
+    ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei,
+};
+
+pub(crate) use commitment::Entries;
+use commitment::{commit, length, slices_root};
+
+/// Wei per byte, and the block time it is as of.
+type Price = (Wei, u64);
+
+/// No price is above it.
+const MOST: Wei = 1 << 80;
+
+pub(crate) struct Namespace {
+    pub(crate) settings: NamespaceSettings,
+    pub(crate) price: Price,
+    pub(crate) tokens: u64,
+    pub(crate) tokens_at_ms: u64,
+}
+
+/// The ledger at some height.
+pub(crate) struct Oracle {
+    pub(crate) params: Params,
+    chain_id: u64,
+    pub(crate) height: u64,
+    pub(crate) time_ms: u64,
+    pub(crate) non_empty_blocks: u64,
+    pub(crate) l1_origin: L1Origin,
+    pub(crate) price: Price,
+    pub(crate) burned: Wei,
+    pub(crate) committee: Vec<Member>,
+    pub(crate) accounts: BTreeMap<Address, Wei>,
+    pub(crate) namespaces: BTreeMap<u64, Namespace>,
+    /// `last_seen` and `debt`.
+    pub(crate) validators: BTreeMap<Address, (u64, Wei)>,
+    pub(crate) lanes: BTreeMap<Address, LaneCut>,
+    /// By `valid_until` and id, the height that ordered it.
+    pub(crate) remembered: BTreeMap<(u64, B256), u64>,
+    /// Whom each non-empty block embedded, from the first.
+    embedded: Vec<BTreeSet<Address>>,
+}
+
+/// What became of a transaction, for the curious as well as for the receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    Malformed,
+    OutsideWindow,
+    Duplicate,
+    LateDuplicate,
+    Skipped(u8),
+    Submitted,
+    Transferred,
+    TransferredToOneself,
+    Registered,
+    Updated,
+}
+
+/// What a block came to.
+pub(crate) struct Expected {
+    pub(crate) outcome: Outcome,
+    pub(crate) receipts: Vec<Vec<Option<Receipt>>>,
+    /// By namespace, the encoded entries.
+    pub(crate) slices: BTreeMap<u64, Vec<Vec<u8>>>,
+    pub(crate) ends: Vec<End>,
+}
+
+/// A transaction that is well formed.
+struct Checked {
+    id: B256,
+    sender: Address,
+}
+
+/// What accumulates over a block.
+struct Running {
+    base_fee: Wei,
+    collected: Wei,
+    submitted_bytes: BTreeMap<u64, u128>,
+    slices: BTreeMap<u64, Vec<Vec<u8>>>,
+}
+
+impl Oracle {
+    pub(crate) fn genesis(genesis: &Genesis) -> Self {
+        let floor = (genesis.params.min_base_fee, genesis.time_ms);
+        let namespace = |settings: &NamespaceSettings| Namespace {
+            settings: settings.clone(),
+            price: floor,
+            tokens: full(settings),
+            tokens_at_ms: genesis.time_ms,
+        };
+        Self {
+            params: genesis.params,
+            chain_id: genesis.chain_id,
+            height: 0,
+            time_ms: genesis.time_ms,
+            non_empty_blocks: 0,
+            l1_origin: genesis.l1_origin,
+            price: floor,
+            burned: 0,
+            committee: genesis.validators.clone(),
+            accounts: genesis.accounts.iter().map(|a| (a.address, a.balance)).collect(),
+            namespaces: (genesis.namespaces.iter())
+                .map(|n| (n.namespace.0, namespace(&n.settings)))
+                .collect(),
+            validators: genesis.validators.iter().map(|m| (m.address, (0, 0))).collect(),
+            lanes: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            embedded: Vec::new(),
+        }
+    }
+
+    pub(crate) fn balance(&self, account: &Address) -> Wei {
+        self.accounts.get(account).copied().unwrap_or(0)
+    }
+
+    /// A price at a block's time.
+    pub(crate) fn price_at(&self, (base, at_ms): Price, now: u64) -> Wei {
+        let price = base - base * u128::from((now - at_ms).min(8000)) / 8000;
+        price.max(self.params.min_base_fee).min(MOST)
+    }
+
+    /// What a namespace's bucket holds at a block's time; `None` without a quota.
+    pub(crate) fn tokens_at(&self, namespace: u64, now: u64) -> Option<u64> {
+        let namespace = &self.namespaces[&namespace];
+        let quota = namespace.settings.quota?;
+        let elapsed = u128::from(now - namespace.tokens_at_ms);
+        let gained = elapsed * u128::from(quota.bytes_per_second) / 1000;
+        let tokens = (u128::from(namespace.tokens) + gained).min(u128::from(quota.burst_bytes));
+        Some(u64::try_from(tokens).unwrap())
+    }
+
+    /// Executes the next block.
+    pub(crate) fn apply(&mut self, block: &OrderedBlock<'_>) -> Expected {
+        let now = block.time_ms;
+        self.remembered.retain(|(valid_until, _), _| *valid_until >= now);
+
+        let base_fee = self.price_at(self.price, now);
+        let mut running = Running {
+            base_fee,
+            collected: 0,
+            submitted_bytes: BTreeMap::new(),
+            slices: BTreeMap::new(),
+        };
+        let (mut ends, mut receipts, mut block_bytes) = (Vec::new(), Vec::new(), 0u128);
+        let mut unpaid: Vec<(Address, u128)> = Vec::new();
+        for ordered in &block.batches {
+            let mut of_batch = Vec::new();
+            block_bytes += size(&**ordered.batch);
+            for transaction in &ordered.batch.body.transactions {
+                let (end, receipt) = self.transaction(transaction, block.height, now, &mut running);
+                let pays = match end {
+                    End::Malformed | End::OutsideWindow | End::LateDuplicate => false,
+                    End::Duplicate => true,
+                    _ => receipt.is_some_and(|r| r.fee > 0),
+                };
+                if !pays {
+                    unpaid.push((ordered.author, size(transaction)));
+                }
+                ends.push(end);
+                of_batch.push(receipt);
+            }
+            receipts.push(of_batch);
+        }
+
+        for (author, bytes) in unpaid {
+            self.validators.get_mut(&author).unwrap().1 += bytes * base_fee;
+        }
+        self.share_out(running.collected, &block.observers);
+
+        self.price = (raised(base_fee, block_bytes, self.params.target_bytes_per_second), now);
+        for (id, bytes) in running.submitted_bytes {
+            let price = self.price_at(self.namespaces[&id].price, now);
+            let target = self.params.namespace_target_bytes_per_second;
+            self.namespaces.get_mut(&id).unwrap().price = (raised(price, bytes, target), now);
+        }
+
+        self.lanes.extend(block.cuts.iter().copied());
+        (self.height, self.time_ms, self.l1_origin) = (block.height, now, block.l1_origin);
+        if !block.observers.is_empty() {
+            self.non_empty_blocks += 1;
+            self.embedded.push(block.observers.iter().copied().collect());
+            for observer in &block.observers {
+                self.validators.get_mut(observer).unwrap().0 = self.non_empty_blocks;
+            }
+        }
+
+        let outcome = Outcome {
+            ledger_root: self.ledger_root(),
+            slices_root: slices_root(&running.slices),
+            results_root: commit("weft/results/v1", B256::ZERO, 0),
+            withdrawals_root: commit("weft/withdrawals/v1", B256::ZERO, 0),
+            unseal_key: UnsealKey([0; 48]),
+        };
+        Expected { outcome, receipts, slices: running.slices, ends }
+    }
+
+    /// Gives everything collected to the embedded validators, as far as they have no debt, and
+    /// burns the rest.
+    fn share_out(&mut self, collected: Wei, observers: &[Address]) {
+        let seats: u64 = self.committee.iter().map(|member| member.seats).sum();
+        let n = u128::from(seats);
+        let mut given = 0;
+        for member in self.committee.clone() {
+            if !observers.contains(&member.address) {
+                continue;
+            }
+            // collected * seats / n, in an order that does not overflow.
+            let held = u128::from(member.seats);
+            let part = collected / n * held + collected % n * held / n;
+            let debt = &mut self.validators.get_mut(&member.address).unwrap().1;
+            let covered = part.min(*debt);
+            *debt -= covered;
+            *self.accounts.entry(member.address).or_insert(0) += part - covered;
+            given += part - covered;
+        }
+        self.burned += collected - given;
+    }
+
+    fn transaction(
+        &mut self,
+        transaction: &Transaction,
+        height: u64,
+        now: u64,
+        running: &mut Running,
+    ) -> (End, Option<Receipt>) {
+        let Some(Checked { id, sender }) = check(transaction, self.chain_id) else {
+            return (End::Malformed, None);
+        };
+        let body = &transaction.body;
+        let latest = u128::from(now) + u128::from(self.params.max_validity_ms);
+        if body.valid_until < now || u128::from(body.valid_until) > latest {
+            return (End::OutsideWindow, None);
+        }
+        if let Some(before) = self.remembered.get(&(body.valid_until, id)) {
+            let late = height - before > 16;
+            return (if late { End::LateDuplicate } else { End::Duplicate }, None);
+        }
+        self.remembered.insert((body.valid_until, id), height);
+
+        let bytes = size(transaction);
+        let inclusion = bytes * running.base_fee;
+        if body.max_fee < inclusion {
+            return skipped(SkipReason::FeeAboveMax, 0);
+        }
+        if self.balance(&sender) < inclusion {
+            return skipped(SkipReason::CannotPayFee, 0);
+        }
+        self.charge(sender, inclusion, running);
+        match self.payload(transaction, id, sender, inclusion, now, running) {
+            Err(reason) => skipped(reason, inclusion),
+            Ok((end, more)) => {
+                let fee = inclusion + more;
+                (end, Some(Receipt { status: ReceiptStatus::Executed, fee }))
+            }
+        }
+    }
+
+    /// The payload's effect. On success, what it cost beyond inclusion.
+    fn payload(
+        &mut self,
+        transaction: &Transaction,
+        id: B256,
+        sender: Address,
+        inclusion: Wei,
+        now: u64,
+        running: &mut Running,
+    ) -> Result<(End, Wei), SkipReason> {
+        match &transaction.body.payload {
+            Payload::Submit { namespace, data } => {
+                let bytes = size(transaction);
+                let known =
+                    self.namespaces.get(&namespace.0).ok_or(SkipReason::UnknownNamespace)?;
+                if let Submitters::Only(list) = &known.settings.submitters
+                    && !list.contains(&sender)
+                {
+                    return Err(SkipReason::NotAdmitted);
+                }
+                let tokens = self.tokens_at(namespace.0, now);
+                if tokens.is_some_and(|tokens| u128::from(tokens) < bytes) {
+                    return Err(SkipReason::OverQuota);
+                }
+                let fee = bytes * self.price_at(known.price, now);
+                if fee > transaction.body.max_fee - inclusion || fee > self.balance(&sender) {
+                    return Err(SkipReason::NamespaceFeeNotCovered);
+                }
+                self.charge(sender, fee, running);
+                let known = self.namespaces.get_mut(&namespace.0).unwrap();
+                known.tokens = tokens.map_or(0, |tokens| tokens - u64::try_from(bytes).unwrap());
+                // Moves without a bucket, too.
+                known.tokens_at_ms = now;
+                let mut entry = vec![3];
+                entry.extend_from_slice(id.as_slice());
+                entry.extend_from_slice(sender.as_slice());
+                entry.extend_from_slice(&length(data.len()));
+                for item in data {
+                    entry.extend_from_slice(&length(item.len()));
+                    entry.extend_from_slice(item);
+                }
+                running.slices.entry(namespace.0).or_default().push(entry);
+                *running.submitted_bytes.entry(namespace.0).or_insert(0) += bytes;
+                Ok((End::Submitted, fee))
+            }
+            Payload::Transfer { to, amount } => {
+                if self.balance(&sender) < *amount {
+                    return Err(SkipReason::BalanceTooLow);
+                }
+                if *to == sender {
+                    return Ok((End::TransferredToOneself, 0));
+                }
+                let received = self.balance(to).checked_add(*amount).ok_or(SkipReason::Overflow)?;
+                self.accounts.insert(sender, self.balance(&sender) - amount);
+                self.accounts.insert(*to, received);
+                Ok((End::Transferred, 0))
+            }
+            Payload::RegisterNamespace { namespace, settings } => {
+                if self.namespaces.contains_key(&namespace.0) {
+                    return Err(SkipReason::NamespaceTaken);
+                }
+                let fee = self.params.registration_fee;
+                if self.balance(&sender) < fee {
+                    return Err(SkipReason::BalanceTooLow);
+                }
+                self.charge(sender, fee, running);
+                let new = Namespace {
+                    settings: settings.clone(),
+                    price: (self.params.min_base_fee, now),
+                    tokens: full(settings),
+                    tokens_at_ms: now,
+                };
+                self.namespaces.insert(namespace.0, new);
+                Ok((End::Registered, fee))
+            }
+            Payload::UpdateNamespace { namespace, settings } => {
+                let known =
+                    self.namespaces.get(&namespace.0).ok_or(SkipReason::UnknownNamespace)?;
+                if known.settings.owner != sender {
+                    return Err(SkipReason::NotOwner);
+                }
+                // Without a bucket before, the new one (if any) starts full.
+                let kept = self.tokens_at(namespace.0, now).unwrap_or(u64::MAX);
+                let known = self.namespaces.get_mut(&namespace.0).unwrap();
+                known.settings = settings.clone();
+                known.tokens = kept.min(full(settings));
+                known.tokens_at_ms = now;
+                Ok((End::Updated, 0))
+            }
+        }
+    }
+
+    fn charge(&mut self, account: Address, fee: Wei, running: &mut Running) {
+        *self.accounts.get_mut(&account).unwrap() -= fee;
+        running.collected += fee;
+    }
+
+    /// Whether none of the last `absence_window` non-empty blocks embeds the validator.
+    pub(crate) fn is_absent(&self, validator: &Address) -> bool {
+        let window = usize::try_from(self.params.absence_window).unwrap();
+        self.embedded.len() >= window
+            && self.embedded.iter().rev().take(window).all(|block| !block.contains(validator))
+    }
+
+    /// Who of the committee may lead round 0.
+    pub(crate) fn leaders(&self) -> Vec<bool> {
+        let present: Vec<bool> =
+            self.committee.iter().map(|member| !self.is_absent(&member.address)).collect();
+        let all: u64 = self.committee.iter().map(|member| member.seats).sum();
+        let here: u64 = (self.committee.iter().zip(&present))
+            .filter(|(_, present)| **present)
+            .map(|(member, _)| member.seats)
+            .sum();
+        if 3 * here > 2 * all { present } else { vec![true; self.committee.len()] }
+    }
+}
+
+fn skipped(reason: SkipReason, fee: Wei) -> (End, Option<Receipt>) {
+    let receipt = Receipt { status: ReceiptStatus::Skipped(reason), fee };
+    (End::Skipped(reason as u8), Some(receipt))
+}
+
+/// A price after a block that used so many bytes.
+fn raised(price: Wei, bytes: u128, target: u64) -> Wei {
+    let most = 8 * u128::from(target);
+    (price + price * bytes.min(most) / most).min(MOST)
+}
+
+/// The tokens of a full bucket.
+fn full(settings: &NamespaceSettings) -> u64 {
+    settings.quota.map_or(0, |quota| quota.burst_bytes)
+}
+
+/// What a transaction's form, chain id and signature come to; `None` if one is bad.
+fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
+    let body = &transaction.body;
+    let fine = match &body.payload {
+        Payload::Submit { data, .. } => {
+            (1..=4096).contains(&data.len()) && data.iter().all(|item| !item.is_empty())
+        }
+        Payload::Transfer { .. } => true,
+        Payload::RegisterNamespace { settings, .. } | Payload::UpdateNamespace { settings, .. } => {
+            let listed = match &settings.submitters {
+                Submitters::Anyone => true,
+                Submitters::Only(list) => {
+                    list.len() <= 64 && list.windows(2).all(|pair| pair[0] < pair[1])
+                }
+            };
+            let quota = settings.quota;
+            listed && quota.is_none_or(|q| q.bytes_per_second > 0 && q.burst_bytes > 0)
+        }
+    };
+    if !fine || body.chain_id != chain_id || size(transaction) > 128 * 1024 {
+        return None;
+    }
+    let signed = keccak256(&[
+        keccak256(&[b"weft/transaction/v1"]).as_slice(),
+        &chain_id.to_be_bytes(),
+        blake3(&[&borsh::to_vec(body).unwrap()]).as_slice(),
+    ]);
+    let sender = transaction.signature.recover(signed).ok()?;
+    Some(Checked { id: blake3(&[&borsh::to_vec(transaction).unwrap()]), sender })
+}
+
+fn size<T: borsh::BorshSerialize>(value: &T) -> u128 {
+    borsh::to_vec(value).unwrap().len() as u128
+}

@@ -1,0 +1,157 @@
+//! Entries and roots, laid out by hand.
+
+use std::collections::BTreeMap;
+
+use weft_types::hash::{blake3, keccak256};
+use weft_types::{B256, NamespaceSettings, Submitters};
+
+use super::{Oracle, Price};
+
+/// Encoded key to encoded value: all a ledger root commits to.
+pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+impl Oracle {
+    /// Every entry.
+    pub(crate) fn entries(&self) -> Entries {
+        let mut entries = Entries::new();
+        let mut put = |key: Bytes, value: Bytes| {
+            assert!(entries.insert(key.0, value.0).is_none(), "two entries under one key");
+        };
+        put(
+            Bytes::tag(0),
+            (Bytes::tag(0).u64(self.height).u64(self.time_ms).u64(self.non_empty_blocks))
+                .u64(self.l1_origin.number)
+                .raw(self.l1_origin.hash.as_slice()),
+        );
+        put(Bytes::tag(1), Bytes::tag(1).price(self.price));
+        put(Bytes::tag(2), Bytes::tag(2).u128(self.burned));
+        let mut committee = Bytes::tag(3).raw(&length(self.committee.len()));
+        for member in &self.committee {
+            committee = committee.raw(member.address.as_slice()).u64(member.seats);
+        }
+        put(Bytes::tag(3), committee);
+        for (address, balance) in self.accounts.iter().filter(|(_, balance)| **balance > 0) {
+            put(Bytes::tag(4).raw(address.as_slice()), Bytes::tag(2).u128(*balance));
+        }
+        for (id, namespace) in &self.namespaces {
+            let value = Bytes::tag(4).settings(&namespace.settings).price(namespace.price);
+            put(Bytes::tag(5).u64(*id), value.u64(namespace.tokens).u64(namespace.tokens_at_ms));
+        }
+        for (address, (last_seen, debt)) in &self.validators {
+            let value = Bytes::tag(5).u64(*last_seen).u128(*debt);
+            put(Bytes::tag(6).raw(address.as_slice()), value);
+        }
+        for (address, cut) in &self.lanes {
+            let value = Bytes::tag(6).u32(cut.incarnation).u64(cut.seq);
+            let value = value.raw(cut.digest.0.as_slice()).u32(cut.carry);
+            put(Bytes::tag(7).raw(address.as_slice()), value);
+        }
+        for ((valid_until, id), height) in &self.remembered {
+            put(Bytes::tag(8).u64(*valid_until).raw(id.as_slice()), Bytes::tag(7).u64(*height));
+        }
+        entries
+    }
+
+    pub(super) fn ledger_root(&self) -> B256 {
+        let mut words = vec![0u16; 1024];
+        for (key, value) in self.entries() {
+            let mut output = [0; 2048];
+            let mut hasher = ::blake3::Hasher::new();
+            hasher.update(&[key, value].concat());
+            hasher.finalize_xof().fill(&mut output);
+            for (word, bytes) in words.iter_mut().zip(output.chunks(2)) {
+                *word = word.wrapping_add(u16::from_le_bytes([bytes[0], bytes[1]]));
+            }
+        }
+        let sum: Vec<u8> = words.into_iter().flat_map(u16::to_le_bytes).collect();
+        blake3(&[&sum])
+    }
+}
+
+pub(super) fn length(count: usize) -> [u8; 4] {
+    u32::try_from(count).unwrap().to_le_bytes()
+}
+
+pub(super) fn slices_root(slices: &BTreeMap<u64, Vec<Vec<u8>>>) -> B256 {
+    let mut leaves = Vec::new();
+    for (namespace, entries) in slices {
+        let bytes: usize = entries.iter().map(Vec::len).sum();
+        let content = entries.iter().map(|entry| blake3(&[&[0], entry])).collect();
+        let data_root = root(content, |left, right| blake3(&[&[1], left, right]));
+        leaves.push(keccak256(&[
+            &[0],
+            &namespace.to_be_bytes(),
+            &u32::try_from(entries.len()).unwrap().to_be_bytes(),
+            &(bytes as u64).to_be_bytes(),
+            data_root.as_slice(),
+        ]));
+    }
+    let count = leaves.len() as u64;
+    let tree = root(leaves, |left, right| keccak256(&[&[1], left, right]));
+    commit("weft/slices/v1", tree, count)
+}
+
+fn root(mut level: Vec<B256>, node: impl Fn(&[u8], &[u8]) -> B256) -> B256 {
+    while level.len() > 1 {
+        let mut above = Vec::new();
+        for pair in level.chunks(2) {
+            above.push(match pair {
+                [left, right] => node(left.as_slice(), right.as_slice()),
+                last => last[0],
+            });
+        }
+        level = above;
+    }
+    level.first().copied().unwrap_or(B256::ZERO)
+}
+
+pub(super) fn commit(tag: &str, root: B256, count: u64) -> B256 {
+    let tag = keccak256(&[tag.as_bytes()]);
+    keccak256(&[tag.as_slice(), &count.to_be_bytes(), root.as_slice()])
+}
+
+/// Bytes of an entry's key or value under construction.
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn tag(tag: u8) -> Self {
+        Self(vec![tag])
+    }
+
+    fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn u32(self, number: u32) -> Self {
+        self.raw(&number.to_le_bytes())
+    }
+
+    fn u64(self, number: u64) -> Self {
+        self.raw(&number.to_le_bytes())
+    }
+
+    fn u128(self, number: u128) -> Self {
+        self.raw(&number.to_le_bytes())
+    }
+
+    fn price(self, (base_fee, at_ms): Price) -> Self {
+        self.u128(base_fee).u64(at_ms)
+    }
+
+    fn settings(self, settings: &NamespaceSettings) -> Self {
+        let mut bytes =
+            self.raw(settings.owner.as_slice()).raw(settings.revenue_recipient.as_slice());
+        bytes = match &settings.submitters {
+            Submitters::Anyone => bytes.raw(&[0]),
+            Submitters::Only(list) => (list.iter())
+                .fold(bytes.raw(&[1]).raw(&length(list.len())), |bytes, account| {
+                    bytes.raw(account.as_slice())
+                }),
+        };
+        match settings.quota {
+            None => bytes.raw(&[0]),
+            Some(quota) => bytes.raw(&[1]).u64(quota.bytes_per_second).u64(quota.burst_bytes),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Blocks, accounts, validators, evidence.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use weft_types::{Address, Block, Certificate, Committee, Header, Height, Observation, json};
+
+use super::{Api, Problem, answer, blocking, wants_borsh};
+use crate::sequencer::Kept;
+
+/// Which parts of a block to show beside header and certificate.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+pub struct Parts {
+    /// `batches`, `observations`, or both with a comma.
+    pub parts: Option<String>,
+}
+
+/// A block.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BlockView {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: weft_types::BlockId,
+    /// Its header.
+    #[schema(value_type = Object)]
+    pub header: Header,
+    /// The votes that decided it.
+    #[schema(value_type = Object)]
+    pub certificate: Certificate,
+    /// Its observations, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub observations: Option<Vec<Observation>>,
+    /// Its batches, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub batches: Option<Vec<weft_types::Batch>>,
+}
+
+/// A decided block. With `Accept: application/octet-stream`, its borsh followed by that of its
+/// certificate.
+#[utoipa::path(get, path = "/v1/blocks/{height}",
+    params(("height" = String, Path, description = "A height, or `latest`"), Parts),
+    responses((status = 200, body = BlockView), (status = 404, body = Problem)))]
+pub async fn show(
+    State(api): State<Api>,
+    Path(height): Path<String>,
+    Query(parts): Query<Parts>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let height = match height.as_str() {
+        "latest" => api.chain.head().header.height,
+        digits => parse_height(digits)?,
+    };
+    let wanted = parts.parts.unwrap_or_default();
+    for part in wanted.split(',').filter(|part| !part.is_empty()) {
+        if !["batches", "observations"].contains(&part) {
+            return Err(Problem::malformed("parts", format!("no such part: {part}")));
+        }
+    }
+    let chain = api.chain.clone();
+    let found = blocking(move || {
+        let block = chain.log().block(height).map_err(crate::chain::ChainError::from)?;
+        Ok(block.zip(chain.certificate(height)?))
+    });
+    let Some((block, certificate)) = found.await? else {
+        return Err(Problem::not_found(format!("height {height} is not decided")));
+    };
+    if wants_borsh(&headers) {
+        return Ok(answer::<BorshBlock>(&headers, &BorshBlock { block, certificate }));
+    }
+    let has = |part| wanted.split(',').any(|p| p == part);
+    Ok(Json(BlockView {
+        id: block.id(),
+        header: block.header,
+        certificate,
+        observations: has("observations").then(|| block.observations.as_slice().to_vec()),
+        batches: has("batches").then_some(block.batches),
+    })
+    .into_response())
+}
+
+#[derive(borsh::BorshSerialize)]
+struct BorshBlock {
+    block: Block,
+    certificate: Certificate,
+}
+
+impl Serialize for BorshBlock {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        self.certificate.serialize(out)
+    }
+}
+
+/// An account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccountView {
+    /// Whose.
+    #[schema(value_type = String)]
+    pub address: Address,
+    /// Its balance in wei.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub balance: u128,
+}
+
+/// An account. One that never held anything has a balance of 0.
+#[utoipa::path(get, path = "/v1/accounts/{address}",
+    params(("address" = String, Path, description = "0x-hex")),
+    responses((status = 200, body = AccountView), (status = 400, body = Problem)))]
+pub async fn account(
+    State(api): State<Api>,
+    Path(address): Path<String>,
+) -> Result<Json<AccountView>, Problem> {
+    let address: Address = address
+        .parse()
+        .map_err(|_| Problem::malformed("address", "expected 20 bytes as 0x-hex"))?;
+    let chain = api.chain.clone();
+    let balance = blocking(move || Ok(chain.balance(&address)?)).await?;
+    Ok(Json(AccountView { address, balance }))
+}
+
+/// At which height.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+pub struct AtHeight {
+    /// A height; the latest without it.
+    pub height: Option<String>,
+}
+
+/// A validator.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ValidatorView {
+    /// Its address.
+    #[schema(value_type = String)]
+    pub address: Address,
+    /// Its seats.
+    pub seats: u64,
+    /// Whether the last blocks embed no observation of it.
+    pub absent: bool,
+    /// Whether this node is connected to it, or is it.
+    pub connected: bool,
+}
+
+/// A committee.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ValidatorsView {
+    /// The height it decides.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub height: Height,
+    /// The committee, as it is hashed.
+    #[schema(value_type = Object)]
+    pub committee: Committee,
+    /// Its members as this node sees them now.
+    pub validators: Vec<ValidatorView>,
+}
+
+/// The committee that decides a height.
+#[utoipa::path(get, path = "/v1/validators", params(AtHeight),
+    responses((status = 200, body = ValidatorsView), (status = 404, body = Problem)))]
+pub async fn validators(
+    State(api): State<Api>,
+    Query(at): Query<AtHeight>,
+) -> Result<Json<ValidatorsView>, Problem> {
+    let head = api.chain.head();
+    let height = match at.height {
+        Some(digits) => parse_height(&digits)?,
+        None => head.header.height,
+    };
+    if height > head.header.height + 1 {
+        return Err(Problem::not_found(format!("height {height} is too far ahead")));
+    }
+    let committee = api.chain.committee(height).clone();
+    let validators = committee
+        .members()
+        .iter()
+        .map(|member| ValidatorView {
+            address: member.address,
+            seats: member.seats,
+            absent: head.absent.contains(&member.address),
+            connected: api.validator == Some(member.address)
+                || api.p2p.peers().of_validator(&member.address).is_some(),
+        })
+        .collect();
+    Ok(Json(ValidatorsView { height, committee, validators }))
+}
+
+/// Proof of faults that this node keeps.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EvidenceView {
+    /// Each piece with whom it is about.
+    #[schema(value_type = Vec<Object>)]
+    pub evidence: Vec<Kept>,
+}
+
+/// Proof of faults that this node keeps.
+#[utoipa::path(get, path = "/v1/evidence", responses((status = 200, body = EvidenceView)))]
+pub async fn evidence(State(api): State<Api>) -> Json<EvidenceView> {
+    Json(EvidenceView { evidence: api.evidence.all() })
+}
+
+/// A height from a path or query.
+pub fn parse_height(digits: &str) -> Result<Height, Problem> {
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    plain
+        .then(|| digits.parse().ok())
+        .flatten()
+        .ok_or_else(|| Problem::malformed("height", "expected a decimal number below 2^64"))
+}

@@ -1,0 +1,226 @@
+//! The HTTP API (`/v1`): JSON by default, borsh for those who ask for it, problem documents for
+//! whoever asks wrongly. `spec/openapi.json` describes it.
+
+mod blocks;
+mod health;
+mod namespaces;
+mod problem;
+mod server;
+mod transactions;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use utoipa::OpenApi;
+use weft_types::Address;
+
+use crate::chain::Chain;
+use crate::mempool::Mempool;
+use crate::p2p::P2p;
+use crate::sequencer::{EvidenceStore, Tracker};
+pub use problem::Problem;
+pub use server::serve;
+
+/// Most streams open at once.
+const MAX_STREAMS: usize = 512;
+
+/// What handlers answer from.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+/// See [`Api`].
+pub struct Inner {
+    /// The decided chain.
+    pub chain: Chain,
+    /// Where transactions wait.
+    pub mempool: Arc<Mempool>,
+    /// Where they are followed.
+    pub tracker: Arc<Tracker>,
+    /// Faults.
+    pub evidence: Arc<EvidenceStore>,
+    /// The network.
+    pub p2p: P2p,
+    /// This node's validator address, if it has a key.
+    pub validator: Option<Address>,
+    /// Longest pause between blocks that is no cause for alarm.
+    pub patience: std::time::Duration,
+    /// When the node started.
+    pub started: Instant,
+    /// Whether users' transactions are passed on to validators, as on a full node.
+    pub forwards: bool,
+    /// Why the engine has stopped, if it has.
+    pub engine_failed: Arc<std::sync::atomic::AtomicBool>,
+    streams: Arc<Semaphore>,
+    checks: Arc<Semaphore>,
+}
+
+/// What an [`Api`] is made of.
+pub struct Parts {
+    /// See [`Inner`].
+    pub chain: Chain,
+    /// See [`Inner`].
+    pub mempool: Arc<Mempool>,
+    /// See [`Inner`].
+    pub tracker: Arc<Tracker>,
+    /// See [`Inner`].
+    pub evidence: Arc<EvidenceStore>,
+    /// See [`Inner`].
+    pub p2p: P2p,
+    /// See [`Inner`].
+    pub validator: Option<Address>,
+    /// See [`Inner`].
+    pub patience: std::time::Duration,
+    /// See [`Inner`].
+    pub forwards: bool,
+    /// See [`Inner`].
+    pub engine_failed: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Api {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner {
+            chain: parts.chain,
+            mempool: parts.mempool,
+            tracker: parts.tracker,
+            evidence: parts.evidence,
+            p2p: parts.p2p,
+            validator: parts.validator,
+            patience: parts.patience,
+            started: Instant::now(),
+            forwards: parts.forwards,
+            engine_failed: parts.engine_failed,
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            checks: Arc::new(Semaphore::new(2)),
+        }))
+    }
+
+    /// Every route.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/health", get(health::health))
+            .route("/ready", get(health::ready))
+            .route("/status", get(health::status))
+            .route("/metrics", get(health::metrics))
+            .route("/openapi.json", get(openapi))
+            .route("/v1/transactions", post(transactions::submit))
+            .route("/v1/transactions/{id}", get(transactions::show))
+            .route("/v1/blocks/{height}", get(blocks::show))
+            .route("/v1/namespaces", get(namespaces::list))
+            .route("/v1/namespaces/{namespace}", get(namespaces::show))
+            .route("/v1/namespaces/{namespace}/slices/{height}", get(namespaces::slice))
+            .route("/v1/namespaces/{namespace}/stream", get(namespaces::stream))
+            .route("/v1/accounts/{address}", get(blocks::account))
+            .route("/v1/validators", get(blocks::validators))
+            .route("/v1/evidence", get(blocks::evidence))
+            .fallback(|| async { Problem::not_found("no such path") })
+            .layer(middleware::from_fn(plain_refusals))
+            .with_state(self)
+    }
+}
+
+/// `/metrics` alone, for a port of its own.
+pub fn metrics_router() -> Router {
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .fallback(|| async { Problem::not_found("only /metrics is served here") })
+}
+
+/// The description of the API.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Weft",
+        description = "A Weft node's API. Heights, amounts and namespaces are \
+         decimal strings, bytes 0x-hex. Errors are problem documents (RFC 9457)."
+    ),
+    paths(
+        health::health,
+        health::ready,
+        health::status,
+        health::metrics,
+        transactions::submit,
+        transactions::show,
+        blocks::show,
+        blocks::account,
+        blocks::validators,
+        blocks::evidence,
+        namespaces::list,
+        namespaces::show,
+        namespaces::slice,
+        namespaces::stream,
+    ),
+    components(schemas(Problem))
+)]
+pub struct Description;
+
+async fn openapi() -> impl IntoResponse {
+    axum::Json(Description::openapi())
+}
+
+/// Turns the framework's own refusals into problem documents.
+async fn plain_refusals(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/problem"));
+    if !(status.is_client_error() || status.is_server_error()) || is_problem {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let detail = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "this path does not take that method",
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+        _ => "the request is malformed",
+    };
+    let mut problem = Problem::new(status, "refused-by-server", detail).into_response();
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    problem
+}
+
+/// The type a client gets borsh as.
+const BORSH: &str = "application/octet-stream";
+
+/// Whether the client asks for borsh.
+fn wants_borsh(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().starts_with(BORSH.as_bytes()))
+}
+
+/// JSON, or borsh if the client asks for that.
+fn answer<T: Serialize + borsh::BorshSerialize>(headers: &HeaderMap, value: &T) -> Response {
+    if wants_borsh(headers) {
+        let bytes = borsh::to_vec(value).unwrap_or_default();
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static(BORSH));
+        return ([kind], bytes).into_response();
+    }
+    axum::Json(value).into_response()
+}
+
+/// Runs something that reads the disk off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let stopped =
+        || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the node is stopping");
+    tokio::task::spawn_blocking(work).await.map_err(|_| stopped())?
+}

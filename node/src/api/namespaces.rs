@@ -1,0 +1,237 @@
+//! Namespaces, their slices, and the stream of slices that adapters follow.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::stream::{self, Stream};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::watch;
+use tracing::warn;
+use utoipa::{IntoParams, ToSchema};
+use weft_types::slice::ProvenSlice;
+use weft_types::{Height, NamespaceId, NamespaceSettings, SliceEntry, json};
+
+use super::blocks::parse_height;
+use super::{Api, Problem, answer, blocking};
+use crate::chain::{Chain, Head};
+
+/// How often a quiet stream shows that it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// A namespace.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NamespaceView {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub namespace: NamespaceId,
+    /// What its owner decided.
+    #[schema(value_type = Object)]
+    pub settings: NamespaceSettings,
+    /// Wei per byte that a submission pays for the namespace.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub price_per_byte: u128,
+    /// Wei per byte that it pays for inclusion on top.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub global_price_per_byte: u128,
+}
+
+fn view(api: &Api, id: NamespaceId, namespace: &weft_ledger::Namespace) -> NamespaceView {
+    let head = api.chain.head();
+    let params = &api.chain.genesis().params;
+    let price = weft_ledger::Price {
+        floor: params.min_base_fee,
+        target: params.namespace_target_bytes_per_second,
+    };
+    NamespaceView {
+        namespace: id,
+        settings: namespace.settings.clone(),
+        price_per_byte: price.at(&namespace.price, head.header.time_ms),
+        global_price_per_byte: head.price,
+    }
+}
+
+/// Every namespace.
+#[utoipa::path(get, path = "/v1/namespaces", responses((status = 200, body = Vec<NamespaceView>)))]
+pub async fn list(State(api): State<Api>) -> Result<Json<Vec<NamespaceView>>, Problem> {
+    let chain = api.chain.clone();
+    let all = blocking(move || Ok(chain.namespaces()?)).await?;
+    Ok(Json(all.iter().map(|(id, namespace)| view(&api, *id, namespace)).collect()))
+}
+
+/// A namespace.
+#[utoipa::path(get, path = "/v1/namespaces/{namespace}",
+    params(("namespace" = String, Path, description = "Decimal")),
+    responses((status = 200, body = NamespaceView), (status = 404, body = Problem)))]
+pub async fn show(
+    State(api): State<Api>,
+    Path(namespace): Path<String>,
+) -> Result<Json<NamespaceView>, Problem> {
+    let id = parse_namespace(&namespace)?;
+    let chain = api.chain.clone();
+    let found = blocking(move || Ok(chain.namespace(id)?)).await?;
+    let namespace =
+        found.ok_or_else(|| Problem::not_found(format!("namespace {id} is not registered")))?;
+    Ok(Json(view(&api, id, &namespace)))
+}
+
+/// Whether to prove a slice.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+pub struct Proof {
+    /// `1`: with header, child, certificate and proof.
+    pub proof: Option<String>,
+}
+
+/// The entries of a slice, unproven.
+#[derive(Debug, Serialize, borsh::BorshSerialize, ToSchema)]
+pub struct SliceView {
+    /// Whose.
+    #[schema(value_type = String)]
+    pub namespace: NamespaceId,
+    /// Of which height.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub height: Height,
+    /// Its entries, in order.
+    #[schema(value_type = Vec<Object>)]
+    pub entries: Vec<SliceEntry>,
+}
+
+/// A namespace's slice of a height. It can be had once the next height is decided.
+#[utoipa::path(get, path = "/v1/namespaces/{namespace}/slices/{height}",
+    params(
+        ("namespace" = String, Path, description = "Decimal"),
+        ("height" = String, Path, description = "Decimal"),
+        Proof,
+    ),
+    responses(
+        (status = 200, description = "With `proof=1` header, child, certificate, proof and \
+                                      entries; else the entries", body = SliceView),
+        (status = 404, description = "Not decided yet", body = Problem),
+    ))]
+pub async fn slice(
+    State(api): State<Api>,
+    Path((namespace, height)): Path<(String, String)>,
+    Query(proof): Query<Proof>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (id, height) = (parse_namespace(&namespace)?, parse_height(&height)?);
+    let proven = match proof.proof.as_deref() {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(_) => return Err(Problem::malformed("proof", "expected 0 or 1")),
+    };
+    let slice = read(&api.chain, id, height).await?.ok_or_else(|| {
+        Problem::not_found(format!("the slice of height {height} cannot be proven yet"))
+    })?;
+    Ok(if proven {
+        answer(&headers, &slice)
+    } else {
+        answer(&headers, &SliceView { namespace: id, height, entries: slice.entries })
+    })
+}
+
+/// From where.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+pub struct From {
+    /// The first height; the next one without it.
+    pub from: Option<String>,
+}
+
+/// Proven slices as server-sent events: one per height from `from` on, in order, none skipped. A
+/// slow reader is paced, not dropped. The event's id is the height; a client that reconnects with
+/// `Last-Event-ID` goes on after it.
+#[utoipa::path(get, path = "/v1/namespaces/{namespace}/stream",
+    params(("namespace" = String, Path, description = "Decimal"), From),
+    responses(
+        (status = 200, description = "`event: slice`", content_type = "text/event-stream"),
+        (status = 429, description = "Too many streams", body = Problem),
+    ))]
+pub async fn stream(
+    State(api): State<Api>,
+    Path(namespace): Path<String>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let namespace = parse_namespace(&namespace)?;
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let next = match (last, from.from) {
+        (Some(last), _) => parse_height(last)?.saturating_add(1),
+        (None, Some(from)) => parse_height(&from)?,
+        (None, None) => api.chain.head().header.height,
+    };
+    let permit = std::sync::Arc::clone(&api.streams)
+        .try_acquire_owned()
+        .map_err(|_| Problem::too_much("too many streams are open"))?;
+    let follower =
+        Follower { chain: api.chain.clone(), head: api.chain.watch(), namespace, next, permit };
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Ok(Sse::new(follower.events()).keep_alive(keep_alive).into_response())
+}
+
+/// One reader of a stream. It is asked for the next event when the one before has been sent.
+struct Follower {
+    chain: Chain,
+    head: watch::Receiver<Head>,
+    namespace: NamespaceId,
+    next: Height,
+    #[expect(dead_code, reason = "held for as long as the stream is open")]
+    permit: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, |mut follower| async {
+            let event = follower.event().await?;
+            Some((Ok(event), follower))
+        })
+    }
+
+    /// The next height's slice, once there is one. `None` ends the stream.
+    async fn event(&mut self) -> Option<Event> {
+        loop {
+            self.head.borrow_and_update();
+            match read(&self.chain, self.namespace, self.next).await {
+                Ok(Some(slice)) => {
+                    let event = Event::default()
+                        .event("slice")
+                        .id(self.next.to_string())
+                        .json_data(&slice)
+                        .ok()?;
+                    self.next += 1;
+                    return Some(event);
+                }
+                // The node stops, or there is nobody left to decide anything.
+                Ok(None) => self.head.changed().await.ok()?,
+                Err(problem) => {
+                    warn!(detail = problem.detail, "a stream ends");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+async fn read(
+    chain: &Chain,
+    namespace: NamespaceId,
+    height: Height,
+) -> Result<Option<ProvenSlice>, Problem> {
+    let chain = chain.clone();
+    blocking(move || Ok(chain.proven_slice(namespace, height)?)).await
+}
+
+fn parse_namespace(digits: &str) -> Result<NamespaceId, Problem> {
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    plain
+        .then(|| digits.parse().ok())
+        .flatten()
+        .ok_or_else(|| Problem::malformed("namespace", "expected a decimal number below 2^64"))
+}

@@ -1,0 +1,226 @@
+//! Submitting transactions and following them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use weft_types::limits::MAX_TRANSACTION_BYTES;
+use weft_types::transaction::TransactionError;
+use weft_types::{Receipt, Transaction, TransactionId, Unverified, Verified};
+
+use super::{Api, Problem, blocking};
+use crate::store::view::TransactionRecord;
+use crate::submit::{self, SubmitError};
+
+/// Largest body: a largest transaction as hex in JSON.
+const MAX_BODY: usize = 2 * MAX_TRANSACTION_BYTES + 64;
+
+/// How far a transaction has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// It waits at this node.
+    Received,
+    /// A quorum of observations names its batch: a forecast, no promise.
+    Expected,
+    /// It has been ordered.
+    Final,
+}
+
+/// A transaction as JSON.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// Its borsh, as 0x-hex.
+    pub tx: String,
+}
+
+/// Where a transaction stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransactionStatus {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: TransactionId,
+    /// How far it has come.
+    pub status: Tier,
+    /// The height that ordered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<String>,
+    /// Its place among the transactions of the block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
+    /// What became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub receipt: Option<Receipt>,
+}
+
+/// Submits a transaction. The same bytes twice give the same answer and do no harm.
+#[utoipa::path(post, path = "/v1/transactions",
+    request_body(content((Submission = "application/json"), (Vec<u8> = "application/octet-stream"))),
+    responses(
+        (status = 202, description = "It waits to be ordered", body = TransactionStatus),
+        (status = 400, description = "Malformed", body = Problem),
+        (status = 413, description = "Too large", body = Problem),
+        (status = 415, description = "Neither JSON nor borsh", body = Problem),
+        (status = 422, description = "Refused, and why", body = Problem),
+        (status = 429, description = "Over-full", body = Problem),
+    ))]
+pub async fn submit(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = to_bytes(body, MAX_BODY).await.map_err(|error| body_problem(&error))?;
+    let encoded = decode_body(&headers, &bytes)?;
+    let transaction: Transaction = borsh::from_slice(&encoded)
+        .map_err(|e| Problem::malformed("tx", format!("not the borsh of a transaction: {e}")))?;
+    let transaction = check(&api, transaction).await?;
+    let id = if api.forwards { forward(&api, transaction)? } else { take(&api, transaction)? };
+    let status = TransactionStatus {
+        id,
+        status: Tier::Received,
+        height: None,
+        position: None,
+        receipt: None,
+    };
+    Ok((StatusCode::ACCEPTED, Json(status)).into_response())
+}
+
+/// Where a transaction stands.
+#[utoipa::path(get, path = "/v1/transactions/{id}",
+    params(("id" = String, Path, description = "0x-hex")),
+    responses(
+        (status = 200, body = TransactionStatus),
+        (status = 404, description = "Never seen here, or expired", body = Problem),
+    ))]
+pub async fn show(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<TransactionStatus>, Problem> {
+    let id: TransactionId =
+        id.parse().map_err(|_| Problem::malformed("id", "expected 32 bytes as 0x-hex"))?;
+    let chain = api.chain.clone();
+    if let Some(record) = blocking(move || Ok(chain.transaction(&id)?)).await? {
+        return Ok(Json(ordered(id, record)));
+    }
+    let tier = match api.tracker.get(&id) {
+        Some(true) => Tier::Expected,
+        Some(false) => Tier::Received,
+        None if api.mempool.contains(&id) => Tier::Received,
+        None => return Err(Problem::not_found("this node knows no such transaction")),
+    };
+    Ok(Json(TransactionStatus { id, status: tier, height: None, position: None, receipt: None }))
+}
+
+fn ordered(id: TransactionId, record: TransactionRecord) -> TransactionStatus {
+    TransactionStatus {
+        id,
+        status: Tier::Final,
+        height: Some(record.height.to_string()),
+        position: Some(record.position),
+        receipt: record.receipt,
+    }
+}
+
+fn body_problem(error: &axum::Error) -> Problem {
+    let text = error.to_string();
+    if text.contains("length limit") {
+        Problem::too_large(MAX_BODY)
+    } else {
+        Problem::malformed("body", format!("the body could not be read: {text}"))
+    }
+}
+
+fn decode_body(headers: &HeaderMap, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    match kind.as_deref() {
+        Some("application/octet-stream") => Ok(bytes.to_vec()),
+        Some("application/json") => {
+            let submission: Submission = serde_json::from_slice(bytes)
+                .map_err(|e| Problem::malformed("body", format!("not {{\"tx\":\"0x..\"}}: {e}")))?;
+            let digits = submission
+                .tx
+                .strip_prefix("0x")
+                .ok_or_else(|| Problem::malformed("tx", "expected 0x-hex"))?;
+            hex::decode(digits).map_err(|e| Problem::malformed("tx", format!("not hex: {e}")))
+        }
+        _ => Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            "expected application/octet-stream (borsh) or application/json",
+        )
+        .field("content-type")),
+    }
+}
+
+/// Checks form and signature, off the async threads: that is all computation.
+async fn check(api: &Api, transaction: Transaction) -> Result<Verified<Transaction>, Problem> {
+    let permit = Arc::clone(&api.checks).acquire_owned().await;
+    let chain_id = api.chain.genesis().chain_id;
+    blocking(move || {
+        let _permit = permit;
+        Unverified::new(transaction).verify(chain_id).map_err(|error| {
+            let field = match error {
+                TransactionError::ChainId { .. } => "chain_id",
+                TransactionError::TooLarge(_) => return Problem::too_large(MAX_TRANSACTION_BYTES),
+                TransactionError::Signature(_) => "signature",
+                TransactionError::Settings(_) => "payload.settings",
+                _ => "payload.data",
+            };
+            Problem::refused(error.to_string()).field(field)
+        })
+    })
+    .await
+}
+
+fn take(api: &Api, transaction: Verified<Transaction>) -> Result<TransactionId, Problem> {
+    submit::insert(&api.chain, &api.mempool, &api.tracker, transaction).map_err(|e| problem(&e))
+}
+
+/// A full node checks what it can and hands the transaction to a validator, each time to another.
+fn forward(api: &Api, transaction: Verified<Transaction>) -> Result<TransactionId, Problem> {
+    let plain = (*transaction).clone();
+    let id = take(api, transaction)?;
+    // It is ordered by a validator; this node only follows it.
+    api.mempool.remove([&id]);
+    let validators: Vec<_> =
+        api.p2p.peers().snapshot().into_iter().filter(|(_, p)| p.validator().is_some()).collect();
+    let turn = usize::from(id.as_bytes()[0]);
+    for offset in 0..validators.len() {
+        let (peer, _) = &validators[(turn + offset) % validators.len()];
+        if api.p2p.forward(peer, vec![plain.clone()]) {
+            return Ok(id);
+        }
+    }
+    Err(Problem::too_much("no validator is in reach to pass the transaction on to"))
+}
+
+fn problem(error: &SubmitError) -> Problem {
+    match error {
+        SubmitError::Refused(refusal) if refusal.is_temporary() => {
+            Problem::too_much(refusal.to_string())
+        }
+        SubmitError::Refused(refusal) => {
+            use crate::mempool::Refusal;
+            let field = match refusal {
+                Refusal::Expired { .. } | Refusal::TooFarAhead { .. } => "valid_until",
+                Refusal::FeeAboveMax { .. } | Refusal::Underpriced(_) => "max_fee",
+                _ => "sender",
+            };
+            Problem::refused(refusal.to_string()).field(field)
+        }
+        SubmitError::Behind => Problem::too_much(error.to_string()),
+        SubmitError::Chain(error) => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store", error.to_string())
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The decided chain, as the API and others read it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::watch;
+use weft_consensus::Tip;
+use weft_consensus::driver::Delivery;
+use weft_ledger::{Applied, Key, State, Value};
+use weft_types::slice::{NamespaceTree, ProvenSlice, SliceLeaf};
+use weft_types::{
+    Address, Batch, BlockId, Certificate, Committee, Genesis, Header, Height, NamespaceId, Payload,
+    Receipt, ReceiptStatus, Slice, SliceEntry, TransactionId, Verified, Wei,
+};
+
+use crate::store::view::{BlockChanges, EntryPlace, TransactionRecord, View, ViewError};
+use crate::store::{Log, LogError};
+
+/// Recent blocks kept in memory, by number and by what their slices weigh.
+const RECENT_BLOCKS: usize = 512;
+const RECENT_BYTES: usize = 24 * 1024 * 1024;
+
+/// What everybody wants to know of the last decided block.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Its header.
+    pub header: Header,
+    /// Its id.
+    pub id: BlockId,
+    /// Members that are absent as of it.
+    pub absent: Arc<Vec<Address>>,
+    /// Wei per byte that a block right after it charges.
+    pub price: Wei,
+}
+
+/// A block that was decided lately.
+pub struct RecentBlock {
+    /// Its header.
+    pub header: Header,
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// Its slices.
+    pub slices: Vec<Slice>,
+    /// Their leaves.
+    pub leaves: Vec<SliceLeaf>,
+    bytes: usize,
+}
+
+/// Why something cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The view.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Log and view do not fit together.
+    #[error("block {0} in the log is not what the view says")]
+    Mismatch(Height),
+}
+
+/// The decided chain.
+#[derive(Clone)]
+pub struct Chain(Arc<Inner>);
+
+struct Inner {
+    genesis: Genesis,
+    genesis_header: Header,
+    committee: Committee,
+    log: Log,
+    view: View,
+    recent: RwLock<VecDeque<Arc<RecentBlock>>>,
+    head: watch::Sender<Head>,
+}
+
+impl Chain {
+    /// The chain of a log and its view, up to a tip.
+    pub fn new(genesis: Genesis, log: Log, view: View, tip: &Tip) -> Self {
+        let committee = tip.committee().clone();
+        let genesis_header = genesis.header(&committee);
+        let head = watch::Sender::new(head_of(tip, Vec::new()));
+        let recent = RwLock::default();
+        Self(Arc::new(Inner { genesis, genesis_header, committee, log, view, recent, head }))
+    }
+
+    /// What the network started from.
+    pub fn genesis(&self) -> &Genesis {
+        &self.0.genesis
+    }
+
+    /// The genesis block's id: the name of the network.
+    pub fn genesis_id(&self) -> BlockId {
+        self.0.genesis_header.id()
+    }
+
+    /// The committee of a height. It is the same at all heights of this version.
+    pub fn committee(&self, _: Height) -> &Committee {
+        &self.0.committee
+    }
+
+    /// The last decided block.
+    pub fn head(&self) -> Head {
+        self.0.head.borrow().clone()
+    }
+
+    /// Follows the last decided block.
+    pub fn watch(&self) -> watch::Receiver<Head> {
+        self.0.head.subscribe()
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.0.log
+    }
+
+    /// The view.
+    pub fn view(&self) -> &View {
+        &self.0.view
+    }
+
+    /// Takes in a block that was just decided.
+    pub fn deliver(&self, delivery: Delivery, state: &State) {
+        let Delivery { header, id, certificate, batches, applied, absent, .. } = delivery;
+        self.0.view.push(changes_of(&header, id, &batches, &applied));
+        let Applied { slices, leaves, .. } = applied;
+        let bytes = 1024 + leaves.iter().map(|leaf| saturate(leaf.bytes)).sum::<usize>();
+        let block = RecentBlock { header, certificate, slices, leaves, bytes };
+        {
+            let mut recent = self.0.recent.write().unwrap_or_else(PoisonError::into_inner);
+            recent.push_back(Arc::new(block));
+            let mut total: usize = recent.iter().map(|block| block.bytes).sum();
+            while recent.len() > RECENT_BLOCKS || (total > RECENT_BYTES && recent.len() > 2) {
+                total -= recent.pop_front().map_or(0, |block| block.bytes);
+            }
+        }
+        let price = state.global_price(header.time_ms);
+        self.0.head.send_replace(Head { header, id, absent: Arc::new(absent), price });
+    }
+
+    /// The header of a height, if it is decided.
+    pub fn header(&self, height: Height) -> Result<Option<Header>, ChainError> {
+        if height == 0 {
+            return Ok(Some(self.0.genesis_header));
+        }
+        if let Some(block) = self.recent(height) {
+            return Ok(Some(block.header));
+        }
+        Ok(self.0.log.block(height)?.map(|block| block.header))
+    }
+
+    /// The certificate of a height, if it is decided.
+    pub fn certificate(&self, height: Height) -> Result<Option<Certificate>, ChainError> {
+        if let Some(block) = self.recent(height) {
+            return Ok(Some(block.certificate.clone()));
+        }
+        Ok(self.0.log.certificate(height)?)
+    }
+
+    /// A namespace's slice of a height and its proof; `None` until the next height is decided.
+    pub fn proven_slice(
+        &self,
+        namespace: NamespaceId,
+        height: Height,
+    ) -> Result<Option<ProvenSlice>, ChainError> {
+        let Some(above) = height.checked_add(1).filter(|h| *h <= self.head().header.height) else {
+            return Ok(None);
+        };
+        let (Some(header), Some(child), Some(certificate)) =
+            (self.header(height)?, self.header(above)?, self.certificate(above)?)
+        else {
+            return Ok(None);
+        };
+        let recent = self.recent(height);
+        let leaves = match &recent {
+            Some(block) => Some(block.leaves.clone()),
+            None if height == 0 => Some(Vec::new()),
+            None => self.0.view.leaves(height)?,
+        };
+        let Some(leaves) = leaves else { return Ok(None) };
+        let tree = NamespaceTree::new(leaves).ok_or(ChainError::Mismatch(height))?;
+        if tree.slices_root() != child.parent_outcome.slices_root {
+            return Err(ChainError::Mismatch(height));
+        }
+        let proof = tree.prove(namespace);
+        let entries = match (&proof.at, &recent) {
+            (None, _) => Vec::new(),
+            (Some(_), Some(block)) => {
+                let slice = block.slices.iter().find(|slice| slice.namespace == namespace);
+                slice.map(|slice| slice.entries.clone()).unwrap_or_default()
+            }
+            (Some(_), None) => self.entries(namespace, height)?,
+        };
+        Ok(Some(ProvenSlice { header, child, certificate, proof, entries }))
+    }
+
+    /// An account's balance.
+    pub fn balance(&self, account: &Address) -> Result<Wei, ChainError> {
+        Ok(match self.0.view.entry(&Key::Account(*account))? {
+            Some(Value::Wei(balance)) => balance,
+            _ => 0,
+        })
+    }
+
+    /// A namespace.
+    pub fn namespace(&self, id: NamespaceId) -> Result<Option<weft_ledger::Namespace>, ChainError> {
+        Ok(match self.0.view.entry(&Key::Namespace(id))? {
+            Some(Value::Namespace(namespace)) => Some(*namespace),
+            _ => None,
+        })
+    }
+
+    /// Every namespace.
+    pub fn namespaces(&self) -> Result<BTreeMap<NamespaceId, weft_ledger::Namespace>, ChainError> {
+        Ok(self.0.view.namespaces()?)
+    }
+
+    /// What became of a transaction, if it has been ordered.
+    pub fn transaction(&self, id: &TransactionId) -> Result<Option<TransactionRecord>, ChainError> {
+        Ok(self.0.view.transaction(id)?)
+    }
+
+    fn recent(&self, height: Height) -> Option<Arc<RecentBlock>> {
+        let recent = self.0.recent.read().unwrap_or_else(PoisonError::into_inner);
+        let first = recent.front()?.header.height;
+        let index = usize::try_from(height.checked_sub(first)?).ok()?;
+        recent.get(index).cloned()
+    }
+
+    /// The entries of a slice, from the log.
+    fn entries(
+        &self,
+        namespace: NamespaceId,
+        height: Height,
+    ) -> Result<Vec<SliceEntry>, ChainError> {
+        let places = self.0.view.places(namespace, height)?;
+        let block = self.0.log.block(height)?.ok_or(ChainError::Mismatch(height))?;
+        let entry = |place: &EntryPlace| {
+            let batch = block.batches.get(usize::from(place.batch))?;
+            let transaction = batch.body.transactions.get(usize::from(place.transaction))?;
+            let Payload::Submit { data, .. } = &transaction.body.payload else { return None };
+            Some(SliceEntry::Submission {
+                transaction: weft_types::transaction::id_of(transaction),
+                submitter: place.sender,
+                data: data.clone(),
+            })
+        };
+        let entries: Option<Vec<SliceEntry>> = places.iter().map(entry).collect();
+        entries.ok_or(ChainError::Mismatch(height))
+    }
+}
+
+/// What the head says of a tip.
+pub fn head_of(tip: &Tip, absent: Vec<Address>) -> Head {
+    let price = tip.state.global_price(tip.header.time_ms);
+    Head { header: tip.header, id: tip.id, absent: Arc::new(absent), price }
+}
+
+/// What the view takes in of a block.
+pub fn changes_of(
+    header: &Header,
+    id: BlockId,
+    batches: &[Arc<Verified<Batch>>],
+    applied: &Applied,
+) -> BlockChanges {
+    let mut transactions = Vec::new();
+    let mut places: BTreeMap<NamespaceId, Vec<EntryPlace>> = BTreeMap::new();
+    let mut position = 0;
+    for ((batch_index, batch), receipts) in (0u16..).zip(batches).zip(&applied.receipts) {
+        let checked = &batch.witness().transactions;
+        let contents = batch.body.transactions.iter().zip(checked).zip(receipts);
+        for (index, ((transaction, checked), receipt)) in (0u16..).zip(contents) {
+            if let Ok(checked) = checked {
+                // A duplicate, or one outside its window, leaves the first record as it is.
+                if receipt.is_some() {
+                    let height = header.height;
+                    let record = TransactionRecord { height, position, receipt: *receipt };
+                    transactions.push((checked.id, record));
+                }
+                if let (Payload::Submit { namespace, .. }, true) =
+                    (&transaction.body.payload, is_executed(receipt.as_ref()))
+                {
+                    let sender = checked.sender;
+                    let place = EntryPlace { batch: batch_index, transaction: index, sender };
+                    places.entry(*namespace).or_default().push(place);
+                }
+            }
+            position += 1;
+        }
+    }
+    let slices = applied
+        .leaves
+        .iter()
+        .map(|leaf| (*leaf, places.remove(&leaf.namespace).unwrap_or_default()))
+        .collect();
+    BlockChanges {
+        height: header.height,
+        time_ms: header.time_ms,
+        id,
+        ledger_root: applied.outcome.ledger_root,
+        slices_root: applied.outcome.slices_root,
+        changes: applied.changes.clone(),
+        transactions,
+        slices,
+    }
+}
+
+fn is_executed(receipt: Option<&Receipt>) -> bool {
+    receipt.is_some_and(|receipt| receipt.status == ReceiptStatus::Executed)
+}
+
+fn saturate(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,236 @@
+//! Commands that send transactions: one-shot clients, and examples of the API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use eyre::{WrapErr, bail, ensure, eyre};
+use tokio::time::{Instant, sleep};
+use weft_types::{
+    Address, Bytes, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey, Signed, Submitters,
+    TransactionBody, Wei,
+};
+
+use super::client::Client;
+use super::keys::parse;
+use super::say;
+use super::status::ApiArgs;
+
+/// How long a transaction may take to be ordered.
+const VALIDITY: Duration = Duration::from_secs(60);
+
+/// How much more than today's price to pay at most.
+const HEAD_ROOM: Wei = 4;
+
+/// Who sends.
+#[derive(Debug, Args)]
+pub(super) struct Sender {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// A file with the sender's key as hex.
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Submit {
+    #[command(flatten)]
+    sender: Sender,
+    /// The namespace.
+    #[arg(long)]
+    namespace: u64,
+    /// An item as 0x-hex; may be given several times.
+    #[arg(long, required = true)]
+    data: Vec<Bytes>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Transfer {
+    #[command(flatten)]
+    sender: Sender,
+    /// Who receives.
+    #[arg(long)]
+    to: Address,
+    /// How much, in wei.
+    #[arg(long)]
+    amount: Wei,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum NamespaceCommand {
+    /// Register a namespace; the sender becomes its owner unless another is named.
+    Register {
+        #[command(flatten)]
+        sender: Sender,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Change a namespace's settings. All of them are set anew.
+    Update {
+        #[command(flatten)]
+        sender: Sender,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Show a namespace, or all.
+    Show {
+        #[command(flatten)]
+        api: ApiArgs,
+        /// Which.
+        namespace: Option<u64>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SettingsArgs {
+    /// The id.
+    #[arg(long)]
+    namespace: u64,
+    /// Who may change the settings; the sender without it.
+    #[arg(long)]
+    owner: Option<Address>,
+    /// Who gets the revenue; the owner without it.
+    #[arg(long)]
+    revenue_recipient: Option<Address>,
+    /// Who may submit; anyone without it.
+    #[arg(long, value_delimiter = ',')]
+    submitters: Option<Vec<Address>>,
+    /// Bytes per second, and bytes at once, that may be ordered: `RATE,BURST`.
+    #[arg(long, value_delimiter = ',', num_args = 2)]
+    quota: Option<Vec<u64>>,
+}
+
+impl Submit {
+    pub(super) async fn run(self) -> eyre::Result<()> {
+        let namespace = NamespaceId(self.namespace);
+        self.sender.send(|_| Payload::Submit { namespace, data: self.data.clone() }).await
+    }
+}
+
+impl Transfer {
+    pub(super) async fn run(self) -> eyre::Result<()> {
+        let (to, amount) = (self.to, self.amount);
+        self.sender.send(|_| Payload::Transfer { to, amount }).await
+    }
+}
+
+impl NamespaceCommand {
+    pub(super) async fn run(self) -> eyre::Result<()> {
+        match self {
+            Self::Register { sender, settings } => {
+                let namespace = NamespaceId(settings.namespace);
+                sender
+                    .send(|from| Payload::RegisterNamespace {
+                        namespace,
+                        settings: settings.settings(from),
+                    })
+                    .await
+            }
+            Self::Update { sender, settings } => {
+                let namespace = NamespaceId(settings.namespace);
+                sender
+                    .send(|from| Payload::UpdateNamespace {
+                        namespace,
+                        settings: settings.settings(from),
+                    })
+                    .await
+            }
+            Self::Show { api, namespace } => {
+                let path = namespace
+                    .map_or("/v1/namespaces".to_owned(), |id| format!("/v1/namespaces/{id}"));
+                let found = Client::new(&api.api)?.get(&path).await?;
+                say(&serde_json::to_string_pretty(&found)?);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl SettingsArgs {
+    fn settings(&self, sender: Address) -> NamespaceSettings {
+        let owner = self.owner.unwrap_or(sender);
+        let mut submitters = self.submitters.clone();
+        if let Some(list) = &mut submitters {
+            list.sort_unstable();
+            list.dedup();
+        }
+        NamespaceSettings {
+            owner,
+            revenue_recipient: self.revenue_recipient.unwrap_or(owner),
+            submitters: submitters.map_or(Submitters::Anyone, Submitters::Only),
+            quota: self.quota.as_deref().and_then(|quota| match *quota {
+                [bytes_per_second, burst_bytes] => Some(Quota { bytes_per_second, burst_bytes }),
+                _ => None,
+            }),
+        }
+    }
+}
+
+impl Sender {
+    /// Signs a transaction, submits it, and follows it until it is final.
+    async fn send(self, payload: impl Fn(Address) -> Payload) -> eyre::Result<()> {
+        let text = std::fs::read_to_string(&self.key_file)
+            .wrap_err_with(|| format!("cannot read {}", self.key_file.display()))?;
+        let key = parse(&text)?;
+        let client = Client::new(&self.api.api)?;
+        let transaction = sign(&client, &key, payload(key.address())).await?;
+        let id = client.submit(&transaction).await?;
+        say(&format!("id        {id}"));
+        follow(&client, &id).await
+    }
+}
+
+async fn sign(
+    client: &Client,
+    key: &SecretKey,
+    payload: Payload,
+) -> eyre::Result<weft_types::Transaction> {
+    let status = client.status().await?;
+    let chain_id: u64 = status.chain_id.parse()?;
+    let time_ms: u64 = status.time_ms.parse()?;
+    let price: Wei = status.price_per_byte.parse()?;
+    let validity = u64::try_from(VALIDITY.as_millis())?;
+    let mut body = TransactionBody {
+        chain_id,
+        valid_until: time_ms + validity,
+        salt: u64::from_be_bytes(random()?),
+        max_fee: 0,
+        payload,
+    };
+    // Sized with any fee: the field's width is fixed. A submission pays its namespace as well.
+    let bytes = borsh::object_length(&body)? + weft_types::signature::SIGNATURE_LENGTH;
+    body.max_fee = (bytes as Wei).saturating_mul(price).saturating_mul(2 * HEAD_ROOM);
+    Ok(Signed::new(body, chain_id, key))
+}
+
+fn random() -> eyre::Result<[u8; 8]> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|e| eyre!("no randomness: {e}"))?;
+    Ok(bytes)
+}
+
+async fn follow(client: &Client, id: &str) -> eyre::Result<()> {
+    let (started, mut last) = (Instant::now(), String::new());
+    while started.elapsed() < VALIDITY {
+        let found = client.find(&format!("/v1/transactions/{id}")).await?;
+        let Some(found) = found else { bail!("the node has forgotten the transaction") };
+        let status = found["status"].as_str().unwrap_or_default().to_owned();
+        if status != last {
+            say(&format!("{status:<10}after {:?}", started.elapsed()));
+            last.clone_from(&status);
+        }
+        if status == "final" {
+            let receipt = &found["receipt"];
+            say(&format!("height    {}", found["height"].as_str().unwrap_or("?")));
+            say(&format!("fee       {} wei", receipt["fee"].as_str().unwrap_or("?")));
+            ensure!(
+                receipt["status"] == "executed",
+                "the transaction was skipped: {}",
+                receipt["reason"]
+            );
+            return Ok(());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    bail!("the transaction was not ordered in {VALIDITY:?}")
+}

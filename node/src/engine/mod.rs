@@ -1,0 +1,113 @@
+//! Malachite, wired at the level of its actors: its consensus, sync and write-ahead log, with a
+//! host and a network of our own.
+
+pub mod host;
+mod network;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_malachitebft_app::config::ValueSyncConfig;
+use arc_malachitebft_app::spawn::{
+    spawn_consensus_actor, spawn_node_actor, spawn_sync_actor, spawn_wal_actor,
+};
+use arc_malachitebft_config::{ConsensusConfig, ValuePayload};
+use arc_malachitebft_engine::consensus::ConsensusRef;
+use arc_malachitebft_engine::node::NodeRef;
+use arc_malachitebft_engine::sync::SyncMsg;
+use arc_malachitebft_engine::util::events::TxEvent;
+use arc_malachitebft_engine::util::output_port::OutputPort;
+use arc_malachitebft_metrics::{Metrics, SharedRegistry};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use weft_consensus::engine::codec::Codec;
+use weft_consensus::engine::{Context, Signer, ValidatorId, Verifier};
+use weft_types::{Address, SecretKey};
+
+use crate::p2p::P2p;
+use host::{EngineEvent, Host};
+
+/// What the engine is started with.
+pub struct Setup<'a> {
+    /// The network's number.
+    pub chain_id: u64,
+    /// The key to vote with, if any.
+    pub key: Option<SecretKey>,
+    /// Its write-ahead log.
+    pub wal: &'a Path,
+    /// How it syncs.
+    pub sync: ValueSyncConfig,
+    /// The node's network.
+    pub p2p: P2p,
+    /// Checks signatures, once.
+    pub verifier: Verifier,
+    /// To the sequencer.
+    pub events: mpsc::UnboundedSender<EngineEvent>,
+    /// Where its metrics go.
+    pub registry: &'a SharedRegistry,
+}
+
+/// The running engine.
+pub struct Engine {
+    /// To tell it what is valid.
+    pub consensus: ConsensusRef<Context>,
+    /// Its supervisor.
+    pub node: NodeRef,
+    /// Ends when the engine has.
+    pub ended: JoinHandle<()>,
+}
+
+/// Starts the engine. It begins when the network listens.
+pub async fn start(setup: Setup<'_>) -> eyre::Result<Engine> {
+    let metrics = Metrics::register(setup.registry);
+    let (node, ended) = spawn_node_actor(metrics.clone()).await?;
+    let network = network::Network::spawn(setup.p2p).await?;
+    let wal = spawn_wal_actor(&Context, Codec, setup.wal, setup.registry, node.clone()).await?;
+    let host = Host::spawn(setup.events).await?;
+
+    let address = setup.key.as_ref().map_or(Address::ZERO, SecretKey::address);
+    let signer = setup.key.map(|key| {
+        let signer = Signer::new(setup.chain_id, key);
+        Box::new(signer) as Box<dyn arc_malachitebft_signing::Signer<Context>>
+    });
+    let config = ConsensusConfig {
+        enabled: signer.is_some(),
+        value_payload: ValuePayload::ProposalAndParts,
+        queue_capacity: 16,
+        ..ConsensusConfig::default()
+    };
+    let to_sync = Arc::new(OutputPort::<SyncMsg<Context>>::with_capacity(1024));
+    let consensus = spawn_consensus_actor(
+        Context,
+        ValidatorId(address),
+        config,
+        Box::new(setup.verifier),
+        signer,
+        network.clone(),
+        host.clone(),
+        wal.clone(),
+        Arc::clone(&to_sync),
+        metrics,
+        TxEvent::new(),
+        node.clone(),
+    )
+    .await?;
+    let sync = spawn_sync_actor(
+        Context,
+        network.clone(),
+        host.clone(),
+        consensus.clone(),
+        Codec,
+        &setup.sync,
+        setup.registry,
+    )
+    .await?;
+    if let Some(sync) = &sync {
+        to_sync.subscribe(sync.clone(), Some);
+        sync.link(node.get_cell());
+    }
+    for cell in [network.get_cell(), wal.get_cell(), host.get_cell(), consensus.get_cell()] {
+        cell.link(node.get_cell());
+    }
+    Ok(Engine { consensus, node, ended })
+}

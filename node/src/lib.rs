@@ -1,0 +1,27 @@
+//! The process `weft`: a validator or full node of a Weft network. All IO lives here.
+//!
+//! ```text
+//!   api ----> mempool ----> sequencer <----> p2p (one libp2p swarm)
+//!    ^                       |  ^  ^
+//!    |                       v  |  +-------> engine (Malachite: votes, rounds, sync)
+//!   chain <-- view <------- log (the truth)
+//! ```
+//!
+//! The sequencer is one task around the pure driver of `weft-consensus`. Everything slow happens
+//! elsewhere and comes back to it as an event.
+
+pub mod api;
+pub mod chain;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod home;
+pub mod keystore;
+pub mod mempool;
+pub mod metrics;
+pub mod p2p;
+pub mod replay;
+pub mod run;
+pub mod sequencer;
+pub mod store;
+pub mod submit;

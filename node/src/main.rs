@@ -1,0 +1,7 @@
+//! `weft`.
+
+use clap::Parser;
+
+fn main() -> eyre::Result<()> {
+    weft_node::cli::Cli::parse().run()
+}

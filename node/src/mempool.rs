@@ -1,0 +1,456 @@
+//! Transactions that wait to be sealed into a batch.
+//!
+//! Bounded by bytes, ordered by what they pay at most per byte; forgets what has expired. There are
+//! no nonces, so nothing waits for anything else. A transaction replaces an earlier one of the same
+//! sender and salt if it pays more; one that has left for a batch cannot be replaced.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::watch;
+use weft_types::{Address, TimeMs, Transaction, TransactionId, Verified, Wei};
+
+/// Part of the pool that one sender may fill.
+const SENDER_SHARE: usize = 4;
+
+/// A refused transaction that pays a tenth more replaces the one before it.
+const REPLACE_PERCENT: Wei = 110;
+
+/// Why a transaction is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its window has passed.
+    #[error("valid_until {valid_until} is before the current block time {now}")]
+    Expired {
+        /// Its end.
+        valid_until: TimeMs,
+        /// Block time.
+        now: TimeMs,
+    },
+    /// Its window is not open yet.
+    #[error("valid_until {valid_until} is more than {most} ms ahead of the block time {now}")]
+    TooFarAhead {
+        /// Its end.
+        valid_until: TimeMs,
+        /// Block time.
+        now: TimeMs,
+        /// How far it may lie ahead.
+        most: u64,
+    },
+    /// It would be skipped.
+    #[error("max_fee {max_fee} is below the fee of {fee} wei")]
+    FeeAboveMax {
+        /// What it costs now.
+        fee: Wei,
+        /// What it pays at most.
+        max_fee: Wei,
+    },
+    /// It would be skipped.
+    #[error("balance {balance} does not cover fees of {fees} wei waiting for the sender")]
+    CannotPay {
+        /// The sender's balance.
+        balance: Wei,
+        /// What it and what waits with it costs.
+        fees: Wei,
+    },
+    /// Another one of the same sender and salt pays as much.
+    #[error("replaces {0} only if max_fee per byte is a tenth higher")]
+    Underpriced(TransactionId),
+    /// The sender has too much waiting.
+    #[error("{0} bytes of the sender are waiting, at most {1} allowed")]
+    SenderFull(usize, usize),
+    /// The pool is full of better paying ones.
+    #[error("the mempool is full and everything in it pays more per byte")]
+    Full,
+}
+
+impl Refusal {
+    /// Whether the same transaction may be taken a little later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::SenderFull(..) | Self::Full)
+    }
+}
+
+/// What the chain says that matters to a transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Block time.
+    pub now: TimeMs,
+    /// How far ahead of it a window may end.
+    pub max_validity_ms: u64,
+    /// Wei per byte.
+    pub price: Wei,
+    /// The sender's balance.
+    pub balance: Wei,
+}
+
+/// Best last: what it pays at most per 1024 bytes, then how long it has been waiting.
+type Rank = (Wei, std::cmp::Reverse<u64>);
+
+struct Waiting {
+    transaction: Verified<Transaction>,
+    rank: Rank,
+}
+
+#[derive(Default)]
+struct Pool {
+    waiting: HashMap<TransactionId, Waiting>,
+    by_rank: BTreeMap<Rank, TransactionId>,
+    by_end: BTreeSet<(TimeMs, TransactionId)>,
+    by_salt: HashMap<(Address, u64), TransactionId>,
+    senders: HashMap<Address, Sender>,
+    bytes: usize,
+    arrivals: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sender {
+    bytes: usize,
+    count: usize,
+}
+
+/// The pool.
+pub struct Mempool {
+    pool: Mutex<Pool>,
+    capacity: usize,
+    bytes: watch::Sender<usize>,
+}
+
+impl Mempool {
+    /// Empty, for so many bytes.
+    pub fn new(capacity: usize) -> Self {
+        Self { pool: Mutex::default(), capacity, bytes: watch::Sender::new(0) }
+    }
+
+    /// Follows how many bytes are waiting.
+    pub fn watch(&self) -> watch::Receiver<usize> {
+        self.bytes.subscribe()
+    }
+
+    /// How many bytes and transactions are waiting.
+    pub fn size(&self) -> (usize, usize) {
+        let pool = self.lock();
+        (pool.bytes, pool.waiting.len())
+    }
+
+    /// Whether a transaction is waiting.
+    pub fn contains(&self, id: &TransactionId) -> bool {
+        self.lock().waiting.contains_key(id)
+    }
+
+    /// Takes a transaction in. One that is waiting already is no error.
+    pub fn insert(&self, transaction: Verified<Transaction>, terms: &Terms) -> Result<(), Refusal> {
+        let mut pool = self.lock();
+        pool.insert(transaction, terms, self.capacity)?;
+        self.announce(&pool);
+        Ok(())
+    }
+
+    /// Takes the best paying ones out, up to so many bytes of borsh and so many in number. Those
+    /// that have expired, or would not pay the price per byte any more, are dropped.
+    pub fn take(
+        &self,
+        bytes: usize,
+        count: usize,
+        now: TimeMs,
+        price: Wei,
+    ) -> Vec<Verified<Transaction>> {
+        let mut pool = self.lock();
+        pool.expire(now);
+        pool.drop_below(price);
+        let mut taken = Vec::new();
+        let mut left = bytes;
+        let best: Vec<TransactionId> = pool.by_rank.values().rev().take(count).copied().collect();
+        for id in best {
+            let size = pool.waiting.get(&id).map_or(0, |w| size_of(&w.transaction));
+            if size > left {
+                break;
+            }
+            left -= size;
+            taken.extend(pool.remove(&id));
+        }
+        self.announce(&pool);
+        taken
+    }
+
+    /// Drops transactions that others have ordered or sealed.
+    pub fn remove<'a>(&self, ids: impl IntoIterator<Item = &'a TransactionId>) {
+        let mut pool = self.lock();
+        if pool.waiting.is_empty() {
+            return;
+        }
+        for id in ids {
+            pool.remove(id);
+        }
+        self.announce(&pool);
+    }
+
+    /// Drops transactions whose window ended before `now`.
+    pub fn expire(&self, now: TimeMs) {
+        let mut pool = self.lock();
+        pool.expire(now);
+        self.announce(&pool);
+    }
+
+    fn announce(&self, pool: &Pool) {
+        self.bytes.send_if_modified(|bytes| {
+            let changed = *bytes != pool.bytes;
+            *bytes = pool.bytes;
+            changed
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    fn insert(
+        &mut self,
+        transaction: Verified<Transaction>,
+        terms: &Terms,
+        capacity: usize,
+    ) -> Result<(), Refusal> {
+        let witness = *transaction.witness();
+        if self.waiting.contains_key(&witness.id) {
+            return Ok(());
+        }
+        let body = &transaction.body;
+        let (valid_until, max_fee, now) = (body.valid_until, body.max_fee, terms.now);
+        if valid_until < now {
+            return Err(Refusal::Expired { valid_until, now });
+        }
+        if valid_until > now.saturating_add(terms.max_validity_ms) {
+            let most = terms.max_validity_ms;
+            return Err(Refusal::TooFarAhead { valid_until, now, most });
+        }
+        let fee = Wei::from(witness.bytes).saturating_mul(terms.price);
+        if max_fee < fee {
+            return Err(Refusal::FeeAboveMax { fee, max_fee });
+        }
+        let size = witness.bytes as usize;
+        let rank = (max_fee.saturating_mul(1024) / Wei::from(witness.bytes).max(1), self.arrivals);
+        let rank = (rank.0, std::cmp::Reverse(rank.1));
+
+        let salt = (witness.sender, body.salt);
+        let replaced = self.by_salt.get(&salt).copied();
+        if let Some(earlier) = replaced.and_then(|id| self.waiting.get(&id)) {
+            let least = earlier.rank.0.saturating_mul(REPLACE_PERCENT) / 100;
+            if rank.0 < least {
+                return Err(Refusal::Underpriced(earlier.transaction.witness().id));
+            }
+        }
+        let gone = replaced
+            .and_then(|id| self.waiting.get(&id))
+            .map_or(Sender::default(), |w| Sender { bytes: size_of(&w.transaction), count: 1 });
+        let sender = self.senders.get(&witness.sender).copied().unwrap_or_default();
+        let sender_bytes = sender.bytes - gone.bytes + size;
+        let fees = terms.price.saturating_mul(sender_bytes as Wei);
+        if terms.balance < fees {
+            return Err(Refusal::CannotPay { balance: terms.balance, fees });
+        }
+        if sender_bytes > capacity / SENDER_SHARE {
+            return Err(Refusal::SenderFull(sender_bytes, capacity / SENDER_SHARE));
+        }
+        if let Some(replaced) = replaced {
+            self.remove(&replaced);
+        }
+        self.make_room(size, capacity, rank.0)?;
+
+        self.arrivals += 1;
+        self.bytes += size;
+        self.by_rank.insert(rank, witness.id);
+        self.by_end.insert((valid_until, witness.id));
+        self.by_salt.insert(salt, witness.id);
+        let sender = self.senders.entry(witness.sender).or_default();
+        sender.bytes += size;
+        sender.count += 1;
+        self.waiting.insert(witness.id, Waiting { transaction, rank });
+        Ok(())
+    }
+
+    /// Drops what pays least until there is room, unless that pays as much.
+    fn make_room(&mut self, size: usize, capacity: usize, rank: Wei) -> Result<(), Refusal> {
+        while self.bytes + size > capacity {
+            let worst = self.by_rank.first_key_value().map(|(rank, id)| (rank.0, *id));
+            match worst {
+                Some((pays, id)) if pays < rank => {
+                    self.remove(&id);
+                }
+                _ => return Err(Refusal::Full),
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_below(&mut self, price: Wei) {
+        let least = price.saturating_mul(1024);
+        while let Some((rank, id)) = self.by_rank.first_key_value().map(|(r, id)| (r.0, *id)) {
+            if rank >= least {
+                return;
+            }
+            self.remove(&id);
+        }
+    }
+
+    fn expire(&mut self, now: TimeMs) {
+        while let Some((end, id)) = self.by_end.first().copied() {
+            if end >= now {
+                return;
+            }
+            self.remove(&id);
+        }
+    }
+
+    fn remove(&mut self, id: &TransactionId) -> Option<Verified<Transaction>> {
+        let Waiting { transaction, rank } = self.waiting.remove(id)?;
+        let (size, sender) = (size_of(&transaction), transaction.witness().sender);
+        self.bytes -= size;
+        self.by_rank.remove(&rank);
+        self.by_end.remove(&(transaction.body.valid_until, *id));
+        self.by_salt.remove(&(sender, transaction.body.salt));
+        if let Some(entry) = self.senders.get_mut(&sender) {
+            entry.bytes -= size;
+            entry.count -= 1;
+            if entry.count == 0 {
+                self.senders.remove(&sender);
+            }
+        }
+        Some(transaction)
+    }
+}
+
+fn size_of(transaction: &Verified<Transaction>) -> usize {
+    transaction.witness().bytes as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weft_types::{Payload, SecretKey, Signed, TransactionBody, Unverified};
+
+    fn key(byte: u8) -> SecretKey {
+        SecretKey::from_bytes([byte; 32]).unwrap()
+    }
+
+    fn transaction(sender: u8, salt: u64, max_fee: Wei, valid_until: u64) -> Verified<Transaction> {
+        let payload = Payload::Transfer { to: Address::ZERO, amount: 1 };
+        let body = TransactionBody { chain_id: 1, valid_until, salt, max_fee, payload };
+        Unverified::new(Signed::new(body, 1, &key(sender))).verify(1).unwrap()
+    }
+
+    fn terms() -> Terms {
+        Terms { now: 100, max_validity_ms: 1000, price: 2, balance: 1 << 60 }
+    }
+
+    fn size() -> usize {
+        size_of(&transaction(1, 0, 0, 200))
+    }
+
+    #[test]
+    fn best_paying_first_then_longest_waiting() {
+        let pool = Mempool::new(1 << 20);
+        for (salt, fee) in [(1, 1000), (2, 5000), (3, 1000), (4, 9000)] {
+            pool.insert(transaction(1, salt, fee, 200), &terms()).unwrap();
+        }
+        let salts = |taken: Vec<Verified<Transaction>>| -> Vec<u64> {
+            taken.iter().map(|tx| tx.body.salt).collect()
+        };
+        assert_eq!(salts(pool.take(2 * size() + 1, 10, 100, 2)), [4, 2]);
+        assert_eq!(salts(pool.take(1 << 20, 1, 100, 2)), [1]);
+        assert_eq!(salts(pool.take(1 << 20, 10, 100, 2)), [3]);
+        assert_eq!(pool.size(), (0, 0));
+    }
+
+    #[test]
+    fn refuses_what_would_be_skipped() {
+        let pool = Mempool::new(1 << 20);
+        let insert = |tx, terms: Terms| pool.insert(tx, &terms);
+        let fee = 2 * size() as Wei;
+        assert!(matches!(
+            insert(transaction(1, 0, fee - 1, 200), terms()),
+            Err(Refusal::FeeAboveMax { .. })
+        ));
+        assert!(matches!(
+            insert(transaction(1, 0, fee, 99), terms()),
+            Err(Refusal::Expired { .. })
+        ));
+        assert!(matches!(
+            insert(transaction(1, 0, fee, 1101), terms()),
+            Err(Refusal::TooFarAhead { .. })
+        ));
+        let poor = Terms { balance: fee, ..terms() };
+        assert_eq!(insert(transaction(1, 0, fee, 200), poor), Ok(()));
+        assert!(matches!(
+            insert(transaction(1, 1, fee, 200), poor),
+            Err(Refusal::CannotPay { .. })
+        ));
+        assert_eq!(insert(transaction(1, 0, fee, 200), poor), Ok(()), "the same again");
+    }
+
+    #[test]
+    fn a_better_one_replaces_its_twin() {
+        let pool = Mempool::new(1 << 20);
+        pool.insert(transaction(1, 7, 1000, 200), &terms()).unwrap();
+        assert!(matches!(
+            pool.insert(transaction(1, 7, 1050, 200), &terms()),
+            Err(Refusal::Underpriced(_))
+        ));
+        pool.insert(transaction(1, 7, 1100, 200), &terms()).unwrap();
+        pool.insert(transaction(2, 7, 500, 200), &terms()).unwrap();
+        let taken = pool.take(1 << 20, 10, 100, 2);
+        let fees: Vec<Wei> = taken.iter().map(|tx| tx.body.max_fee).collect();
+        assert_eq!(fees, [1100, 500]);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_worst_goes_first() {
+        let pool = Mempool::new(8 * size());
+        for salt in 0..2 {
+            pool.insert(transaction(1, salt, 1000, 200), &terms()).unwrap();
+        }
+        assert!(matches!(
+            pool.insert(transaction(1, 9, 9000, 200), &terms()),
+            Err(Refusal::SenderFull(..))
+        ));
+        for sender in 2..5 {
+            for salt in 0..2 {
+                pool.insert(transaction(sender, salt, 2000, 200), &terms()).unwrap();
+            }
+        }
+        assert_eq!(pool.size().1, 8);
+        assert_eq!(
+            pool.insert(transaction(5, 0, 1000, 200), &terms()),
+            Err(Refusal::Full),
+            "pays no more than the worst"
+        );
+        pool.insert(transaction(5, 0, 3000, 200), &terms()).unwrap();
+        assert_eq!(pool.size(), (8 * size(), 8));
+        assert!(!pool.contains(&transaction(1, 1, 1000, 200).witness().id));
+    }
+
+    #[test]
+    fn what_cannot_pay_any_more_is_dropped_when_sealing() {
+        let pool = Mempool::new(1 << 20);
+        let fee = 2 * size() as Wei;
+        pool.insert(transaction(1, 0, fee, 200), &terms()).unwrap();
+        pool.insert(transaction(1, 1, 3 * fee, 200), &terms()).unwrap();
+        let taken = pool.take(1 << 20, 10, 100, 3);
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0].body.salt, 1);
+        assert_eq!(pool.size(), (0, 0));
+    }
+
+    #[test]
+    fn the_expired_leave() {
+        let pool = Mempool::new(1 << 20);
+        pool.insert(transaction(1, 0, 1000, 150), &terms()).unwrap();
+        pool.insert(transaction(1, 1, 1000, 250), &terms()).unwrap();
+        pool.expire(151);
+        assert_eq!(pool.size().1, 1);
+        assert!(pool.take(1 << 20, 10, 251, 2).is_empty());
+        let pool = pool.lock();
+        assert!(pool.by_end.is_empty() && pool.by_salt.is_empty() && pool.senders.is_empty());
+    }
+}

@@ -1,0 +1,431 @@
+//! The reading end: nothing a peer sends gets further than this unless it is well formed, signed
+//! by whom it claims, and of this network.
+//!
+//! A peer that breaks a rule is disconnected and shut out for a while. A peer that merely sends
+//! more than its share is read more slowly.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_malachitebft_codec::Codec as _;
+use arc_malachitebft_engine::network::{NetworkEvent, Status};
+use arc_malachitebft_network::Channel;
+use arc_malachitebft_sync as sync;
+use futures::{AsyncRead, StreamExt};
+use libp2p::{PeerId, Stream};
+use libp2p_stream::IncomingStreams;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+use weft_consensus::engine::codec::{self, Codec, ConsensusMessage, ProposalMessage};
+use weft_consensus::engine::{Context, Verifier};
+use weft_types::{
+    Address, Batch, BlockId, Committee, Height, Observation, Transaction, Unverified, Verified,
+};
+
+use super::bus::Bus;
+use super::frame::{self, FrameError};
+use super::limit::Limit;
+use super::message::{
+    Bulk, Hello, MAX_AGENT, MAX_BULK_FRAME, MAX_FORWARDED, MAX_URGENT_FRAME, Urgent, WIRE_VERSION,
+};
+use super::peers::Peers;
+use super::relay::Relay;
+use super::swarm::Command;
+
+/// How long a peer has to introduce itself.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many heights ahead of the tip a message may be. Behind it, nothing is of use.
+const LOOKAHEAD: Height = 10;
+
+/// What a validator may send: votes and observations of a hundred heights a second, batches at the
+/// pace of a fast network.
+const VALIDATOR_URGENT: (u32, u32) = (8 * 1024 * 1024, 4_000);
+const VALIDATOR_BULK: (u32, u32) = (64 * 1024 * 1024, 2_000);
+
+/// What anybody else may send: where it stands, and transactions to pass on.
+const OTHER_URGENT: (u32, u32) = (64 * 1024, 200);
+const OTHER_BULK: (u32, u32) = (4 * 1024 * 1024, 200);
+
+/// Batches being checked at once. Checking is all computation.
+const CHECKS_AT_ONCE: usize = 2;
+
+/// What came in and was checked.
+#[derive(Debug)]
+pub enum NetEvent {
+    /// A peer has introduced itself.
+    PeerUp(PeerId, Option<Address>),
+    /// A peer that had introduced itself is gone.
+    PeerDown(PeerId),
+    /// A batch.
+    Batch(Arc<Verified<Batch>>),
+    /// An observation.
+    Observation(Verified<Observation>),
+    /// A proposal: what it proposes; the engine has been given the rest.
+    Proposal(Box<ProposalMessage>),
+    /// A peer has decided a height.
+    PeerHeight(Height),
+    /// Transactions that a full node passes on.
+    Transactions(Vec<Verified<Transaction>>),
+    /// A validator asks for what it lacks.
+    Fetch(super::FetchJob),
+}
+
+/// Why a peer is shut out.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// A frame that is none.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// No hello in time, or something else first.
+    #[error("did not introduce itself")]
+    NoHello,
+    /// Another version of the wire.
+    #[error("speaks wire version {0}, this node {WIRE_VERSION}")]
+    Version(u16),
+    /// Another network.
+    #[error("is on the network of genesis {0}")]
+    Genesis(BlockId),
+    /// A hello that is malformed.
+    #[error("introduced itself badly")]
+    BadHello,
+    /// A proof of being a validator that does not hold.
+    #[error("claims to be validator {0} without proof")]
+    BadProof(Address),
+    /// This node's own validator key, used by another node.
+    #[error("runs with this node's own validator key")]
+    OwnKey,
+    /// A message that only validators send.
+    #[error("is no validator and sent {0}")]
+    NotValidator(&'static str),
+    /// A message that does not check.
+    #[error("sent a bad {0}: {1}")]
+    Bad(&'static str, String),
+    /// This node is shutting down.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+impl Fault {
+    fn is_peer_fault(&self) -> bool {
+        match self {
+            Self::Frame(error) => error.is_peer_fault(),
+            // A slow peer is not a bad one.
+            Self::NoHello | Self::Stopping => false,
+            _ => true,
+        }
+    }
+}
+
+/// What every reader needs.
+pub struct Inbound {
+    /// The network's number.
+    pub chain_id: u64,
+    /// The network.
+    pub genesis: BlockId,
+    /// This node's own validator.
+    pub own: Option<Address>,
+    /// Who is connected.
+    pub peers: Peers,
+    /// Checks signatures, once.
+    pub verifier: Verifier,
+    /// The committee of the next height.
+    pub committee: watch::Receiver<Arc<Committee>>,
+    /// The last height decided.
+    pub tip: Arc<AtomicU64>,
+    /// To the engine.
+    pub bus: Bus,
+    /// To the sequencer.
+    pub events: mpsc::Sender<NetEvent>,
+    /// To the swarm.
+    pub swarm: mpsc::Sender<Command>,
+    /// Passes on what slow heights need.
+    pub relay: Relay,
+    /// Permits for checking batches.
+    pub checks: Arc<Semaphore>,
+}
+
+/// Permits for [`Inbound::checks`].
+pub fn checks() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(CHECKS_AT_ONCE))
+}
+
+/// Which stream a reader reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The urgent one.
+    Urgent,
+    /// The bulk one.
+    Bulk,
+}
+
+/// Accepts streams of a kind for as long as the node runs.
+pub async fn accept(inbound: Arc<Inbound>, mut incoming: IncomingStreams, kind: Kind) {
+    while let Some((peer, stream)) = incoming.next().await {
+        let inbound = Arc::clone(&inbound);
+        tokio::spawn(async move {
+            let result = match kind {
+                Kind::Urgent => inbound.read_urgent(peer, stream).await,
+                Kind::Bulk => inbound.read_bulk(peer, stream).await,
+            };
+            let Err(fault) = result else { return };
+            let command = if fault.is_peer_fault() {
+                warn!(%peer, %fault, "shutting a peer out");
+                Command::ShutOut(peer)
+            } else {
+                debug!(%peer, %fault, "stream closed");
+                Command::Disconnect(peer)
+            };
+            let _ = inbound.swarm.send(command).await;
+        });
+    }
+}
+
+impl Inbound {
+    async fn read_urgent(&self, peer: PeerId, mut stream: Stream) -> Result<(), Fault> {
+        let hello = self.hello(peer, &mut stream).await?;
+        let validator = hello.validator.map(|proof| proof.address);
+        let tip = hello.tip;
+        if !self.peers.introduce(&peer, hello) {
+            return Err(Fault::BadHello);
+        }
+        // This makes the engine's sync tell the peer where this node stands.
+        let id = sync_peer(&peer);
+        self.bus.emit(NetworkEvent::PeerConnected(id));
+        self.bus.emit(NetworkEvent::PeerSubscribed(id, Channel::Sync));
+        self.tell(NetEvent::PeerUp(peer, validator)).await?;
+        self.tell(NetEvent::PeerHeight(tip)).await?;
+        let (bytes, frames) = if validator.is_some() { VALIDATOR_URGENT } else { OTHER_URGENT };
+        let mut limit = Limit::new(bytes, frames);
+        loop {
+            let frame = frame::read(&mut stream, MAX_URGENT_FRAME).await?;
+            limit.take(frame.len()).await;
+            match frame::decode(&frame)? {
+                Urgent::Hello(_) => return Err(Fault::BadHello),
+                Urgent::Status(bytes) => self.status(peer, bytes)?,
+                Urgent::Consensus(message) => {
+                    let from = validator.ok_or(Fault::NotValidator("a vote or proposal"))?;
+                    self.consensus(peer, from, message, &frame, false).await?;
+                }
+                Urgent::Again(message) => {
+                    let from = validator.ok_or(Fault::NotValidator("a vote or proposal"))?;
+                    self.consensus(peer, from, message, &frame, true).await?;
+                }
+                Urgent::Observation(observation) => {
+                    validator.ok_or(Fault::NotValidator("an observation"))?;
+                    self.observation(observation).await?;
+                }
+            }
+        }
+    }
+
+    async fn read_bulk(&self, peer: PeerId, mut stream: Stream) -> Result<(), Fault> {
+        let hello = self.hello(peer, &mut stream).await?;
+        let validator = hello.validator.is_some();
+        let (bytes, frames) = if validator { VALIDATOR_BULK } else { OTHER_BULK };
+        let mut limit = Limit::new(bytes, frames);
+        loop {
+            let frame = frame::read(&mut stream, MAX_BULK_FRAME).await?;
+            limit.take(frame.len()).await;
+            match frame::decode(&frame)? {
+                Bulk::Batch(_) if !validator => return Err(Fault::NotValidator("a batch")),
+                Bulk::Batch(batch) => {
+                    let batch = self.check_batch(batch).await?;
+                    self.tell(NetEvent::Batch(batch)).await?;
+                }
+                Bulk::Transactions(list) if list.len() > MAX_FORWARDED => {
+                    let problem = format!("{} at once", list.len());
+                    return Err(Fault::Bad("list of transactions", problem));
+                }
+                Bulk::Transactions(list) => {
+                    let checked = self.check_transactions(list).await;
+                    self.tell(NetEvent::Transactions(checked)).await?;
+                }
+            }
+        }
+    }
+
+    async fn hello<R: AsyncRead + Unpin>(
+        &self,
+        peer: PeerId,
+        stream: &mut R,
+    ) -> Result<Hello, Fault> {
+        let frame = timeout(HELLO_TIMEOUT, frame::read(stream, MAX_URGENT_FRAME))
+            .await
+            .map_err(|_| Fault::NoHello)??;
+        let Urgent::Hello(hello) = frame::decode(&frame)? else { return Err(Fault::BadHello) };
+        if hello.version != WIRE_VERSION {
+            return Err(Fault::Version(hello.version));
+        }
+        if hello.genesis != self.genesis {
+            return Err(Fault::Genesis(hello.genesis));
+        }
+        let printable = hello.agent.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+        if hello.agent.len() > MAX_AGENT || !printable {
+            return Err(Fault::BadHello);
+        }
+        if let Some(proof) = &hello.validator {
+            if !proof.holds(self.chain_id, &peer) {
+                return Err(Fault::BadProof(proof.address));
+            }
+            if self.own == Some(proof.address) {
+                return Err(Fault::OwnKey);
+            }
+        }
+        Ok(hello)
+    }
+
+    fn status(&self, peer: PeerId, bytes: Vec<u8>) -> Result<(), Fault> {
+        let status: sync::Status<Context> =
+            Codec.decode(bytes.into()).map_err(|e: codec::CodecError| Fault::Bad("status", e.to_string()))?;
+        if status.peer_id != sync_peer(&peer) {
+            return Err(Fault::Bad("status", "of another peer".to_owned()));
+        }
+        let (tip, from) = (status.tip_height, status.history_min_height);
+        self.bus.status(status.peer_id, Status::new(tip, from));
+        // A hint that something was decided: lost if the sequencer is that busy.
+        let _ = self.events.try_send(NetEvent::PeerHeight(tip.0));
+        Ok(())
+    }
+
+    /// A message of the engine. `again` if its sender sends it for the second time, since the
+    /// height is slow: then it is passed on, for those who do not hear the sender.
+    async fn consensus(
+        &self,
+        peer: PeerId,
+        from: Address,
+        message: ConsensusMessage,
+        frame: &[u8],
+        again: bool,
+    ) -> Result<(), Fault> {
+        let tip = self.tip.load(Ordering::Relaxed);
+        if message.height() <= tip || message.height() > tip + LOOKAHEAD {
+            return Ok(());
+        }
+        if again && !self.relay.is_new(frame) {
+            return Ok(());
+        }
+        let event = self.check_consensus(peer, &message)?;
+        if again {
+            self.relay.pass_on(&self.peers, frame, &from);
+        }
+        if let ConsensusMessage::Proposal(proposal) = message {
+            self.tell(NetEvent::Proposal(proposal)).await?;
+        }
+        self.bus.emit(event);
+        Ok(())
+    }
+
+    fn check_consensus(
+        &self,
+        peer: PeerId,
+        message: &ConsensusMessage,
+    ) -> Result<NetworkEvent<Context>, Fault> {
+        let from = sync_peer(&peer);
+        let committee = self.committee.borrow().clone();
+        let member = |address: &Address| committee.index_of(address).is_some();
+        let bad_vote = || Fault::Bad("vote", "signature or voter".to_owned());
+        match message {
+            ConsensusMessage::Vote(message) => {
+                let vote = codec::signed_vote(message.clone());
+                if member(&message.voter)
+                    && self.verifier.check_vote(&vote.message, &vote.signature)
+                {
+                    Ok(NetworkEvent::Vote(from, vote))
+                } else {
+                    Err(bad_vote())
+                }
+            }
+            ConsensusMessage::Proposal(message) => {
+                let proposal = codec::signed_proposal((**message).clone())
+                    .map_err(|e| Fault::Bad("proposal", e.to_string()))?;
+                let signed = self.verifier.check_proposal(&proposal.message, &proposal.signature);
+                if member(&message.proposer) && signed {
+                    Ok(NetworkEvent::Proposal(from, proposal))
+                } else {
+                    Err(Fault::Bad("proposal", "signature or proposer".to_owned()))
+                }
+            }
+            ConsensusMessage::Polka(message) => {
+                let polka = codec::polka(message.clone())
+                    .map_err(|e| Fault::Bad("polka", e.to_string()))?;
+                let fine = polka.votes(&Context).all(|vote| {
+                    member(&vote.message.voter.0)
+                        && self.verifier.check_vote(&vote.message, &vote.signature)
+                });
+                if fine { Ok(NetworkEvent::PolkaCertificate(from, polka)) } else { Err(bad_vote()) }
+            }
+            ConsensusMessage::Round(message) => {
+                let round = codec::round(message.clone())
+                    .map_err(|e| Fault::Bad("round certificate", e.to_string()))?;
+                let fine = round.votes(&Context).all(|vote| {
+                    member(&vote.message.voter.0)
+                        && self.verifier.check_vote(&vote.message, &vote.signature)
+                });
+                if fine { Ok(NetworkEvent::RoundCertificate(from, round)) } else { Err(bad_vote()) }
+            }
+        }
+    }
+
+    /// Checks an observation, if it is of a height that matters, and hands it on.
+    async fn observation(&self, observation: Observation) -> Result<(), Fault> {
+        if let Some(observation) = self.check_observation(observation)? {
+            self.tell(NetEvent::Observation(observation)).await?;
+        }
+        Ok(())
+    }
+
+    /// Checks an observation; `None` if it is of a height that is over or far off.
+    pub fn check_observation(
+        &self,
+        observation: Observation,
+    ) -> Result<Option<Verified<Observation>>, Fault> {
+        let (tip, height) = (self.tip.load(Ordering::Relaxed), observation.body.height);
+        if height <= tip || height > tip + LOOKAHEAD {
+            return Ok(None);
+        }
+        let committee = self.committee.borrow().clone();
+        Unverified::new(observation)
+            .verify((self.chain_id, &committee))
+            .map(Some)
+            .map_err(|e| Fault::Bad("observation", e.to_string()))
+    }
+
+    /// Checks a batch and every transaction in it, off the async threads.
+    pub async fn check_batch(&self, batch: Batch) -> Result<Arc<Verified<Batch>>, Fault> {
+        let permit = Arc::clone(&self.checks).acquire_owned().await;
+        let chain_id = self.chain_id;
+        let check = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            Unverified::new(batch).verify(chain_id)
+        });
+        match check.await {
+            Ok(Ok(batch)) => Ok(Arc::new(batch)),
+            Ok(Err(error)) => Err(Fault::Bad("batch", error.to_string())),
+            Err(_) => Err(Fault::Stopping),
+        }
+    }
+
+    /// Checks transactions and keeps the good ones: a full node passes on what users send it, and
+    /// may be fooled by them.
+    async fn check_transactions(&self, list: Vec<Transaction>) -> Vec<Verified<Transaction>> {
+        let permit = Arc::clone(&self.checks).acquire_owned().await;
+        let chain_id = self.chain_id;
+        let check = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            list.into_iter().filter_map(|tx| Unverified::new(tx).verify(chain_id).ok()).collect()
+        });
+        check.await.unwrap_or_default()
+    }
+
+    async fn tell(&self, event: NetEvent) -> Result<(), Fault> {
+        self.events.send(event).await.map_err(|_| Fault::Stopping)
+    }
+}
+
+/// The peer id in the engine's own type.
+pub fn sync_peer(peer: &PeerId) -> sync::PeerId {
+    sync::PeerId::from_bytes(&peer.to_bytes()).expect("a peer id's bytes are a peer id")
+}

@@ -1,0 +1,241 @@
+//! The network: one libp2p swarm for everything (architecture, "p2p").
+//!
+//! ```text
+//!   peers --- urgent, bulk streams ---> inbound: hello, limits, checks --+--> bus: the engine
+//!     ^                                                                  +--> events: the sequencer
+//!     +------ link: queues per peer <--- peers <--- sequencer, engine
+//!     +------ swarm: connections, fetch and sync requests
+//! ```
+//!
+//! Validators talk to each other directly: every vote, proposal, observation and batch goes from
+//! its author to each of them. See `spec/decisions/0004-direct-broadcast.md`.
+
+mod behaviour;
+mod bus;
+mod frame;
+mod inbound;
+mod limit;
+mod link;
+pub mod message;
+mod peers;
+mod relay;
+mod swarm;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_malachitebft_codec::Codec as _;
+use arc_malachitebft_sync as sync;
+use bytes::Bytes;
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, identity, noise, tcp, yamux};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use weft_consensus::engine::Verifier;
+use weft_consensus::engine::codec::{Codec, ConsensusMessage};
+use weft_types::{Batch, BlockId, Committee, Observation, SecretKey, Transaction};
+
+pub use bus::Bus;
+use inbound::Kind;
+pub use inbound::{Inbound, NetEvent, sync_peer};
+use message::{Bulk, FetchRequest, FetchResponse, Hello, PeerProof, Urgent, WIRE_VERSION};
+pub use peers::{Peer, Peers};
+use relay::Relay;
+pub use swarm::{Command, FetchJob, peer_of};
+
+/// Commands that may wait for the swarm.
+const COMMANDS: usize = 1024;
+
+/// What it takes to join the network.
+pub struct Config {
+    /// The network's number.
+    pub chain_id: u64,
+    /// The network.
+    pub genesis: BlockId,
+    /// This node's network key.
+    pub key: identity::Keypair,
+    /// This node's validator key, if it has one.
+    pub validator: Option<SecretKey>,
+    /// Where to listen.
+    pub listen: Multiaddr,
+    /// Peers to stay connected to.
+    pub peers: Vec<Multiaddr>,
+    /// How sync asks and answers.
+    pub sync: sync::Config,
+}
+
+/// A handle to the running network.
+#[derive(Clone)]
+pub struct P2p {
+    peer_id: PeerId,
+    peers: Peers,
+    bus: Bus,
+    inbound: Arc<Inbound>,
+    commands: mpsc::Sender<Command>,
+    own: Option<weft_types::Address>,
+}
+
+impl P2p {
+    /// Listens, dials the configured peers, and runs until the handle is dropped.
+    pub fn start(
+        config: Config,
+        verifier: Verifier,
+        committee: watch::Receiver<Arc<Committee>>,
+        tip: Arc<AtomicU64>,
+        events: mpsc::Sender<NetEvent>,
+    ) -> eyre::Result<(Self, JoinHandle<()>)> {
+        let agent = format!("weft/{}", env!("CARGO_PKG_VERSION"));
+        let peer_id = config.key.public().to_peer_id();
+        let behaviour = behaviour::Behaviour::new(&config.key, &agent, config.sync)?;
+        let mut swarm = SwarmBuilder::with_existing_identity(config.key)
+            .with_tokio()
+            .with_tcp(
+                tcp::Config::default().nodelay(true),
+                noise::Config::new,
+                yamux::Config::default,
+            )?
+            .with_behaviour(|_| behaviour)?
+            .with_swarm_config(|c| c.with_idle_connection_timeout(Duration::from_secs(3600)))
+            .build();
+        swarm.listen_on(config.listen)?;
+
+        let (peers, bus) = (Peers::default(), Bus::default());
+        let (commands, command_queue) = mpsc::channel(COMMANDS);
+        let own = config.validator.as_ref().map(SecretKey::address);
+        let inbound = Arc::new(Inbound {
+            chain_id: config.chain_id,
+            genesis: config.genesis,
+            own,
+            peers: peers.clone(),
+            verifier,
+            committee,
+            tip: Arc::clone(&tip),
+            bus: bus.clone(),
+            events: events.clone(),
+            swarm: commands.clone(),
+            relay: Relay::default(),
+            checks: inbound::checks(),
+        });
+        let mut control = swarm.behaviour().streams.new_control();
+        for (protocol, kind) in [(behaviour::URGENT, Kind::Urgent), (behaviour::BULK, Kind::Bulk)] {
+            let incoming = control
+                .accept(protocol)
+                .map_err(|_| eyre::eyre!("a stream protocol is registered twice"))?;
+            tokio::spawn(inbound::accept(Arc::clone(&inbound), incoming, kind));
+        }
+
+        let proof = config.validator.map(|key| PeerProof::new(&key, config.chain_id, &peer_id));
+        let genesis = config.genesis;
+        let hello = move || {
+            let tip = tip.load(Ordering::Relaxed);
+            let agent = agent.clone();
+            let hello = Hello { version: WIRE_VERSION, genesis, agent, tip, validator: proof };
+            frame::encode(&Urgent::Hello(hello))
+        };
+        let parts = swarm::Parts {
+            swarm,
+            peers: peers.clone(),
+            bus: bus.clone(),
+            hello: Box::new(hello),
+            commands: command_queue,
+            to_self: commands.clone(),
+            events,
+            configured: config.peers,
+        };
+        let running = tokio::spawn(swarm::Loop::new(parts).run());
+        Ok((Self { peer_id, peers, bus, inbound, commands, own }, running))
+    }
+
+    /// This node's peer id.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Who is connected.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// To the engine.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// What checks things that came by other ways than a stream.
+    pub fn inbound(&self) -> &Arc<Inbound> {
+        &self.inbound
+    }
+
+    /// To the swarm.
+    pub fn commands(&self) -> &mpsc::Sender<Command> {
+        &self.commands
+    }
+
+    /// Sends an engine's message to every validator. `again` if it has been sent before: then they
+    /// pass it on.
+    pub fn consensus(&self, message: ConsensusMessage, again: bool) {
+        let message = if again { Urgent::Again(message) } else { Urgent::Consensus(message) };
+        self.to_validators(&message);
+    }
+
+    /// Sends an observation to every validator.
+    pub fn observation(&self, observation: Observation) {
+        self.to_validators(&Urgent::Observation(observation));
+    }
+
+    /// Sends a batch to every validator.
+    pub fn batch(&self, batch: &Batch) {
+        let frame = frame::encode(&Bulk::Batch(batch.clone()));
+        let queued = self.peers.bulk(&frame, |peer| peer.validator().is_some());
+        if queued.full > 0 {
+            tracing::debug!(peers = queued.full, "peers are too slow for a batch; they will fetch");
+        }
+    }
+
+    /// Sends what a newly connected validator may lack.
+    pub fn catch_up(&self, peer: &PeerId, batches: &[Batch], observation: Option<Observation>) {
+        for batch in batches {
+            self.peers.bulk_to(peer, frame::encode(&Bulk::Batch(batch.clone())));
+        }
+        if let Some(observation) = observation {
+            self.peers.urgent_to(peer, frame::encode(&Urgent::Observation(observation)));
+        }
+    }
+
+    /// Passes transactions on to a validator.
+    pub fn forward(&self, peer: &PeerId, transactions: Vec<Transaction>) -> bool {
+        self.peers.bulk_to(peer, frame::encode(&Bulk::Transactions(transactions)))
+    }
+
+    /// Tells every peer where this node stands.
+    pub fn status(&self, status: &sync::Status<weft_consensus::engine::Context>) {
+        let Ok(bytes) = Codec.encode(status) else { return };
+        let frame = frame::encode(&Urgent::Status(bytes.to_vec()));
+        self.peers.urgent(&frame, |_| true);
+    }
+
+    /// Asks a peer for batches or observations.
+    pub async fn fetch(&self, peer: PeerId, request: FetchRequest) -> Option<FetchResponse> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Fetch(peer, request, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    fn to_validators(&self, message: &Urgent) {
+        let frame = frame::encode(message);
+        let queued = self.peers.urgent(&frame, |peer| {
+            peer.validator().is_some_and(|validator| Some(validator) != self.own)
+        });
+        if queued.full > 0 {
+            tracing::warn!(peers = queued.full, "peers do not keep up with urgent messages");
+        }
+    }
+}
+
+/// Decodes a message of sync.
+fn decode_sync<T>(bytes: Bytes) -> Option<T>
+where
+    Codec: arc_malachitebft_codec::Codec<T>,
+{
+    Codec.decode(bytes).ok()
+}

@@ -1,0 +1,170 @@
+//! Who is connected, who of them is a validator, and how to reach them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use libp2p::PeerId;
+use tokio::sync::mpsc;
+use weft_types::{Address, Height};
+
+use super::message::Hello;
+
+/// Frames that may wait for one peer on its urgent stream. A peer that falls this far behind is
+/// cut off; it comes back with an empty queue.
+pub const URGENT_QUEUE: usize = 2048;
+
+/// Frames that may wait for one peer on its bulk stream. What does not fit is left for the peer to
+/// fetch.
+pub const BULK_QUEUE: usize = 32;
+
+/// All peers.
+#[derive(Clone, Default)]
+pub struct Peers(Arc<RwLock<BTreeMap<PeerId, Peer>>>);
+
+/// A connected peer.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    urgent: mpsc::Sender<Bytes>,
+    bulk: mpsc::Sender<Bytes>,
+    /// What it said of itself, once it has.
+    pub hello: Option<Hello>,
+    /// Since when it is connected.
+    pub since: Instant,
+}
+
+impl Peer {
+    /// The validator it has proven to be.
+    pub fn validator(&self) -> Option<Address> {
+        self.hello.as_ref()?.validator.as_ref().map(|proof| proof.address)
+    }
+}
+
+/// Where a link's writer takes its frames from.
+pub struct Queues {
+    /// For the urgent stream.
+    pub urgent: mpsc::Receiver<Bytes>,
+    /// For the bulk stream.
+    pub bulk: mpsc::Receiver<Bytes>,
+}
+
+/// What became of frames that were queued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// Peers that will get it.
+    pub sent: usize,
+    /// Peers whose queue was full.
+    pub full: usize,
+}
+
+impl Peers {
+    /// A peer has connected.
+    pub fn add(&self, peer: PeerId) -> Queues {
+        let (urgent, urgent_queue) = mpsc::channel(URGENT_QUEUE);
+        let (bulk, bulk_queue) = mpsc::channel(BULK_QUEUE);
+        let entry = Peer { urgent, bulk, hello: None, since: Instant::now() };
+        self.write(|peers| peers.insert(peer, entry));
+        Queues { urgent: urgent_queue, bulk: bulk_queue }
+    }
+
+    /// A peer is gone. Returns whether it had introduced itself.
+    pub fn remove(&self, peer: &PeerId) -> bool {
+        self.write(|peers| peers.remove(peer)).is_some_and(|peer| peer.hello.is_some())
+    }
+
+    /// A peer has introduced itself. Returns `false` if it is not connected any more, or has done
+    /// so before.
+    pub fn introduce(&self, peer: &PeerId, hello: Hello) -> bool {
+        self.write(|peers| match peers.get_mut(peer) {
+            Some(entry) if entry.hello.is_none() => {
+                entry.hello = Some(hello);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// The peer that has proven to be a validator.
+    pub fn of_validator(&self, validator: &Address) -> Option<PeerId> {
+        self.read(|peers| {
+            peers
+                .iter()
+                .find(|(_, peer)| peer.validator().as_ref() == Some(validator))
+                .map(|(id, _)| *id)
+        })
+    }
+
+    /// The validator that a peer has proven to be.
+    pub fn validator(&self, peer: &PeerId) -> Option<Address> {
+        self.read(|peers| peers.get(peer).and_then(Peer::validator))
+    }
+
+    /// Every peer, as it stands.
+    pub fn snapshot(&self) -> Vec<(PeerId, Peer)> {
+        self.read(|peers| peers.iter().map(|(id, peer)| (*id, peer.clone())).collect())
+    }
+
+    /// How many peers have introduced themselves, and how many of them as validators.
+    pub fn count(&self) -> (usize, usize) {
+        self.read(|peers| {
+            let known = peers.values().filter(|peer| peer.hello.is_some());
+            known.fold((0, 0), |(all, validators), peer| {
+                (all + 1, validators + usize::from(peer.validator().is_some()))
+            })
+        })
+    }
+
+    /// The highest tip a peer said to have when it connected.
+    pub fn best_tip(&self) -> Height {
+        self.read(|peers| {
+            peers.values().filter_map(|p| p.hello.as_ref()).map(|h| h.tip).max().unwrap_or(0)
+        })
+    }
+
+    /// Queues an urgent frame for every peer that `to` picks.
+    pub fn urgent(&self, frame: &Bytes, to: impl Fn(&Peer) -> bool) -> Queued {
+        self.queue(|peer| &peer.urgent, frame, to)
+    }
+
+    /// Queues a bulk frame for every peer that `to` picks.
+    pub fn bulk(&self, frame: &Bytes, to: impl Fn(&Peer) -> bool) -> Queued {
+        self.queue(|peer| &peer.bulk, frame, to)
+    }
+
+    /// Queues an urgent frame for one peer.
+    pub fn urgent_to(&self, peer: &PeerId, frame: Bytes) -> bool {
+        self.read(|peers| peers.get(peer).is_some_and(|p| p.urgent.try_send(frame).is_ok()))
+    }
+
+    /// Queues a bulk frame for one peer.
+    pub fn bulk_to(&self, peer: &PeerId, frame: Bytes) -> bool {
+        self.read(|peers| peers.get(peer).is_some_and(|p| p.bulk.try_send(frame).is_ok()))
+    }
+
+    fn queue(
+        &self,
+        queue: impl Fn(&Peer) -> &mpsc::Sender<Bytes>,
+        frame: &Bytes,
+        to: impl Fn(&Peer) -> bool,
+    ) -> Queued {
+        self.read(|peers| {
+            let mut queued = Queued::default();
+            for peer in peers.values().filter(|peer| peer.hello.is_some() && to(peer)) {
+                match queue(peer).try_send(frame.clone()) {
+                    Ok(()) => queued.sent += 1,
+                    Err(_) => queued.full += 1,
+                }
+            }
+            queued
+        })
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&BTreeMap<PeerId, Peer>) -> T) -> T {
+        f(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, f: impl FnOnce(&mut BTreeMap<PeerId, Peer>) -> T) -> T {
+        f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}

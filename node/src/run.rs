@@ -1,0 +1,291 @@
+//! Starting a node: from what is on disk to a running process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_malachitebft_app::config::ValueSyncConfig;
+use arc_malachitebft_metrics::SharedRegistry;
+use arc_malachitebft_sync as sync;
+use eyre::{WrapErr, bail, ensure, eyre};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+use weft_consensus::Tip;
+use weft_consensus::driver::StoredBlock;
+use weft_consensus::engine::Verifier;
+use weft_types::{Height, SecretKey};
+
+use crate::api::{self, Api};
+use crate::chain::Chain;
+use crate::config::Config;
+use crate::engine;
+use crate::home::Home;
+use crate::keystore;
+use crate::mempool::Mempool;
+use crate::metrics::Metrics;
+use crate::p2p::{self, P2p};
+use crate::replay;
+use crate::sequencer::{EvidenceStore, Parts, Sequencer, Tracker};
+use crate::store::view::View;
+use crate::store::{self, Boots, Log};
+
+/// Events from the network that may wait for the sequencer.
+const NET_EVENTS: usize = 1024;
+
+/// Runs a node until `stop` says otherwise.
+pub async fn run(home: Home, config: Config, mut stop: watch::Receiver<bool>) -> eyre::Result<()> {
+    let _lock = home.lock()?;
+    let genesis = home.genesis()?;
+    let committee = genesis.check()?;
+    let genesis_id = genesis.header(&committee).id();
+    let key = validator_key(&home, &config)?;
+    let network_key = home.network_key()?;
+
+    // The truth, then the view of it.
+    let (log, opened) = Log::open(&home.log(), genesis_id, config.store.segment_bytes)?;
+    let first_boot = !home.boots().exists();
+    let address = key.as_ref().map(SecretKey::address);
+    let validates = address.is_some_and(|a| committee.index_of(&a).is_some());
+    if validates && !first_boot {
+        check_wal(&home.wal(), opened.tip)?;
+    }
+    let boots = Boots::count(&home.boots())?;
+    let stored = View::open(&home.view(), &genesis, config.store.view_cache_bytes)?;
+    let (view, view_writer) = (stored.view, stored.writer);
+    let tip = {
+        let (genesis, log, view) = (genesis.clone(), log.clone(), view.clone());
+        let held = stored.held;
+        tokio::task::spawn_blocking(move || replay::replay(&genesis, &log, &view, held)).await??
+    };
+    info!(height = tip.header.height, block = %tip.id, "the chain on disk is executed");
+    let undecided = undecided(&log, &opened, &tip)?;
+    let silent_through = silent_through(boots, &opened, &tip);
+
+    match address {
+        Some(address) if validates => info!(%address, boot = boots.0, "running as a validator"),
+        Some(address) => warn!(%address, "the key holds no seat; running as a full node"),
+        None => info!("running as a full node"),
+    }
+
+    let metrics = Metrics::register(SharedRegistry::global());
+    metrics.height.set(i64::try_from(tip.header.height).unwrap_or(i64::MAX));
+    let chain = Chain::new(genesis.clone(), log, view.clone(), &tip);
+    let mempool = Arc::new(Mempool::new(config.mempool.max_bytes));
+    let tracker = Arc::new(Tracker::default());
+    let evidence = Arc::new(EvidenceStore::open(&home.evidence(), genesis.chain_id)?);
+
+    // Bound before anything signs: a port in use is found out here.
+    let api_listener = TcpListener::bind(config.api.listen)
+        .await
+        .wrap_err_with(|| format!("cannot listen on {}", config.api.listen))?;
+
+    let verifier = Verifier::new(genesis.chain_id);
+    let (committee_tx, committee_rx) = watch::channel(Arc::new(tip.committee().clone()));
+    let tip_height = Arc::new(AtomicU64::new(tip.header.height));
+    let (to_net_events, net_events) = mpsc::channel(NET_EVENTS);
+    let p2p_config = p2p::Config {
+        chain_id: genesis.chain_id,
+        genesis: genesis_id,
+        key: network_key,
+        validator: key.clone().filter(|_| validates),
+        listen: config.p2p.listen.clone(),
+        peers: config.p2p.peers.clone(),
+        sync: sync_behaviour(&config),
+    };
+    let (p2p, _swarm) = P2p::start(
+        p2p_config,
+        verifier.clone(),
+        committee_rx,
+        Arc::clone(&tip_height),
+        to_net_events.clone(),
+    )?;
+    info!(peer_id = %p2p.peer_id(), "network started");
+
+    let resuming = first_boot || wal_height(&home.wal()) == Some(tip.next_height());
+    let (engine_tx, engine_events) = mpsc::unbounded_channel();
+    let engine = engine::start(engine::Setup {
+        chain_id: genesis.chain_id,
+        key: key.clone().filter(|_| validates),
+        wal: &home.wal(),
+        sync: value_sync(&config),
+        p2p: p2p.clone(),
+        verifier,
+        events: engine_tx,
+        registry: SharedRegistry::global(),
+    })
+    .await?;
+
+    let (inner_stop_tx, inner_stop) = watch::channel(false);
+    let sequencer = Sequencer::new(Parts {
+        tip,
+        key: key.filter(|_| validates),
+        incarnation: boots.0,
+        silent_through,
+        undecided,
+        resuming,
+        timing: config.timing(),
+        timeouts: config.timeouts(),
+        chain: chain.clone(),
+        mempool: Arc::clone(&mempool),
+        tracker: Arc::clone(&tracker),
+        evidence: Arc::clone(&evidence),
+        metrics,
+        p2p: p2p.clone(),
+        tip_height,
+        committee: committee_tx,
+        consensus: engine.consensus.clone(),
+        engine_events,
+        net_events,
+        to_net_events,
+        stop: inner_stop.clone(),
+    })?;
+    let mut sequencing = tokio::spawn(sequencer.run());
+
+    let engine_failed = Arc::new(AtomicBool::new(false));
+    let api = Api::new(api::Parts {
+        chain,
+        mempool,
+        tracker,
+        evidence,
+        p2p,
+        validator: address,
+        patience: config.consensus.heartbeat * 4 + Duration::from_secs(2),
+        forwards: !validates,
+        engine_failed: Arc::clone(&engine_failed),
+    });
+    let router = api.router();
+    if let Some(listen) = config.metrics.listen {
+        let listener = TcpListener::bind(listen)
+            .await
+            .wrap_err_with(|| format!("cannot listen on {listen}"))?;
+        tokio::spawn(api::serve(listener, api::metrics_router(), inner_stop.clone()));
+    }
+    info!(listen = %config.api.listen, "serving the API");
+    let serving = tokio::spawn(api::serve(api_listener, router, inner_stop));
+
+    let mut engine_ended = engine.ended;
+    let result = tokio::select! {
+        _ = stop.changed() => {
+            info!("stopping");
+            Ok(())
+        }
+        ended = &mut sequencing => match ended {
+            Ok(result) => result,
+            Err(panic) => Err(eyre!("the sequencer stopped: {panic}")),
+        },
+        _ = &mut engine_ended => Err(eyre!("the consensus engine stopped; see the log above")),
+    };
+    if let Err(error) = &result {
+        engine_failed.store(true, Ordering::Relaxed);
+        error!(%error, "stopping");
+    }
+    let _ = inner_stop_tx.send(true);
+    let _ = serving.await;
+    finish(view, view_writer, sequencing).await;
+    result
+}
+
+/// Lets what is under way come to an end: the last blocks into the view, the log to the disk.
+async fn finish(
+    view: View,
+    writer: std::thread::JoinHandle<()>,
+    sequencing: JoinHandle<eyre::Result<()>>,
+) {
+    if !sequencing.is_finished() {
+        let _ = sequencing.await;
+    }
+    view.stop();
+    let joined = tokio::task::spawn_blocking(move || writer.join());
+    if !matches!(joined.await, Ok(Ok(()))) {
+        warn!("the view's thread ended badly; the view will be checked at the next start");
+    }
+}
+
+fn validator_key(home: &Home, config: &Config) -> eyre::Result<Option<SecretKey>> {
+    let path = home.resolve(&config.keys.validator);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let file = config.keys.password_file.as_ref().map(|file| home.resolve(file));
+    let password = keystore::password(file.as_deref(), &path.display().to_string())?;
+    keystore::read(&path, &password).map(Some)
+}
+
+/// The height the engine's write-ahead log is at, if there is one.
+fn wal_height(path: &Path) -> Option<Height> {
+    if !path.exists() {
+        return None;
+    }
+    arc_malachitebft_wal::Log::open(path).ok().map(|log| log.sequence())
+}
+
+/// Refuses to sign when the disk has lost what it had said was durable. The engine starts a height
+/// only after the certificate of the one before is on disk; so a write-ahead log that is further
+/// on, or gone, means that votes may have been cast that nothing here remembers.
+fn check_wal(path: &Path, tip: Height) -> eyre::Result<()> {
+    let Some(height) = wal_height(path) else {
+        bail!(
+            "{} is gone, with the votes this key has cast. It must not sign again; join under a \
+             new key, or remove the keystore to run as a full node",
+            path.display()
+        )
+    };
+    ensure!(
+        height <= tip + 1,
+        "the write-ahead log is at height {height}, the block log ends at {tip}: the disk lost \
+         records that were durable. This key may have signed what is lost, and must not sign \
+         again; join under a new one"
+    );
+    Ok(())
+}
+
+/// Undecided blocks of the next height: the engine may be locked on one.
+fn undecided(log: &Log, opened: &store::Opened, tip: &Tip) -> eyre::Result<Vec<StoredBlock>> {
+    let mut blocks = Vec::new();
+    for id in &opened.undecided {
+        let Some(block) = log.undecided(id)? else { continue };
+        if block.header.height == tip.next_height() {
+            let block = StoredBlock::check(block, tip.header.chain_id, tip.committee())
+                .wrap_err_with(|| format!("undecided block {id} in the log does not check"))?;
+            blocks.push(block);
+        }
+    }
+    Ok(blocks)
+}
+
+/// The last height that may have been observed before this boot. An observation of D + 1 leaves
+/// only after D is on disk; if the log had a torn tail, that may have been the certificate of the
+/// height after its tip.
+fn silent_through(boots: Boots, opened: &store::Opened, tip: &Tip) -> Height {
+    if boots.is_first() {
+        0
+    } else if opened.torn_bytes > 0 {
+        tip.next_height() + 1
+    } else {
+        tip.next_height()
+    }
+}
+
+fn value_sync(config: &Config) -> ValueSyncConfig {
+    ValueSyncConfig {
+        enabled: true,
+        // Peers hear of each decision at once.
+        status_update_interval: Duration::ZERO,
+        request_timeout: config.sync.timeout,
+        parallel_requests: config.sync.parallel,
+        batch_size: config.sync.batch,
+        max_inbound_requests_per_window: 2_000,
+        ..ValueSyncConfig::default()
+    }
+}
+
+fn sync_behaviour(config: &Config) -> sync::Config {
+    let value_sync = value_sync(config);
+    sync::Config::new(true)
+        .with_request_timeout(value_sync.request_timeout)
+        .with_parallel_requests(value_sync.parallel_requests)
+        .with_batch_size(value_sync.batch_size)
+}

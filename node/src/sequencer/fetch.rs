@@ -1,0 +1,149 @@
+//! Fetching what others name: first from those who name it, then from anybody, again and again
+//! until it is here or the height is over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use libp2p::PeerId;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use weft_types::{Address, BatchDigest, Committee, ObservationHash};
+
+use crate::p2p::message::{FetchRequest, FetchResponse, MAX_FETCH};
+use crate::p2p::{NetEvent, P2p};
+
+/// A peer that has not answered by then is passed over for now.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Pause before everybody is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Fetches of the current height.
+pub struct Fetcher {
+    p2p: P2p,
+    events: mpsc::Sender<NetEvent>,
+    running: JoinSet<()>,
+}
+
+impl Fetcher {
+    /// Nothing under way.
+    pub fn new(p2p: P2p, events: mpsc::Sender<NetEvent>) -> Self {
+        Self { p2p, events, running: JoinSet::new() }
+    }
+
+    /// Gives up on everything: the height is over.
+    pub fn clear(&mut self) {
+        self.running.abort_all();
+        while self.running.try_join_next().is_some() {}
+    }
+
+    /// Fetches batches, each from the members that name it first.
+    pub fn batches(&mut self, wanted: Vec<(BatchDigest, Vec<u16>)>, committee: &Committee) {
+        // Batches that the same members name are asked for together.
+        let mut groups: Vec<(Vec<u16>, BTreeSet<BatchDigest>)> = Vec::new();
+        for (digest, namers) in wanted {
+            match groups.iter_mut().find(|(members, _)| *members == namers) {
+                Some((_, digests)) => {
+                    digests.insert(digest);
+                }
+                None => groups.push((namers, BTreeSet::from([digest]))),
+            }
+        }
+        for (namers, digests) in groups {
+            let members = in_turn(&namers, committee);
+            let (p2p, events) = (self.p2p.clone(), self.events.clone());
+            self.running.spawn(fetch_batches(p2p, events, digests, members));
+        }
+    }
+
+    /// Fetches observations, from the proposer that names them first.
+    pub fn observations(
+        &mut self,
+        hashes: Vec<ObservationHash>,
+        proposer: Option<u16>,
+        committee: &Committee,
+    ) {
+        let members = in_turn(proposer.as_slice(), committee);
+        let (p2p, events) = (self.p2p.clone(), self.events.clone());
+        let wanted = hashes.into_iter().collect();
+        self.running.spawn(fetch_observations(p2p, events, wanted, members));
+    }
+}
+
+/// Some members first, then the others.
+fn in_turn(first: &[u16], committee: &Committee) -> Vec<Address> {
+    let all = (0u16..).zip(committee.members()).map(|(index, _)| index);
+    let rest = all.filter(|index| !first.contains(index));
+    let order: Vec<u16> = first.iter().copied().chain(rest).collect();
+    order.iter().filter_map(|index| committee.get(*index)).map(|m| m.address).collect()
+}
+
+async fn fetch_batches(
+    p2p: P2p,
+    events: mpsc::Sender<NetEvent>,
+    mut wanted: BTreeSet<BatchDigest>,
+    members: Vec<Address>,
+) {
+    loop {
+        for member in &members {
+            let Some(peer) = p2p.peers().of_validator(member) else { continue };
+            let digests = wanted.iter().take(MAX_FETCH).copied().collect();
+            let Some(FetchResponse::Batches(batches)) =
+                ask(&p2p, peer, FetchRequest::Batches(digests)).await
+            else {
+                continue;
+            };
+            for batch in batches {
+                // A bad batch is the peer's fault; the good one is to be had elsewhere.
+                let Ok(batch) = p2p.inbound().check_batch(batch).await else { break };
+                if wanted.remove(&batch.witness().digest)
+                    && events.send(NetEvent::Batch(batch)).await.is_err()
+                {
+                    return;
+                }
+            }
+            if wanted.is_empty() {
+                return;
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn fetch_observations(
+    p2p: P2p,
+    events: mpsc::Sender<NetEvent>,
+    mut wanted: BTreeSet<ObservationHash>,
+    members: Vec<Address>,
+) {
+    loop {
+        for member in &members {
+            let Some(peer) = p2p.peers().of_validator(member) else { continue };
+            let hashes = wanted.iter().take(MAX_FETCH).copied().collect();
+            let Some(FetchResponse::Observations(observations)) =
+                ask(&p2p, peer, FetchRequest::Observations(hashes)).await
+            else {
+                continue;
+            };
+            for observation in observations {
+                let Ok(Some(observation)) = p2p.inbound().check_observation(observation) else {
+                    break;
+                };
+                if wanted.remove(observation.witness())
+                    && events.send(NetEvent::Observation(observation)).await.is_err()
+                {
+                    return;
+                }
+            }
+            if wanted.is_empty() {
+                return;
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn ask(p2p: &P2p, peer: PeerId, request: FetchRequest) -> Option<FetchResponse> {
+    timeout(PATIENCE, p2p.fetch(peer, request)).await.ok().flatten()
+}

@@ -1,0 +1,672 @@
+//! The shell around the driver: takes what happens to it, carries out what it says.
+//!
+//! One task owns the driver. Everything slow happens elsewhere and comes back as an event: writing
+//! on the log's thread, checking batches and blocks on blocking threads, fetching in tasks. The
+//! engine's events go first, then the disk's, then the network's.
+
+mod evidence;
+mod fetch;
+mod tracker;
+mod writer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_malachitebft_core_consensus::{LocallyProposedValue, ProposedValue};
+use arc_malachitebft_core_types::{HeightParams, LinearTimeouts, Round, Validity, ValueOrigin};
+use arc_malachitebft_engine::consensus::{ConsensusMsg, ConsensusRef};
+use arc_malachitebft_engine::host::{Next, SyncedValueOutcome};
+use arc_malachitebft_sync::RawDecidedValue;
+use bytes::Bytes;
+use ractor::RpcReplyPort;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tracing::{debug, error, info, warn};
+use weft_consensus::driver::{
+    Boot, Delivery, Effect, Input, Now, StoredBlock, SyncVerdict, Timing,
+};
+use weft_consensus::engine::{Context, Height, ValidatorId, ValidatorSet, Value, convert};
+use weft_consensus::validity::Invalid;
+use weft_consensus::{Driver, Tip};
+use weft_types::limits::{MAX_BATCH_BYTES, MAX_BATCH_TRANSACTIONS};
+use weft_types::{
+    Address, Batch, BatchDigest, Committee, LaneId, ProposedBlock, SecretKey, TransactionId,
+    Verified, batch,
+};
+
+use crate::chain::Chain;
+use crate::engine::host::EngineEvent;
+use crate::mempool::Mempool;
+use crate::metrics::{ByTier, ByValidator, Metrics, Tier};
+use crate::p2p::message::{FetchRequest, FetchResponse, MAX_FETCH, MAX_FETCH_RESPONSE};
+use crate::p2p::{FetchJob, NetEvent, P2p};
+pub use evidence::{EvidenceStore, Kept};
+use fetch::Fetcher;
+pub use tracker::Tracker;
+use writer::{Job, Written};
+
+/// How often statuses that were held back are let go, and gauges set.
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
+
+/// Most bytes of blocks given to a peer that syncs at once.
+const MAX_SYNC_BYTES: usize = 8 * 1024 * 1024;
+
+/// Framing that a batch needs beside its transactions.
+const BATCH_OVERHEAD: usize = 256;
+
+/// What the sequencer is made of.
+pub struct Parts {
+    /// The last decided block, executed.
+    pub tip: Tip,
+    /// The key to observe, seal and propose with.
+    pub key: Option<SecretKey>,
+    /// This boot's lane.
+    pub incarnation: u32,
+    /// Observe no height up to this one.
+    pub silent_through: u64,
+    /// Undecided blocks of the next height from the log.
+    pub undecided: Vec<StoredBlock>,
+    /// Whether the engine was in the middle of the next height.
+    pub resuming: bool,
+    /// How long to wait for what.
+    pub timing: Timing,
+    /// The engine's own.
+    pub timeouts: LinearTimeouts,
+    /// Where decided blocks go.
+    pub chain: Chain,
+    /// Where transactions wait.
+    pub mempool: Arc<Mempool>,
+    /// Where they are followed.
+    pub tracker: Arc<Tracker>,
+    /// Where faults are kept.
+    pub evidence: Arc<EvidenceStore>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The network.
+    pub p2p: P2p,
+    /// The last height decided, for the network.
+    pub tip_height: Arc<AtomicU64>,
+    /// The committee, for the network.
+    pub committee: watch::Sender<Arc<Committee>>,
+    /// The engine.
+    pub consensus: ConsensusRef<Context>,
+    /// What the engine asks.
+    pub engine_events: mpsc::UnboundedReceiver<EngineEvent>,
+    /// What the network brings.
+    pub net_events: mpsc::Receiver<NetEvent>,
+    /// The other end of that, for what is fetched.
+    pub to_net_events: mpsc::Sender<NetEvent>,
+    /// Tells when to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Where the answer to a question of the engine goes.
+enum StartReply {
+    First(RpcReplyPort<(Height, HeightParams<Context>)>),
+    Next(RpcReplyPort<Next<Context>>),
+}
+
+struct SyncReply {
+    round: u32,
+    proposer: Address,
+    reply: RpcReplyPort<SyncedValueOutcome<Context>>,
+}
+
+/// The task. See the [module](self).
+pub struct Sequencer {
+    parts: Parts,
+    driver: Driver,
+    fetcher: Fetcher,
+    writer: std::sync::mpsc::Sender<Job>,
+    written: mpsc::UnboundedReceiver<Written>,
+    checked: mpsc::Receiver<(u64, Option<StoredBlock>)>,
+    to_checked: mpsc::Sender<(u64, Option<StoredBlock>)>,
+    epoch: Instant,
+    start_reply: Option<StartReply>,
+    value_reply: Option<(u64, u32, RpcReplyPort<LocallyProposedValue<Context>>)>,
+    decided_reply: Option<(u64, RpcReplyPort<()>)>,
+    sync_replies: BTreeMap<u64, SyncReply>,
+    next_ticket: u64,
+    /// When writes were handed to the log.
+    writing_since: VecDeque<Instant>,
+    last_block_time: u64,
+}
+
+impl Sequencer {
+    /// Puts the parts together.
+    pub fn new(mut parts: Parts) -> std::io::Result<Self> {
+        let validates = parts
+            .key
+            .as_ref()
+            .is_some_and(|key| parts.tip.committee().index_of(&key.address()).is_some());
+        let (done, written) = mpsc::unbounded_channel();
+        let (writer, _) = writer::start(parts.chain.log().clone(), validates, done)?;
+        let (to_checked, checked) = mpsc::channel(4);
+        let fetcher = Fetcher::new(parts.p2p.clone(), parts.to_net_events.clone());
+        let last_block_time = parts.tip.header.time_ms;
+        // A node that only follows asks for a block as soon as it hears of it.
+        parts.p2p.bus().hold_statuses(validates);
+        parts.p2p.bus().set_tip(parts.tip.header.height);
+        let boot = Boot {
+            tip: parts.tip.clone(),
+            key: parts.key.clone(),
+            incarnation: parts.incarnation,
+            silent_through: parts.silent_through,
+            undecided: std::mem::take(&mut parts.undecided),
+            resuming: parts.resuming,
+        };
+        Ok(Self {
+            driver: Driver::new(parts.timing, boot),
+            parts,
+            fetcher,
+            writer,
+            written,
+            checked,
+            to_checked,
+            epoch: Instant::now(),
+            start_reply: None,
+            value_reply: None,
+            decided_reply: None,
+            sync_replies: BTreeMap::new(),
+            next_ticket: 0,
+            writing_since: VecDeque::new(),
+            last_block_time,
+        })
+    }
+
+    /// Runs until told to stop, or until going on would be unsafe.
+    pub async fn run(mut self) -> eyre::Result<()> {
+        let mut housekeeping = interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut mempool = self.parts.mempool.watch();
+        loop {
+            let wakeup = self.driver.next_wakeup().map(|at| self.epoch + at);
+            let timer = async {
+                match wakeup {
+                    Some(at) => sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = self.parts.stop.changed() => return Ok(()),
+                Some(event) = self.parts.engine_events.recv() => self.on_engine(event)?,
+                Some(written) = self.written.recv() => self.on_written(written)?,
+                () = timer => self.input(Input::Tick)?,
+                Some((ticket, block)) = self.checked.recv() => self.on_checked(ticket, block)?,
+                Some(event) = self.parts.net_events.recv() => self.on_net(event)?,
+                Ok(()) = mempool.changed() => {
+                    let bytes = *mempool.borrow_and_update();
+                    self.input(Input::Mempool(bytes))?;
+                }
+                _ = housekeeping.tick() => self.keep_house(),
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Now { wall_ms, mono: self.epoch.elapsed() }
+    }
+
+    /// Gives the driver an input and carries out what follows.
+    fn input(&mut self, input: Input) -> eyre::Result<()> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = self.now();
+            for effect in self.driver.step(now, input) {
+                if let Some(next) = self.carry_out(effect)? {
+                    inputs.push_back(next);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out one effect. Returns what the driver must hear before anything else.
+    fn carry_out(&mut self, effect: Effect) -> eyre::Result<Option<Input>> {
+        match effect {
+            Effect::StartHeight { height, committee, rotation } => {
+                self.start_height(height, &committee, rotation);
+            }
+            Effect::Propose { height, round, value } => self.propose(height, round, value),
+            Effect::Answer { height, round, proposer, value, verdict } => {
+                self.answer(height, round, proposer, value, verdict);
+            }
+            Effect::AnswerSync { ticket, value, verdict } => {
+                self.answer_sync(ticket, value, verdict);
+            }
+            Effect::Persist(id, block) => self.write(Job::Persist(id, block))?,
+            Effect::Commit(certificate) => self.write(Job::Commit(certificate))?,
+            Effect::Deliver(delivery) => self.deliver(*delivery),
+            Effect::Seal { lane, seq, parent } => {
+                return Ok(Some(Input::Sealed(self.seal(lane, seq, parent))));
+            }
+            Effect::PushBatch(batch) => self.parts.p2p.batch(&batch),
+            Effect::PushObservation(observation) => self.parts.p2p.observation(observation),
+            Effect::FetchBatches(wanted) => {
+                self.fetcher.batches(wanted, self.driver.tip().committee());
+            }
+            Effect::FetchObservations { hashes, proposer } => {
+                self.fetcher.observations(hashes, proposer, self.driver.tip().committee());
+            }
+            Effect::Expected(digests) => self.expected(&digests),
+            Effect::Keep(evidence) => self.keep(&evidence),
+            Effect::Halt(reason) => eyre::bail!("{reason}"),
+        }
+        Ok(None)
+    }
+
+    // What the engine asks.
+
+    fn on_engine(&mut self, event: EngineEvent) -> eyre::Result<()> {
+        match event {
+            EngineEvent::Ready(reply) => {
+                self.start_reply = Some(StartReply::First(reply));
+                self.input(Input::EngineReady)
+            }
+            EngineEvent::Finalized { evidence, reply } => {
+                for evidence in convert::evidence(&evidence, self.driver.tip().header.chain_id) {
+                    self.keep(&evidence);
+                }
+                self.start_reply = Some(StartReply::Next(reply));
+                self.input(Input::EngineReady)
+            }
+            EngineEvent::StartedRound { height, round, proposer } => {
+                if round > 0 {
+                    self.parts.metrics.leader_changes.inc();
+                    info!(height, round, %proposer, "entered a later round");
+                }
+                self.input(Input::StartedRound { height, round })
+            }
+            EngineEvent::ValueWanted { height, round, reply } => {
+                self.value_reply = Some((height, round, reply));
+                self.input(Input::ValueWanted { height, round })
+            }
+            EngineEvent::Decided(certificate, reply) => {
+                let height = certificate.height.0;
+                let committee = self.driver.tip().committee();
+                let Some(certificate) = convert::certificate(&certificate, committee) else {
+                    eyre::bail!("the engine decided height {height} by strangers");
+                };
+                self.decided_reply = Some((height, reply));
+                self.input(Input::Decided(certificate))
+            }
+            EngineEvent::DecidedValues { from, to, reply } => {
+                self.serve_sync(from, to, reply);
+                Ok(())
+            }
+            EngineEvent::Synced { round, proposer, bytes, reply, .. } => {
+                self.check_synced(round, proposer, bytes, reply);
+                Ok(())
+            }
+        }
+    }
+
+    fn start_height(
+        &mut self,
+        height: u64,
+        committee: &Committee,
+        rotation: weft_consensus::leader::Rotation,
+    ) {
+        let set = ValidatorSet::new(committee, rotation);
+        let params = HeightParams::new(set, self.parts.timeouts, None);
+        let sent = match self.start_reply.take() {
+            Some(StartReply::First(reply)) => reply.send((Height(height), params)).is_ok(),
+            Some(StartReply::Next(reply)) => {
+                reply.send(Next::Start(Height(height), params)).is_ok()
+            }
+            None => false,
+        };
+        if !sent {
+            warn!(height, "the engine does not wait to start");
+        }
+    }
+
+    fn propose(&mut self, height: u64, round: u32, block: ProposedBlock) {
+        let reply = self.value_reply.take_if(|(h, r, _)| (*h, *r) == (height, round));
+        let (Some((_, _, reply)), Some(value)) = (reply, Value::new(block)) else { return };
+        let value = LocallyProposedValue::new(Height(height), Round::new(round), value);
+        // The round may be over by now.
+        let _ = reply.send(value);
+    }
+
+    fn answer(
+        &mut self,
+        height: u64,
+        round: u32,
+        proposer: Address,
+        block: ProposedBlock,
+        verdict: Result<(), Invalid>,
+    ) {
+        if let Err(invalid) = verdict {
+            self.parts.metrics.invalid_proposals.inc();
+            warn!(height, round, %proposer, %invalid, "a proposal breaks a rule");
+        }
+        let Some(value) = Value::new(block) else { return };
+        let value = proposed(height, round, proposer, value, verdict.is_ok());
+        let message = ConsensusMsg::ReceivedProposedValue(value, ValueOrigin::Consensus);
+        if self.parts.consensus.cast(message).is_err() {
+            debug!("the engine is gone");
+        }
+    }
+
+    // Sync.
+
+    fn serve_sync(&self, from: u64, to: u64, reply: RpcReplyPort<Vec<RawDecidedValue<Context>>>) {
+        let chain = self.parts.chain.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut values = Vec::new();
+            let mut bytes = 0;
+            for height in from..=to {
+                let block = chain.log().block_bytes(height);
+                let certificate = chain.certificate(height);
+                let (Ok(Some(block)), Ok(Some(certificate))) = (block, certificate) else { break };
+                bytes += block.len();
+                if bytes > MAX_SYNC_BYTES && !values.is_empty() {
+                    break;
+                }
+                let committee = chain.committee(height);
+                let Some(certificate) = convert::sync_certificate(&certificate, committee) else {
+                    break;
+                };
+                values.push(RawDecidedValue::new(Bytes::from(block), certificate));
+            }
+            // The peer may have given up meanwhile.
+            let _ = reply.send(values);
+        });
+    }
+
+    fn check_synced(
+        &mut self,
+        round: u32,
+        proposer: Address,
+        bytes: Bytes,
+        reply: RpcReplyPort<SyncedValueOutcome<Context>>,
+    ) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.sync_replies.insert(ticket, SyncReply { round, proposer, reply });
+        let committee = self.driver.tip().committee().clone();
+        let chain_id = self.driver.tip().header.chain_id;
+        let checked = self.to_checked.clone();
+        tokio::task::spawn_blocking(move || {
+            let block = StoredBlock::decode(&bytes, chain_id, &committee)
+                .inspect_err(|problem| debug!(%problem, "a synced block does not check"))
+                .ok();
+            // Gone only if the node stops.
+            let _ = checked.blocking_send((ticket, block));
+        });
+    }
+
+    fn on_checked(&mut self, ticket: u64, block: Option<StoredBlock>) -> eyre::Result<()> {
+        match block {
+            Some(block) => {
+                self.parts.metrics.synced_blocks.inc();
+                self.input(Input::Synced { ticket, block })
+            }
+            None => {
+                if let Some(waiting) = self.sync_replies.remove(&ticket) {
+                    let _ = waiting.reply.send(SyncedValueOutcome::PeerFault);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn answer_sync(&mut self, ticket: u64, block: ProposedBlock, verdict: SyncVerdict) {
+        let Some(SyncReply { round, proposer, reply }) = self.sync_replies.remove(&ticket) else {
+            return;
+        };
+        let height = block.header.height;
+        let judged = |valid| match Value::new(block) {
+            Some(value) => {
+                SyncedValueOutcome::Verdict(proposed(height, round, proposer, value, valid))
+            }
+            None => SyncedValueOutcome::PeerFault,
+        };
+        let outcome = match verdict {
+            SyncVerdict::Valid => judged(true),
+            SyncVerdict::Invalid(invalid) => {
+                error!(height, %invalid, "a certified block breaks a rule: this node disagrees \
+                       with a quorum");
+                judged(false)
+            }
+            SyncVerdict::Incomplete => SyncedValueOutcome::PeerFault,
+            SyncVerdict::Late => SyncedValueOutcome::LocalTransientError,
+        };
+        let _ = reply.send(outcome);
+    }
+
+    // The disk.
+
+    fn write(&mut self, job: Job) -> eyre::Result<()> {
+        self.writing_since.push_back(Instant::now());
+        self.writer.send(job).map_err(|_| eyre::eyre!("the log's thread is gone"))
+    }
+
+    fn on_written(&mut self, written: Written) -> eyre::Result<()> {
+        if let Some(since) = self.writing_since.pop_front() {
+            self.parts.metrics.log_write.observe(since.elapsed().as_secs_f64());
+        }
+        match written {
+            Written::Persisted(id) => self.input(Input::Persisted(id)),
+            Written::Committed(height) => self.input(Input::Committed(height)),
+            Written::Failed(error) => Err(eyre::eyre!("the block log cannot be written: {error}")),
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let (header, height) = (delivery.header, delivery.header.height);
+        self.fetcher.clear();
+        self.parts.tip_height.store(height, Ordering::Relaxed);
+        self.parts.p2p.bus().set_tip(height);
+        let committee = Arc::new(self.driver.tip().committee().clone());
+        self.parts.committee.send_replace(committee);
+        self.measure(&delivery);
+
+        let ordered: Vec<TransactionId> = ids_of(&delivery.batches).copied().collect();
+        self.parts.mempool.remove(&ordered);
+        self.parts.mempool.expire(header.time_ms);
+        let took = self.parts.tracker.ordered(ordered.iter());
+        self.observe(Tier::Final, &took);
+        self.parts.chain.deliver(delivery, &self.driver.tip().state);
+
+        if let Some((decided, reply)) = self.decided_reply.take_if(|(h, _)| *h == height) {
+            debug!(height = decided, "decided");
+            let _ = reply.send(());
+        }
+    }
+
+    fn measure(&mut self, delivery: &Delivery) {
+        let metrics = &self.parts.metrics;
+        let header = &delivery.header;
+        metrics.height.set(i64::try_from(header.height).unwrap_or(i64::MAX));
+        metrics.blocks.inc();
+        let interval = header.time_ms.saturating_sub(self.last_block_time);
+        self.last_block_time = header.time_ms;
+        metrics.block_interval.observe(Duration::from_millis(interval).as_secs_f64());
+        if delivery.certificate.round > 0 {
+            metrics.late_heights.inc();
+        }
+        let transactions: usize = delivery.batches.iter().map(|b| b.body.transactions.len()).sum();
+        metrics.transactions.inc_by(transactions as u64);
+        let bytes: u64 = delivery.batches.iter().map(|b| u64::from(b.witness().bytes)).sum();
+        metrics.bytes.inc_by(bytes);
+        if delivery.observers.is_empty() {
+            metrics.empty_blocks.inc();
+            return;
+        }
+        for (index, member) in (0u16..).zip(self.driver.tip().committee().members()) {
+            let label = ByValidator { validator: member.address.to_string() };
+            if !delivery.observers.contains(&index) {
+                metrics.missed_observations.get_or_create(&label).inc();
+            }
+            let absent = delivery.absent.contains(&member.address);
+            metrics.absent.get_or_create(&label).set(i64::from(absent));
+        }
+    }
+
+    // The network.
+
+    fn on_net(&mut self, event: NetEvent) -> eyre::Result<()> {
+        match event {
+            NetEvent::PeerUp(peer, validator) => {
+                info!(%peer, ?validator, "connected");
+                if validator.is_some() {
+                    let (batches, observation) = self.driver.own_messages();
+                    let batches: Vec<Batch> = batches.iter().map(|b| (***b).clone()).collect();
+                    self.parts.p2p.catch_up(&peer, &batches, observation);
+                }
+                Ok(())
+            }
+            NetEvent::PeerDown(peer) => {
+                info!(%peer, "disconnected");
+                Ok(())
+            }
+            NetEvent::Batch(batch) => {
+                self.parts.mempool.remove(ids_of(std::slice::from_ref(&batch)));
+                self.input(Input::Batch(batch))
+            }
+            NetEvent::Observation(observation) => self.input(Input::Observation(observation)),
+            NetEvent::Proposal(message) => self.input(Input::Proposal {
+                height: message.block.header.height,
+                round: message.round,
+                proposer: message.proposer,
+                value: message.block,
+            }),
+            NetEvent::PeerHeight(height) => self.input(Input::PeerHeight(height)),
+            NetEvent::Transactions(transactions) => {
+                for transaction in transactions {
+                    // Refused ones are the sender's loss: the full node has checked them too.
+                    let _ = crate::submit::insert(
+                        &self.parts.chain,
+                        &self.parts.mempool,
+                        &self.parts.tracker,
+                        transaction,
+                    );
+                }
+                Ok(())
+            }
+            NetEvent::Fetch(job) => {
+                self.serve_fetch(job);
+                Ok(())
+            }
+        }
+    }
+
+    fn serve_fetch(&self, FetchJob { request, answer }: FetchJob) {
+        if request.len() > MAX_FETCH {
+            return;
+        }
+        let response = match request {
+            FetchRequest::Batches(digests) => {
+                let mut bytes = 0;
+                let held = digests.iter().filter_map(|digest| self.driver.lanes().get(digest));
+                let fits = held.take_while(|batch| {
+                    bytes += batch.witness().bytes as usize;
+                    bytes < MAX_FETCH_RESPONSE - 1024
+                });
+                FetchResponse::Batches(fits.map(|batch| (***batch).clone()).collect())
+            }
+            FetchRequest::Observations(hashes) => {
+                let held = hashes.iter().filter_map(|hash| self.driver.observations().get(hash));
+                FetchResponse::Observations(held.map(|o| (**o).clone()).collect())
+            }
+        };
+        // The peer may have given up meanwhile.
+        let _ = answer.send(response);
+    }
+
+    // Lanes.
+
+    fn seal(&self, lane: LaneId, seq: u64, parent: BatchDigest) -> Option<Arc<Verified<Batch>>> {
+        let key = self.parts.key.as_ref()?;
+        let tip = self.driver.tip();
+        let now = tip.header.time_ms;
+        let price = tip.state.global_price(now);
+        let room = MAX_BATCH_BYTES - BATCH_OVERHEAD;
+        let transactions = self.parts.mempool.take(room, MAX_BATCH_TRANSACTIONS, now, price);
+        if transactions.is_empty() {
+            return None;
+        }
+        let chain_id = tip.header.chain_id;
+        batch::seal(lane, seq, parent, transactions, chain_id, key)
+            .map(Arc::new)
+            .inspect_err(|problem| error!(%problem, "a batch could not be sealed"))
+            .ok()
+    }
+
+    fn expected(&self, digests: &[BatchDigest]) {
+        let lanes = self.driver.lanes();
+        for batch in digests.iter().filter_map(|digest| lanes.get(digest)) {
+            let took = self.parts.tracker.expected(ids_of(std::slice::from_ref(batch)));
+            self.observe(Tier::Expected, &took);
+        }
+    }
+
+    fn observe(&self, tier: Tier, took: &[Duration]) {
+        if took.is_empty() {
+            return;
+        }
+        let histogram = self.parts.metrics.latency.get_or_create(&ByTier { tier });
+        for duration in took {
+            histogram.observe(duration.as_secs_f64());
+        }
+    }
+
+    fn keep(&self, evidence: &weft_types::evidence::Evidence) {
+        match self.parts.evidence.keep(evidence) {
+            Ok(Some(offender)) => {
+                self.parts.metrics.evidence.inc();
+                warn!(%offender, slot = ?evidence.slot, "a validator signed twice; proof is kept");
+            }
+            Ok(None) => {}
+            Err(problem) => error!(%problem, "evidence could not be kept"),
+        }
+    }
+
+    fn keep_house(&mut self) {
+        let tip = self.driver.tip().header.height;
+        self.parts.p2p.bus().release(tip);
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let metrics = &self.parts.metrics;
+        let (bytes, count) = self.parts.mempool.size();
+        metrics.mempool_bytes.set(gauge(bytes));
+        metrics.mempool_transactions.set(gauge(count));
+        let backlog = self.driver.lanes().bytes();
+        metrics.lane_backlog_bytes.set(i64::try_from(backlog).unwrap_or(i64::MAX));
+        metrics.view_lag.set(gauge(self.parts.chain.view().lag().0));
+        let (peers, validators) = self.parts.p2p.peers().count();
+        metrics.peers.set(gauge(peers));
+        metrics.validator_peers.set(gauge(validators));
+    }
+}
+
+fn proposed(
+    height: u64,
+    round: u32,
+    proposer: Address,
+    value: Value,
+    valid: bool,
+) -> ProposedValue<Context> {
+    ProposedValue {
+        height: Height(height),
+        round: Round::new(round),
+        valid_round: Round::Nil,
+        proposer: ValidatorId(proposer),
+        value,
+        validity: Validity::from_bool(valid),
+    }
+}
+
+fn ids_of(batches: &[Arc<Verified<Batch>>]) -> impl Iterator<Item = &TransactionId> {
+    batches
+        .iter()
+        .flat_map(|batch| &batch.witness().transactions)
+        .filter_map(|checked| checked.as_ref().ok())
+        .map(|witness| &witness.id)
+}

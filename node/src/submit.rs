@@ -1,0 +1,49 @@
+//! Taking transactions in, whichever way they come.
+
+use weft_types::{Transaction, TransactionId, Verified};
+
+use crate::chain::{Chain, ChainError};
+use crate::mempool::{Mempool, Refusal, Terms};
+use crate::sequencer::Tracker;
+use crate::store::view::MAX_LAG;
+
+/// Why a transaction is not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The mempool does not want it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The node is behind with its indexes and takes no more for now.
+    #[error("the node is behind with indexing what was ordered")]
+    Behind,
+    /// The node cannot read its own store.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+/// Takes a checked transaction into the mempool. One that is waiting or ordered already is no
+/// error.
+pub fn insert(
+    chain: &Chain,
+    mempool: &Mempool,
+    tracker: &Tracker,
+    transaction: Verified<Transaction>,
+) -> Result<TransactionId, SubmitError> {
+    let witness = *transaction.witness();
+    if mempool.contains(&witness.id) || chain.transaction(&witness.id)?.is_some() {
+        return Ok(witness.id);
+    }
+    if chain.view().lag().1 > MAX_LAG {
+        return Err(SubmitError::Behind);
+    }
+    let head = chain.head();
+    let terms = Terms {
+        now: head.header.time_ms,
+        max_validity_ms: chain.genesis().params.max_validity_ms,
+        price: head.price,
+        balance: chain.balance(&witness.sender)?,
+    };
+    mempool.insert(transaction, &terms)?;
+    tracker.received(witness.id);
+    Ok(witness.id)
+}

@@ -1,0 +1,136 @@
+//! Engine 1: revm over the [`Store`](super::store::Store), in this process.
+
+use alloy_primitives::Bytes;
+use weft_types::{SliceEntry, TransactionId};
+
+use super::block::Place;
+use super::execute::execute;
+use super::store::{NewBlock, Store, StoreError, StoredBlock};
+use crate::cursor::Cursor;
+use crate::executor::{Executor, Progress};
+use crate::light::VerifiedSlice;
+
+/// Why the embedded engine cannot go on. All of them are ours, or the disk's.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A slice that is not the next one.
+    #[error("slice of height {actual}, the next one is {expected}")]
+    OutOfOrder {
+        /// The height due.
+        expected: u64,
+        /// The height given.
+        actual: u64,
+    },
+    /// The thread that executed died.
+    #[error("execution ended unexpectedly")]
+    Lost,
+}
+
+/// The embedded engine.
+pub struct Embedded {
+    store: Store,
+    cursor: Option<Cursor>,
+    /// Whether the cursor has moved since it was last stored.
+    moved: bool,
+}
+
+/// The items of a slice, in order, and the Weft transactions that brought them.
+pub fn items(slice: &VerifiedSlice) -> (Vec<Bytes>, Vec<TransactionId>) {
+    let mut items = Vec::new();
+    let mut ids = Vec::new();
+    for entry in slice.entries() {
+        match entry {
+            SliceEntry::Submission { transaction, data, .. } => {
+                ids.push(*transaction);
+                items.extend(data.iter().cloned());
+            }
+        }
+    }
+    (items, ids)
+}
+
+impl Embedded {
+    /// An engine over a database.
+    pub fn new(store: Store) -> Self {
+        Self { store, cursor: None, moved: false }
+    }
+
+    fn run(
+        store: &Store,
+        time_ms: u64,
+        items: &[Bytes],
+        submissions: &[TransactionId],
+        cursor: Cursor,
+    ) -> Result<StoredBlock, StoreError> {
+        let view = store.view()?;
+        let parent = view.head()?;
+        let place = Place::after(&parent.header, parent.hash, time_ms);
+        let state = view.state_at(parent.header.number);
+        let executed = execute(state, store.spec(), &place, items)?;
+        store.commit(NewBlock { place, executed, submissions, cursor })
+    }
+}
+
+/// Runs what blocks on another thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, EmbeddedError> {
+    let result = tokio::task::spawn_blocking(work).await;
+    Ok(result.map_err(|_| EmbeddedError::Lost)??)
+}
+
+impl Executor for Embedded {
+    type Error = EmbeddedError;
+
+    async fn cursor(&mut self) -> Result<Option<Cursor>, EmbeddedError> {
+        let store = self.store.clone();
+        self.cursor = blocking(move || store.view()?.cursor()).await?;
+        self.moved = false;
+        Ok(self.cursor)
+    }
+
+    async fn execute(&mut self, slice: &VerifiedSlice) -> Result<Progress, EmbeddedError> {
+        let expected = Cursor::next_height(self.cursor.as_ref());
+        if slice.height() != expected {
+            return Err(EmbeddedError::OutOfOrder { expected, actual: slice.height() });
+        }
+        let cursor = slice.cursor();
+        if slice.is_absent() {
+            self.moved = true;
+        } else {
+            let store = self.store.clone();
+            let (items, submissions) = items(slice);
+            let time_ms = slice.time_ms();
+            let block =
+                blocking(move || Self::run(&store, time_ms, &items, &submissions, cursor)).await?;
+            tracing::debug!(
+                number = block.header.number,
+                hash = %block.hash,
+                height = cursor.height,
+                transactions = block.transactions,
+                gas = block.header.gas_used,
+                "block"
+            );
+            self.moved = false;
+        }
+        self.cursor = Some(cursor);
+        Ok(Progress::Done)
+    }
+
+    async fn flush(&mut self) -> Result<(), EmbeddedError> {
+        let store = self.store.clone();
+        let cursor = self.cursor.filter(|_| self.moved);
+        blocking(move || {
+            if let Some(cursor) = cursor {
+                store.set_cursor(&cursor)?;
+            }
+            store.flush()
+        })
+        .await?;
+        self.moved = false;
+        Ok(())
+    }
+}

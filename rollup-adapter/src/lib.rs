@@ -1,0 +1,12 @@
+//! What a rollup links against: verify, follow, execute; and a whole EVM rollup made of it.
+
+pub mod api;
+pub mod cursor;
+pub mod evm;
+pub mod executor;
+pub mod follow;
+pub mod light;
+pub mod metrics;
+pub mod random;
+pub mod shutdown;
+pub mod source;

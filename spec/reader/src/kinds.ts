@@ -1,0 +1,46 @@
+/** All kinds of vectors. */
+
+import { batchKind } from "./batch.ts";
+import { blockKind, proposedBlockKind } from "./block.ts";
+import { certificateKind } from "./certificate.ts";
+import { committeeKind } from "./committee.ts";
+import { evidenceKind } from "./evidence.ts";
+import { genesisKind } from "./genesis.ts";
+import { headerKind } from "./header.ts";
+import type { Kind } from "./kind.ts";
+import { ledgerGenesisKind, ledgerStateKind } from "./ledger.ts";
+import { pathKind, treeKind } from "./merkle.ts";
+import { observationKind } from "./observation.ts";
+import { observationSetKind } from "./observation-set.ts";
+import { provenSliceKind, sliceProofKind } from "./proof.ts";
+import { receiptKind } from "./receipt.ts";
+import { signingKind } from "./signature.ts";
+import { slicesKind } from "./slice.ts";
+import { transactionKind } from "./transaction.ts";
+import { proposalKind, voteKind } from "./vote.ts";
+
+/** Every kind and, by that name, its file. */
+export const KINDS: { [name: string]: Kind<any> } = {
+  batch: batchKind,
+  block: blockKind,
+  certificate: certificateKind,
+  committee: committeeKind,
+  evidence: evidenceKind,
+  genesis: genesisKind,
+  header: headerKind,
+  ledger_genesis: ledgerGenesisKind,
+  ledger_state: ledgerStateKind,
+  merkle_path: pathKind,
+  merkle_tree: treeKind,
+  observation: observationKind,
+  observation_set: observationSetKind,
+  proposal: proposalKind,
+  proposed_block: proposedBlockKind,
+  proven_slice: provenSliceKind,
+  receipt: receiptKind,
+  signing: signingKind,
+  slice_proof: sliceProofKind,
+  slices: slicesKind,
+  transaction: transactionKind,
+  vote: voteKind,
+};

@@ -1,0 +1,103 @@
+/** Ledger entries, the root over them, and the state that a genesis stands for (protocol section 6). */
+
+import { type Bytes, ZERO_HASH, toHex } from "./bytes.ts";
+import { type Of, address, encode, hash, list, nothing, struct, u128, u32, u64, variants } from "./borsh.ts";
+import { members } from "./committee.ts";
+import { type Genesis, genesis } from "./genesis.ts";
+import { blake3, stretch } from "./hash.ts";
+import { NO_KEY, outcome } from "./header.ts";
+import type { Kind } from "./kind.ts";
+import { commit } from "./merkle.ts";
+import { NO_SLICES } from "./slice.ts";
+import { settings } from "./transaction.ts";
+
+const WORDS = 1024;
+
+const price = struct({ base_fee: u128, at_ms: u64 });
+
+const key = variants({
+  clock: [0, nothing],
+  global_price: [1, nothing],
+  burned: [2, nothing],
+  committee: [3, nothing],
+  account: [4, address],
+  namespace: [5, u64],
+  validator: [6, address],
+  lane: [7, address],
+  remembered: [8, struct({ valid_until: u64, id: hash })],
+});
+
+const value = variants({
+  clock: [
+    0,
+    struct({ height: u64, time_ms: u64, non_empty_blocks: u64, l1_origin: struct({ number: u64, hash }) }),
+  ],
+  global_price: [1, price],
+  wei: [2, u128],
+  committee: [3, members],
+  namespace: [4, struct({ settings, price, tokens: u64, tokens_at_ms: u64 })],
+  validator: [5, struct({ last_seen: u64, debt: u128 })],
+  lane: [6, struct({ incarnation: u32, seq: u64, digest: hash, carry: u32 })],
+  height: [7, u64],
+});
+
+const entry = struct({ key, value });
+type Entry = Of<typeof entry>;
+
+/** The sum over all entries of their words, and the hash of that. */
+function ledgerRoot(entries: Entry[]): Bytes {
+  const sum = new Uint16Array(WORDS);
+  for (const each of entries) {
+    const words = stretch(encode(entry, each), 2 * WORDS);
+    for (let i = 0; i < WORDS; i++) sum[i]! += words[2 * i]! | (words[2 * i + 1]! << 8);
+  }
+  const bytes = Uint8Array.from({ length: 2 * WORDS }, (_, i) => sum[i >> 1]! >> (8 * (i & 1)));
+  return blake3(bytes);
+}
+
+/** A genesis as entries, in order of key. */
+function entriesOf({ time_ms, l1_origin, params, validators, accounts, namespaces }: Genesis): Entry[] {
+  const floor = { base_fee: params.min_base_fee, at_ms: time_ms };
+  const clock = { height: 0n, time_ms, non_empty_blocks: 0n, l1_origin };
+  const entries: Entry[] = [
+    { key: { is: "clock", of: null }, value: { is: "clock", of: clock } },
+    { key: { is: "global_price", of: null }, value: { is: "global_price", of: floor } },
+    { key: { is: "burned", of: null }, value: { is: "wei", of: 0n } },
+    { key: { is: "committee", of: null }, value: { is: "committee", of: validators } },
+  ];
+  for (const { address, balance } of accounts) {
+    if (balance > 0n) entries.push({ key: { is: "account", of: address }, value: { is: "wei", of: balance } });
+  }
+  for (const { namespace, settings } of namespaces) {
+    const tokens = settings.quota?.burst_bytes ?? 0n;
+    const content = { settings, price: floor, tokens, tokens_at_ms: time_ms };
+    entries.push({ key: { is: "namespace", of: namespace }, value: { is: "namespace", of: content } });
+  }
+  for (const { address } of validators) {
+    const record = { last_seen: 0n, debt: 0n };
+    entries.push({ key: { is: "validator", of: address }, value: { is: "validator", of: record } });
+  }
+  return entries;
+}
+
+export const ledgerStateKind: Kind<Entry[]> = {
+  codec: list(entry),
+  hashes: (entries) => ({
+    elements: entries.map((each) => toHex(encode(entry, each))),
+    ledger_root: toHex(ledgerRoot(entries)),
+  }),
+  judge: () => null,
+};
+
+export const ledgerGenesisKind: Kind<Genesis> = {
+  codec: genesis,
+  hashes: (value) => ({ entries: entriesOf(value).map((each) => toHex(encode(entry, each))) }),
+  judge: (value) =>
+    outcome.show({
+      ledger_root: ledgerRoot(entriesOf(value)),
+      slices_root: NO_SLICES,
+      results_root: commit("weft/results/v1", ZERO_HASH, 0),
+      withdrawals_root: commit("weft/withdrawals/v1", ZERO_HASH, 0),
+      unseal_key: NO_KEY,
+    }),
+};

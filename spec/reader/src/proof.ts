@@ -1,0 +1,93 @@
+/** Proofs of what a namespace has in a block (protocol section 7). */
+
+import { type Bytes, equal, toHex } from "./bytes.ts";
+import { type Of, encode, list, option, struct, u64 } from "./borsh.ts";
+import { certificate, checkCertificate } from "./certificate.ts";
+import { committeeOf, validatorsHash } from "./committee.ts";
+import { keccak256 } from "./hash.ts";
+import { blockId, header } from "./header.ts";
+import type { Kind } from "./kind.ts";
+import { follow, path } from "./merkle.ts";
+import { Refused, refuseIf, within } from "./refusal.ts";
+import {
+  type SliceLeaf, NO_SLICES, commitSlices, entry, leafHash, leafOf, leavesOf, sliceLeaf, slicesRoot,
+} from "./slice.ts";
+
+const placedLeaf = option(struct({ leaf: sliceLeaf, path }));
+
+/** Count of leaves; for an absent namespace its neighbours, for a present one its leaf. */
+const sliceProof = struct({ count: u64, before: placedLeaf, at: placedLeaf, after: placedLeaf });
+type SliceProof = Of<typeof sliceProof>;
+
+/** Whether a path leads from its leaf to the commitment in a tree of `count` leaves. */
+function leads(placed: NonNullable<Of<typeof placedLeaf>>, count: bigint, slicesRoot: Bytes): boolean {
+  try {
+    const root = follow(keccak256, placed.path, leafHash(placed.leaf), count);
+    return equal(commitSlices(root, count), slicesRoot);
+  } catch (error) {
+    if (error instanceof Refused) return false;
+    throw error;
+  }
+}
+
+/** A namespace's leaf, or null if it is shown to have none. */
+function checkProof({ count, before, at, after }: SliceProof, namespace: bigint, slicesRoot: Bytes): SliceLeaf | null {
+  for (const placed of [before, at, after]) {
+    refuseIf(placed !== null && !leads(placed, count, slicesRoot), "root");
+  }
+  if (at !== null) {
+    refuseIf(before !== null || after !== null, "ambiguous");
+    refuseIf(at.leaf.namespace !== namespace, "wrong_namespace");
+    return at.leaf;
+  }
+  if (before === null && after === null) {
+    refuseIf(count !== 0n || !equal(slicesRoot, NO_SLICES), "ambiguous");
+    return null;
+  }
+  const around = (before === null || before.leaf.namespace < namespace)
+    && (after === null || after.leaf.namespace > namespace);
+  const next = before === null ? 0n : before.path.index + 1n;
+  const end = after === null ? count : after.path.index;
+  refuseIf(!around || next !== end, "not_adjacent");
+  return null;
+}
+
+function showLeaf(leaf: SliceLeaf | null) {
+  return leaf === null ? null : sliceLeaf.show(leaf);
+}
+
+export const sliceProofKind: Kind<SliceProof> = {
+  codec: sliceProof,
+  hashes: (_proof, context) => ({ slices_root: toHex(slicesRoot(leavesOf(context))) }),
+  judge: (proof, context) =>
+    showLeaf(checkProof(proof, context.number("namespace"), slicesRoot(leavesOf(context)))),
+};
+
+/** A slice of one height, the headers of that height and the next, and the next one's certificate. */
+const provenSlice = struct({ header, child: header, certificate, proof: sliceProof, entries: list(entry) });
+type ProvenSlice = Of<typeof provenSlice>;
+
+export const provenSliceKind: Kind<ProvenSlice> = {
+  codec: provenSlice,
+  hashes: (value, context) => ({
+    validators_hash: toHex(validatorsHash(committeeOf(context))),
+    header: toHex(blockId(value.header)),
+    child: toHex(blockId(value.child)),
+  }),
+  judge({ header, child, certificate, proof, entries }, context) {
+    const chainId = context.number("chain_id");
+    const namespace = context.number("namespace");
+    const members = committeeOf(context);
+    refuseIf(header.chain_id !== chainId || child.chain_id !== chainId, "chain_id");
+    refuseIf(!equal(child.parent, blockId(header)) || child.height !== header.height + 1n, "not_parent");
+    refuseIf(!equal(child.validators_hash, validatorsHash(members)), "wrong_committee");
+    const itsCertificate = equal(certificate.block, blockId(child)) && certificate.height === child.height;
+    refuseIf(!itsCertificate, "wrong_certificate");
+    within("certificate", () => checkCertificate(certificate, chainId, members));
+    const leaf = within("proof", () => checkProof(proof, namespace, child.parent_outcome.slices_root));
+    const delivered = entries.length === 0 ? null : leafOf({ namespace, entries });
+    const bytes = (of: SliceLeaf | null) => (of === null ? new Uint8Array() : encode(sliceLeaf, of));
+    refuseIf(!equal(bytes(leaf), bytes(delivered)), "wrong_entries");
+    return showLeaf(leaf);
+  },
+};

@@ -1,0 +1,82 @@
+/** Transactions and namespace settings (protocol section 4). */
+
+import { type Bytes, compare, toHex } from "./bytes.ts";
+import { type Of, address, bytes, encode, list, nothing, option, struct, u128, u64, variants } from "./borsh.ts";
+import { blake3 } from "./hash.ts";
+import type { JsonObject } from "./json.ts";
+import type { Kind } from "./kind.ts";
+import { ascending, refuseIf, within } from "./refusal.ts";
+import { type Slot, showSigning, signed, signer } from "./signature.ts";
+
+const MOST_BYTES = 128 * 1024;
+const MOST_ITEMS = 4096;
+const MOST_SUBMITTERS = 64;
+
+const SLOT: Slot = { is: "transaction", of: null };
+
+export const settings = struct({
+  owner: address,
+  revenue_recipient: address,
+  submitters: variants({ anyone: [0, nothing], only: [1, list(address)] }),
+  quota: option(struct({ bytes_per_second: u64, burst_bytes: u64 })),
+});
+export type Settings = Of<typeof settings>;
+
+const payload = variants({
+  submit: [0, struct({ namespace: u64, data: list(bytes) })],
+  transfer: [1, struct({ to: address, amount: u128 })],
+  register_namespace: [2, struct({ namespace: u64, settings })],
+  update_namespace: [3, struct({ namespace: u64, settings })],
+});
+
+const body = struct({ chain_id: u64, valid_until: u64, salt: u64, max_fee: u128, payload });
+
+export const transaction = signed(body);
+export type Transaction = Of<typeof transaction>;
+
+export function checkSettings({ submitters, quota }: Settings): void {
+  if (submitters.is === "only") {
+    refuseIf(submitters.of.length > MOST_SUBMITTERS, "too_many_submitters");
+    refuseIf(!ascending(submitters.of, compare), "unsorted_submitters");
+  }
+  refuseIf(quota !== null && (quota.bytes_per_second === 0n || quota.burst_bytes === 0n), "empty_quota");
+}
+
+function checkPayload(payload: Transaction["body"]["payload"]): void {
+  switch (payload.is) {
+    case "submit":
+      refuseIf(payload.of.data.length === 0, "no_items");
+      refuseIf(payload.of.data.length > MOST_ITEMS, "too_many_items");
+      refuseIf(payload.of.data.some((item) => item.length === 0), "empty_item");
+      return;
+    case "transfer":
+      return;
+    case "register_namespace":
+    case "update_namespace":
+      within("settings", () => checkSettings(payload.of.settings));
+  }
+}
+
+export function transactionId(value: Transaction): Bytes {
+  return blake3(encode(transaction, value));
+}
+
+/** Refuses a malformed transaction; finds out who sent a well-formed one. */
+export function checkTransaction(value: Transaction, chainId: bigint): JsonObject {
+  refuseIf(value.body.chain_id !== chainId, "chain_id");
+  checkPayload(value.body.payload);
+  const size = encode(transaction, value).length;
+  refuseIf(size > MOST_BYTES, "too_large");
+  const bodyHash = blake3(encode(body, value.body));
+  const sender = within("signature", () => signer(SLOT, chainId, bodyHash, value.signature));
+  return { sender: toHex(sender), bytes: size };
+}
+
+export const transactionKind: Kind<Transaction> = {
+  codec: transaction,
+  hashes: (value, context) => ({
+    signing: showSigning(SLOT, context.number("chain_id"), blake3(encode(body, value.body))),
+    id: toHex(transactionId(value)),
+  }),
+  judge: (value, context) => checkTransaction(value, context.number("chain_id")),
+};

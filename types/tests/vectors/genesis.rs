@@ -1,0 +1,150 @@
+//! Genesis: its block's header and id, and each rule.
+
+use weft_types::genesis::{Allocation, GenesisNamespace};
+use weft_types::{
+    Address, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params, Quota, Submitters,
+};
+
+use crate::document::{Vector, hex};
+use crate::fixtures::{CHAIN, NOW, address, hash_of, members, validators};
+use crate::refusal::Refusal;
+use crate::transaction::settings;
+
+pub(crate) fn vectors() -> Vec<Vector> {
+    let fine = sample();
+    let least = Genesis {
+        l1_origin: L1Origin::default(),
+        validators: vec![Member { address: Address::with_last_byte(1), seats: 1 }],
+        accounts: vec![],
+        namespaces: vec![],
+        ..fine.clone()
+    };
+    let chosen = Params {
+        max_block_bytes: 262_144,
+        max_validity_ms: 3_600_000,
+        absence_window: 1,
+        min_base_fee: 8,
+        target_bytes_per_second: 1,
+        namespace_target_bytes_per_second: 2,
+        registration_fee: 0,
+    };
+    let other = Params {
+        max_block_bytes: 4_194_304,
+        max_validity_ms: 1_000,
+        min_base_fee: 1 << 64,
+        registration_fee: u128::MAX,
+        ..chosen
+    };
+    let change = |change: &dyn Fn(&mut Genesis)| {
+        let mut changed = sample();
+        change(&mut changed);
+        changed
+    };
+    let param = |set: &dyn Fn(&mut Params)| change(&|g| set(&mut g.params));
+    let allocation = |name, balance| Allocation { address: address(name), balance };
+    let bytes = borsh::to_vec(&fine).unwrap();
+    let mut vectors = vec![
+        vector("full", &fine, "accepted"),
+        vector("one validator and nothing else", &least, "accepted"),
+        vector("lowest parameters", &Genesis { params: chosen, ..least.clone() }, "accepted"),
+        vector("other extremes of parameters", &Genesis { params: other, ..least }, "accepted"),
+    ];
+    let refused: [(&str, Genesis, &str); 20] = [
+        ("no validators", change(&|g| g.validators.clear()), "validators/size"),
+        ("validators descending", change(&|g| g.validators.reverse()), "validators/unsorted"),
+        ("no seats", change(&|g| g.validators[0].seats = 0), "validators/seats"),
+        ("accounts descending", change(&|g| g.accounts.reverse()), "unsorted/accounts"),
+        (
+            "an account twice",
+            change(&|g| g.accounts = vec![allocation("rich", 1); 2]),
+            "unsorted/accounts",
+        ),
+        ("namespaces descending", change(&|g| g.namespaces.reverse()), "unsorted/namespaces"),
+        (
+            "a quota without a rate",
+            change(&|g| {
+                g.namespaces[0].settings.quota =
+                    Some(Quota { bytes_per_second: 0, burst_bytes: 1 });
+            }),
+            "settings/empty_quota",
+        ),
+        (
+            "submitters twice",
+            change(&|g| {
+                let twice = vec![address("gateway"); 2];
+                g.namespaces[0].settings.submitters = Submitters::Only(twice);
+            }),
+            "settings/unsorted_submitters",
+        ),
+        (
+            "balances above 128 bits",
+            change(&|g| g.accounts[0].balance = u128::MAX),
+            "too_much_wei",
+        ),
+        ("blocks too small", param(&|p| p.max_block_bytes = 262_143), "param/max_block_bytes"),
+        ("blocks too large", param(&|p| p.max_block_bytes = 4_194_305), "param/max_block_bytes"),
+        ("validity too short", param(&|p| p.max_validity_ms = 999), "param/max_validity_ms"),
+        ("validity too long", param(&|p| p.max_validity_ms = 3_600_001), "param/max_validity_ms"),
+        ("absence at once", param(&|p| p.absence_window = 0), "param/absence_window"),
+        ("base fee too low", param(&|p| p.min_base_fee = 7), "param/min_base_fee"),
+        ("base fee too high", param(&|p| p.min_base_fee = (1 << 64) + 1), "param/min_base_fee"),
+        (
+            "no target",
+            param(&|p| p.target_bytes_per_second = 0),
+            "param/target_bytes_per_second",
+        ),
+        (
+            "no target of namespaces",
+            param(&|p| p.namespace_target_bytes_per_second = 0),
+            "param/namespace_target_bytes_per_second",
+        ),
+        ("a validator twice", change(&|g| g.validators[1] = g.validators[0]), "validators/unsorted"),
+        ("too many seats", change(&|g| g.validators[0].seats = 1024), "validators/seats"),
+    ];
+    vectors.extend(refused.map(|(name, genesis, reason)| vector(name, &genesis, reason)));
+    vectors.push(Vector::undecodable::<Genesis>("one byte short", &bytes[..bytes.len() - 1]));
+    vectors.push(Vector::undecodable::<Genesis>("one byte more", &[&bytes[..], &[0]].concat()));
+    vectors
+}
+
+fn sample() -> Genesis {
+    let mut accounts =
+        vec![("rich", 10u128.pow(24)), ("poor", 1), ("sender", 25 * 10u128.pow(17))]
+            .into_iter()
+            .map(|(name, balance)| Allocation { address: address(name), balance })
+            .collect::<Vec<_>>();
+    accounts.sort_by_key(|allocation| allocation.address);
+    let limited = NamespaceSettings {
+        submitters: Submitters::Only(vec![address("gateway")]),
+        quota: Some(Quota { bytes_per_second: 65_536, burst_bytes: 1_000_000 }),
+        ..settings()
+    };
+    Genesis {
+        chain_id: CHAIN,
+        time_ms: NOW,
+        l1_origin: L1Origin { number: 23_456_789, hash: hash_of("L1 origin") },
+        params: Params::default(),
+        validators: members(&validators(4), &[1, 1, 2, 1]),
+        accounts,
+        namespaces: vec![
+            GenesisNamespace { namespace: NamespaceId(7), settings: settings() },
+            GenesisNamespace { namespace: NamespaceId(845_300), settings: limited },
+        ],
+    }
+}
+
+fn vector(name: &str, genesis: &Genesis, expected: &str) -> Vector {
+    let checked = genesis.check().map(|committee| {
+        let header = genesis.header(&committee);
+        serde_json::json!({
+            "header": hex(header.layout()),
+            "id": header.id(),
+            "parent": header.parent,
+            "validators_hash": committee.hash(),
+        })
+    });
+    let bytes = borsh::to_vec(genesis).unwrap();
+    Vector::of(name, genesis)
+        .hash("keccak256", weft_types::hash::keccak256(&[&bytes]))
+        .verdict(expected, checked.map_err(Refusal))
+}

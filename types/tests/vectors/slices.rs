@@ -1,0 +1,80 @@
+//! The slices of a block: entries, leaves, and the root.
+
+use serde_json::{Value, json};
+use weft_types::merkle::{Blake3, TreeHash};
+use weft_types::slice::NamespaceTree;
+use weft_types::{Bytes, NamespaceId, Slice, SliceEntry, SliceLeaf, TransactionId};
+
+use crate::document::{Vector, hex};
+use crate::fixtures::{address, hash_of};
+
+pub(crate) fn vectors() -> Vec<Vector> {
+    let one = slice(7, &["one"]);
+    let bytes = borsh::to_vec(&vec![one.clone()]).unwrap();
+    // Count and namespace, then the count of entries.
+    let tag = 4 + 8 + 4;
+    let tagged = |value: u8| {
+        let mut bytes = bytes.clone();
+        bytes[tag] = value;
+        bytes
+    };
+    vec![
+        vector("no slices", vec![], "accepted"),
+        vector("one slice of one entry", vec![one.clone()], "accepted"),
+        vector("one slice of three entries", vec![slice(7, &["one", "two", "three"])], "accepted"),
+        vector(
+            "three slices",
+            vec![slice(7, &["one"]), slice(9, &["two", "three"]), slice(u64::MAX, &["four"])],
+            "accepted",
+        ),
+        vector("descending", vec![slice(9, &["two"]), one.clone()], "unsorted"),
+        vector("a namespace twice", vec![one, slice(7, &["two"])], "unsorted"),
+        Vector::undecodable::<Vec<Slice>>("entry tag 0", &tagged(0)),
+        Vector::undecodable::<Vec<Slice>>("entry tag 2", &tagged(2)),
+        Vector::undecodable::<Vec<Slice>>("entry tag 4", &tagged(4)),
+        Vector::undecodable::<Vec<Slice>>("one byte short", &bytes[..bytes.len() - 1]),
+        Vector::undecodable::<Vec<Slice>>("one byte more", &[&bytes[..], &[0]].concat()),
+    ]
+}
+
+/// A namespace's slice with an entry for each name, of one item, then two, and so on.
+pub(crate) fn slice(namespace: u64, names: &[&str]) -> Slice {
+    let entry = |(i, name): (usize, &&str)| SliceEntry::Submission {
+        transaction: TransactionId(hash_of(&format!("transaction {name} of {namespace}"))),
+        submitter: address(&format!("submitter {name}")),
+        data: (0..=i).map(|item| Bytes::from(format!("{name} {item}").into_bytes())).collect(),
+    };
+    let entries = names.iter().enumerate().map(entry).collect();
+    Slice { namespace: NamespaceId(namespace), entries }
+}
+
+/// The bytes that a leaf's hash covers.
+fn layout(leaf: &SliceLeaf) -> Vec<u8> {
+    [
+        &leaf.namespace.0.to_be_bytes()[..],
+        &leaf.entries.to_be_bytes(),
+        &leaf.bytes.to_be_bytes(),
+        leaf.data_root.as_slice(),
+    ]
+    .concat()
+}
+
+fn vector(name: &str, slices: Vec<Slice>, expected: &str) -> Vector {
+    let leaves: Vec<SliceLeaf> = slices.iter().map(Slice::leaf).collect();
+    let details: Value = slices
+        .iter()
+        .zip(&leaves)
+        .map(|(slice, leaf)| {
+            let encoded = slice.entries.iter().map(|entry| borsh::to_vec(entry).unwrap());
+            let entries: Vec<_> = encoded.map(|bytes| Blake3::leaf(&bytes)).collect();
+            json!({
+                "entry_leaves": entries,
+                "leaf": leaf,
+                "layout": hex(layout(leaf)),
+                "leaf_hash": leaf.hash(),
+            })
+        })
+        .collect();
+    let root = NamespaceTree::new(leaves).map(|tree| tree.slices_root()).ok_or("unsorted");
+    Vector::of(name, &slices).hash("slices", details).verdict(expected, root)
+}
