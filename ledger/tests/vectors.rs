@@ -35,11 +35,14 @@ fn ledger_state() {
     }
     let all: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
     vectors.push(vector("one of each", &all));
+    let member = [&[0xaa; 20][..], &1u64.to_le_bytes()].concat();
     let undecodable = [
         ("key tag 9", vec![9, 7, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("value tag 8", vec![0, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("half a key", vec![4, 1, 2, 3]),
         ("no value", vec![0]),
+        ("a committee of nobody", vec![3, 3, 0, 0, 0, 0]),
+        ("a member twice", [&[3, 3, 2, 0, 0, 0][..], &member, &member].concat()),
     ];
     for (name, bytes) in undecodable {
         let bytes = [&1u32.to_le_bytes()[..], &bytes].concat();
@@ -100,7 +103,8 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
     let price = GlobalPrice { base_fee: 1_250_000, at_ms: NOW };
     let clock =
         Clock { height: 1_234_567, time_ms: NOW, non_empty_blocks: 1_200_000, l1_origin: origin() };
-    let namespace = Namespace { settings: limited(), price, tokens: 654_321, tokens_at_ms: NOW + 1 };
+    let namespace =
+        Namespace { settings: limited(), price, tokens: 654_321, tokens_at_ms: NOW + 1 };
     let record = ValidatorRecord { last_seen: 1_199_999, debt: 3 * 10u128.pow(15) };
     let cut = LaneCut {
         incarnation: 3,

@@ -44,16 +44,19 @@ pub enum Slot {
         /// Which lane of the author.
         incarnation: u32,
         /// Place in the lane, from 1.
+        #[serde(with = "crate::json::decimal")]
         seq: u64,
     },
     /// An observation: one per height.
     Observation {
         /// The height observed for.
+        #[serde(with = "crate::json::decimal")]
         height: u64,
     },
     /// A proposal: one per height and round.
     Proposal {
         /// The height proposed for.
+        #[serde(with = "crate::json::decimal")]
         height: u64,
         /// The round proposed in.
         round: u32,
@@ -63,6 +66,7 @@ pub enum Slot {
         /// Which of the two.
         kind: VoteKind,
         /// The height voted on.
+        #[serde(with = "crate::json::decimal")]
         height: u64,
         /// The round voted in.
         round: u32,

@@ -167,6 +167,10 @@ fn proposal_message(
 pub fn signed_proposal(
     message: ProposalMessage,
 ) -> Result<SignedMessage<Context, Proposal>, CodecError> {
+    // The signed form of "none".
+    if message.pol_round == Some(u32::MAX) {
+        return Err(CodecError::NoRound);
+    }
     let value = Value::new(message.block).ok_or(CodecError::Inconsistent)?;
     let proposal = Proposal {
         height: Height(value.block().header.height),

@@ -1,5 +1,5 @@
-//! From the items of a slice to a block. Pure: state comes from a [`DatabaseRef`], and what
-//! changed is handed back.
+//! From the items of a slice to a block. Pure: the state before comes from a [`State`], and what was
+//! looked up and changed is handed back.
 //!
 //! An item makes a transaction of the block if, in this order,
 //!
@@ -18,9 +18,8 @@ use std::collections::HashMap;
 use alloy_consensus::Transaction;
 use alloy_primitives::{Address, B256, Bytes};
 use revm::context::result::{EVMError, ExecutionResult, InvalidTransaction};
-use revm::database::{Cache, CacheDB};
 use revm::{
-    Context, DatabaseCommit, DatabaseRef, ExecuteEvm, MainBuilder, MainContext, SystemCallEvm,
+    Context, Database, DatabaseCommit, ExecuteEvm, MainBuilder, MainContext, SystemCallEvm,
 };
 
 use super::block::{Place, Receipt, receipt};
@@ -28,6 +27,7 @@ use super::genesis::HISTORY_ADDRESS;
 use super::skip::SkipReason;
 use super::spec::ChainSpec;
 use super::transaction::Checked;
+use super::visited::{Changes, State, Visited};
 
 /// A transaction of a block, and what became of it.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct Executed {
     /// Hash of each skipped item's bytes, and why it was skipped.
     pub skipped: Vec<(B256, SkipReason)>,
     /// Every account and slot that was looked up, as it is after the block.
-    pub state: Cache,
+    pub state: Changes,
 }
 
 /// The transactions of a slice that take a place, in order. Shared by both engines.
@@ -111,27 +111,27 @@ pub fn take_places<E>(
 }
 
 /// Executes the items of a slice on a state.
-pub fn execute<DB: DatabaseRef>(
-    state: DB,
+pub fn execute<S: State>(
+    state: S,
     spec: &ChainSpec,
     place: &Place,
     items: &[Bytes],
-) -> Result<Executed, DB::Error> {
+) -> Result<Executed, S::Error> {
     let (checked, skipped) = check_items(items, spec);
     let candidates = take_places(checked, skipped, |sender| {
-        Ok::<_, DB::Error>(state.basic_ref(sender)?.map_or(0, |account| account.nonce))
+        Ok::<_, S::Error>(state.account(&sender)?.map_or(0, |(account, _)| account.nonce))
     })?;
     execute_candidates(state, spec, place, candidates)
 }
 
-fn execute_candidates<DB: DatabaseRef>(
-    state: DB,
+fn execute_candidates<S: State>(
+    state: S,
     spec: &ChainSpec,
     place: &Place,
     candidates: Candidates,
-) -> Result<Executed, DB::Error> {
+) -> Result<Executed, S::Error> {
     let Candidates { taken, mut skipped } = candidates;
-    let mut db = CacheDB::new(state);
+    let mut db = Visited::new(state);
     let mut included: Vec<Included> = Vec::with_capacity(taken.len());
     let block = spec.block_env(place.number, place.timestamp, place.prevrandao());
     let mut evm = Context::mainnet()
@@ -152,7 +152,7 @@ fn execute_candidates<DB: DatabaseRef>(
     let mut gas_used = 0u64;
     for transaction in taken {
         // Looked up before anything else, as every engine does: it counts as visited.
-        let _ = revm::Database::basic(&mut evm.ctx.journaled_state.database, transaction.sender)?;
+        let _ = evm.ctx.journaled_state.database.basic(transaction.sender)?;
         if transaction.envelope.gas_limit() > spec.gas_limit.saturating_sub(gas_used) {
             skipped.push((transaction.hash, SkipReason::BlockFull));
             continue;
@@ -181,7 +181,7 @@ fn execute_candidates<DB: DatabaseRef>(
         }
     }
     drop(evm);
-    Ok(Executed { included, skipped, state: db.cache })
+    Ok(Executed { included, skipped, state: db.into_changes() })
 }
 
 fn reason<E>(error: &EVMError<E>) -> SkipReason {

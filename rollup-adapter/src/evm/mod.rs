@@ -5,6 +5,7 @@
 //! | [`genesis`], [`spec`] | what a rollup starts from, and the fields that never change |
 //! | [`transaction`], [`skip`] | from an item's bytes to a transaction, or to why it is skipped |
 //! | [`block`], [`execute`] | from a slice to a block; pure |
+//! | [`visited`] | the state during one block |
 //! | [`trie`] | the state root, kept up to date path by path |
 //! | [`store`] | everything durable: state, blocks, indexes, cursor |
 //! | [`embedded`] | engine 1: revm over the store |
@@ -12,7 +13,7 @@
 //! | [`call`] | `eth_call` and its kin, over a view of the store |
 
 pub mod block;
-// pub mod call;
+pub mod chain;
 pub mod embedded;
 pub mod execute;
 pub mod external;
@@ -22,3 +23,4 @@ pub mod spec;
 pub mod store;
 pub mod transaction;
 pub mod trie;
+pub mod visited;

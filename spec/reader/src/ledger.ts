@@ -1,17 +1,33 @@
 /** Ledger entries, the root over them, and the state that a genesis stands for (protocol section 6). */
 
 import { type Bytes, ZERO_HASH, toHex } from "./bytes.ts";
-import { type Of, address, encode, hash, list, nothing, struct, u128, u32, u64, variants } from "./borsh.ts";
-import { members } from "./committee.ts";
+import { type Codec, type Of, Malformed, address, encode, hash, list, nothing, struct, u128, u32, u64, variants } from "./borsh.ts";
+import { type Member, checkCommittee, members } from "./committee.ts";
 import { type Genesis, genesis } from "./genesis.ts";
 import { blake3, stretch } from "./hash.ts";
 import { NO_KEY, outcome } from "./header.ts";
 import type { Kind } from "./kind.ts";
 import { commit } from "./merkle.ts";
+import { Refused } from "./refusal.ts";
 import { NO_SLICES } from "./slice.ts";
 import { settings } from "./transaction.ts";
 
 const WORDS = 1024;
+
+/** Members that make a committee; others are no encoding of one. */
+const committee: Codec<Member[]> = {
+  ...members,
+  read(input) {
+    const read = members.read(input);
+    try {
+      checkCommittee(read);
+    } catch (error) {
+      if (error instanceof Refused) throw new Malformed(`committee: ${error.reason}`);
+      throw error;
+    }
+    return read;
+  },
+};
 
 const price = struct({ base_fee: u128, at_ms: u64 });
 
@@ -34,7 +50,7 @@ const value = variants({
   ],
   global_price: [1, price],
   wei: [2, u128],
-  committee: [3, members],
+  committee: [3, committee],
   namespace: [4, struct({ settings, price, tokens: u64, tokens_at_ms: u64 })],
   validator: [5, struct({ last_seen: u64, debt: u128 })],
   lane: [6, struct({ incarnation: u32, seq: u64, digest: hash, carry: u32 })],

@@ -17,7 +17,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         validators: vec![Member { address: Address::with_last_byte(1), seats: 1 }],
         accounts: vec![],
         namespaces: vec![],
-        ..fine.clone()
+        ..sample()
     };
     let chosen = Params {
         max_block_bytes: 262_144,

@@ -38,9 +38,9 @@ fn accepted() -> Vec<Vector> {
 
 fn refused() -> Vec<Vector> {
     let fine = sign(body(1, vec![view(0, 3, 2)]));
-    let high_s = Signed { signature: twin(fine.signature), ..fine.clone() };
-    let stolen = Signed { body: body(2, vec![view(0, 3, 2)]), ..fine.clone() };
-    let elsewhere = Signed::new(fine.body.clone(), CHAIN + 1, &validators(4)[1]);
+    let stolen = Signed { body: body(2, vec![view(0, 3, 2)]), signature: fine.signature };
+    let high_s = Signed { body: fine.body.clone(), signature: twin(fine.signature) };
+    let elsewhere = Signed::new(fine.body, CHAIN + 1, &validators(4)[1]);
     let mut refused: Vec<Vector> = [
         ("observer outside the committee", body(4, vec![]), "unknown_observer"),
         ("author outside the committee", body(1, vec![view(4, 1, 1)]), "unknown_author"),

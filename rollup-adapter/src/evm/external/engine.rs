@@ -154,6 +154,42 @@ impl External {
         }
     }
 
+    /// Compares the engine with the journal, and finds where to go on.
+    async fn locate(&mut self) -> Result<Option<Cursor>, ExternalError> {
+        let block = self.reach().await?;
+        self.check_genesis().await?;
+        let last = self.journal.last()?.map_or(0, |(number, _)| number);
+        if block.number > last && !self.adopt(&block).await? {
+            return Err(ExternalError::Foreign { number: block.number, hash: block.hash });
+        }
+        let made = self.journal.made(block.number)?;
+        if let Some(made) = made.filter(|made| made.hash != block.hash) {
+            return Err(ExternalError::NotDeterministic {
+                number: block.number,
+                before: made.hash,
+                now: block.hash,
+            });
+        }
+        let made = made.map(|made| made.cursor);
+        let cursor = if block.number >= last {
+            // Heights without a slice may have moved the cursor beyond the last block.
+            let height = |cursor: &Cursor| cursor.height;
+            let stored = self.journal.cursor()?;
+            if stored.as_ref().map(height) >= made.as_ref().map(height) { stored } else { made }
+        } else {
+            tracing::warn!(
+                engine = block.number,
+                journal = last,
+                "the engine has an older state: making its blocks again"
+            );
+            made
+        };
+        self.head = Some(Head::from(&block));
+        self.cursor = cursor;
+        self.moved = false;
+        Ok(cursor)
+    }
+
     async fn check_genesis(&self) -> Result<(), ExternalError> {
         let actual = self.engine.number("eth_chainId", json!([])).await?;
         if actual != self.spec.chain_id {
@@ -273,33 +309,15 @@ impl Executor for External {
     type Error = ExternalError;
 
     async fn cursor(&mut self) -> Result<Option<Cursor>, ExternalError> {
-        let block = self.reach().await?;
-        self.check_genesis().await?;
-        self.moved = false;
-        self.head = Some(Head::from(&block));
-        let last = self.journal.last()?.map_or(0, |(number, _)| number);
-        if block.number > last && !self.adopt(&block).await? {
-            return Err(ExternalError::Foreign { number: block.number, hash: block.hash });
+        loop {
+            match self.locate().await {
+                // It went away again while it was looked at.
+                Err(ExternalError::Engine(EngineError::Transport(_))) => {
+                    tokio::time::sleep(RETRY).await;
+                }
+                located => return located,
+            }
         }
-        let made = self.journal.made(block.number)?;
-        if let Some(made) = made.filter(|made| made.hash != block.hash) {
-            return Err(ExternalError::NotDeterministic {
-                number: block.number,
-                before: made.hash,
-                now: block.hash,
-            });
-        }
-        if block.number < last {
-            tracing::warn!(
-                engine = block.number,
-                journal = last,
-                "the engine has an older state: making its blocks again"
-            );
-        }
-        // Heights without a slice may have moved the cursor beyond the last block.
-        let stored = self.journal.cursor()?;
-        self.cursor = if block.number >= last { stored } else { made.map(|made| made.cursor) };
-        Ok(self.cursor)
     }
 
     async fn execute(&mut self, slice: &VerifiedSlice) -> Result<Progress, ExternalError> {

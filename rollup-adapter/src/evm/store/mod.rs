@@ -8,6 +8,7 @@ mod nodes;
 mod read;
 mod records;
 mod tables;
+mod verify;
 mod write;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 
 pub use read::{StateAt, View};
 pub use records::{AccountRecord, Outcome, StoredBlock, StoredReceipt};
+pub use verify::StateCheck;
 pub use write::NewBlock;
 
 use super::genesis::EvmGenesis;

@@ -18,6 +18,7 @@ use super::tables::{
 };
 use super::{Store, StoreError};
 use crate::cursor::Cursor;
+use crate::evm::visited::{Life, State};
 
 /// The database as of one moment. What is committed meanwhile is not seen.
 pub struct View {
@@ -186,8 +187,8 @@ pub(super) fn slot_at(
     }
 }
 
-/// The state as of a block, as the EVM reads it. What does not exist is empty: after EIP-161 the
-/// EVM cannot tell the two apart.
+/// The state as of a block, as the EVM reads it. To a call, what does not exist is empty: after
+/// EIP-161 the EVM cannot tell the two apart.
 #[derive(Clone, Copy)]
 pub struct StateAt<'a> {
     view: &'a View,
@@ -198,14 +199,8 @@ impl DatabaseRef for StateAt<'_> {
     type Error = StoreError;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
-        let record = self.view.account(&address, self.block)?.unwrap_or_default();
-        Ok(Some(AccountInfo {
-            balance: record.balance(),
-            nonce: record.nonce,
-            code_hash: record.code_hash,
-            code: None,
-            ..AccountInfo::default()
-        }))
+        let account = State::account(self, &address)?;
+        Ok(Some(account.map(|(info, _)| info).unwrap_or_default()))
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, StoreError> {
@@ -219,5 +214,33 @@ impl DatabaseRef for StateAt<'_> {
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, StoreError> {
         Ok(self.view.block(number)?.map_or(B256::ZERO, |block| block.hash))
+    }
+}
+
+impl State for StateAt<'_> {
+    type Error = StoreError;
+
+    fn account(&self, address: &Address) -> Result<Option<(AccountInfo, Life)>, StoreError> {
+        let info = |record: super::AccountRecord| AccountInfo {
+            balance: record.balance(),
+            nonce: record.nonce,
+            code_hash: record.code_hash,
+            code: None,
+            ..AccountInfo::default()
+        };
+        let record = self.view.account(address, self.block)?;
+        Ok(record.map(|record| (info(record), record.life)))
+    }
+
+    fn slot(&self, address: &Address, slot: &B256) -> Result<Option<B256>, StoreError> {
+        self.view.slot(address, slot, self.block)
+    }
+
+    fn code(&self, hash: &B256) -> Result<Bytecode, StoreError> {
+        self.view.ready_code(*hash)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, StoreError> {
+        self.block_hash_ref(number)
     }
 }

@@ -8,6 +8,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use weft_types::Height;
 
 use crate::evm::skip::SkipReason;
+use crate::evm::visited::Life;
 
 /// A block's header and where it comes from.
 #[derive(Clone, Debug)]
@@ -95,6 +96,8 @@ pub struct AccountRecord {
     pub code_hash: B256,
     /// Root of the storage trie.
     pub storage_root: B256,
+    /// How it came to be so.
+    pub life: Life,
 }
 
 impl Default for AccountRecord {
@@ -104,6 +107,7 @@ impl Default for AccountRecord {
             balance: [0; 32],
             code_hash: KECCAK_EMPTY,
             storage_root: EMPTY_ROOT_HASH,
+            life: Life::Plain,
         }
     }
 }

@@ -1,13 +1,10 @@
 //! Writing a block: state, trie, indexes and cursor in one transaction.
 
-use std::collections::BTreeMap;
-
 use alloy_consensus::{Block, BlockBody, Header};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use redb::{Durability, ReadableTable, Table, WriteTransaction};
-use revm::database::{AccountState, Cache, DbAccount};
 use revm::state::AccountInfo;
 use weft_types::TransactionId;
 
@@ -25,6 +22,7 @@ use crate::evm::execute::Executed;
 use crate::evm::genesis::EvmGenesis;
 use crate::evm::spec::Leaves;
 use crate::evm::trie;
+use crate::evm::visited::{Changes, VisitedAccount};
 
 /// An executed block that is to become part of the chain.
 #[derive(Debug)]
@@ -107,30 +105,25 @@ impl Store {
         identity: B256,
     ) -> Result<(), StoreError> {
         let write = self.db.begin_write()?;
-        let mut cache = Cache::default();
+        let mut state = Changes::default();
         for (address, account) in &genesis.alloc {
             let code = revm::bytecode::Bytecode::new_raw_checked(account.code.clone())
                 .map_err(|_| StoreError::Damaged("code in the genesis file"))?;
-            let mut info = AccountInfo {
+            let info = AccountInfo {
                 balance: account.balance,
                 nonce: account.nonce,
                 code_hash: code.hash_slow(),
                 ..AccountInfo::default()
             };
-            cache.contracts.insert(info.code_hash, code);
-            info.code = None;
-            let storage = account
-                .storage
-                .iter()
-                .map(|(slot, value)| {
-                    (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))
-                })
-                .collect();
+            state.code.insert(info.code_hash, code);
+            let storage = account.storage.iter().map(|(slot, value)| {
+                (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))
+            });
             let account =
-                DbAccount { info, account_state: AccountState::Touched, storage };
-            cache.accounts.insert(*address, account);
+                VisitedAccount { info, storage: storage.collect(), ..VisitedAccount::default() };
+            state.accounts.insert(*address, account);
         }
-        write_state(&write, cache, 0, genesis.spec.leaves)?;
+        write_state(&write, state, 0, genesis.spec.leaves)?;
         let stored = seal(block::genesis_header(&genesis.spec), Vec::new(), 0);
         write.open_table(BLOCKS)?.insert(0, stored.encode().as_slice())?;
         write.open_table(NUMBERS)?.insert(&stored.hash.0, 0)?;
@@ -170,12 +163,12 @@ fn seal(
 /// Writes what a block looked up and changed, and returns the new state root.
 fn write_state(
     write: &WriteTransaction,
-    state: Cache,
+    state: Changes,
     block: u64,
     leaves: Leaves,
 ) -> Result<B256, StoreError> {
     let mut code = write.open_table(CODE)?;
-    for (hash, bytecode) in &state.contracts {
+    for (hash, bytecode) in &state.code {
         if !bytecode.is_empty() && code.get(&hash.0)?.is_none() {
             code.insert(&hash.0, bytecode.original_byte_slice())?;
         }
@@ -187,9 +180,8 @@ fn write_state(
         block,
         leaves,
     };
-    let accounts: BTreeMap<Address, DbAccount> = state.accounts.into_iter().collect();
     let mut changes = Vec::new();
-    for (address, account) in accounts {
+    for (address, account) in state.accounts {
         if let Some(leaf) = tables.write_account(&address, account)? {
             changes.push((Nibbles::unpack(keccak256(address)), leaf));
         }
@@ -222,15 +214,11 @@ impl State<'_> {
     fn write_account(
         &mut self,
         address: &Address,
-        account: DbAccount,
+        account: VisitedAccount,
     ) -> Result<Option<Option<Vec<u8>>>, StoreError> {
         let old = account_at(&self.accounts, address, u64::MAX)?;
-        let created = matches!(
-            account.account_state,
-            AccountState::StorageCleared | AccountState::NotExisting
-        );
         let mut root = old.map_or(EMPTY_ROOT_HASH, |old| old.storage_root);
-        if created && root != EMPTY_ROOT_HASH {
+        if account.wiped && root != EMPTY_ROOT_HASH {
             self.wipe_storage(address)?;
             root = EMPTY_ROOT_HASH;
         }
@@ -246,6 +234,7 @@ impl State<'_> {
             balance: account.info.balance.to_be_bytes(),
             code_hash: account.info.code_hash,
             storage_root: root,
+            life: account.life,
         };
         let new = match self.leaves {
             Leaves::Visited => Some(new),
@@ -256,7 +245,12 @@ impl State<'_> {
         }
         let bytes = new.as_ref().map(borsh_vec).unwrap_or_default();
         self.accounts.insert(&account_key(address, self.block), bytes.as_slice())?;
-        Ok(Some(new.map(|new| new.leaf())))
+        let leaf = |record: AccountRecord| record.leaf();
+        // How an account came to be is not in its leaf.
+        if new.map(leaf) == old.map(leaf) {
+            return Ok(None);
+        }
+        Ok(Some(new.map(leaf)))
     }
 
     /// Writes changed slots and returns the changes to the storage trie, in order of key.

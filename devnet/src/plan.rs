@@ -1,0 +1,311 @@
+//! What a devnet consists of: keys, ports, homes, genesis. All of it follows from the options, so
+//! that two devnets with the same options are the same network.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use eyre::{WrapErr, ensure, eyre};
+use libp2p::identity;
+use weft_node::home::{Home, NetworkFile, write_secret};
+use weft_node::keystore;
+use weft_types::genesis::{Allocation, GenesisNamespace};
+use weft_types::hash::blake3;
+use weft_types::{
+    Address, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params, SecretKey,
+    Submitters, Wei,
+};
+
+/// The devnet's chain id.
+pub const CHAIN_ID: u64 = 7357;
+
+/// The password of every keystore in a devnet. Nothing here is secret.
+const PASSWORD: &str = "devnet";
+
+/// What each account of a devnet starts with: a million ether.
+const RICH: Wei = 1_000_000 * 1_000_000_000_000_000_000;
+
+/// Accounts that are given out for use.
+const ACCOUNTS: usize = 16;
+
+/// Ports per node, from its first one on.
+const PORTS_PER_NODE: u16 = 3;
+
+/// Where full nodes' ports start, from the base.
+const FULL_NODE_PORTS: u16 = 30;
+
+/// Where rollups' ports start, from the base.
+pub const ROLLUP_PORTS: u16 = 60;
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub dir: PathBuf,
+    /// The first of a hundred ports.
+    pub base_port: u16,
+    /// How many validators.
+    pub validators: usize,
+    /// How many full nodes besides.
+    pub full_nodes: usize,
+    /// Namespaces that exist from the start.
+    pub namespaces: Vec<u64>,
+    /// More accounts with money, for load.
+    pub load_accounts: usize,
+    /// The network's parameters.
+    pub params: Params,
+    /// Lines for every node's `config.toml`, by section.
+    pub config: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("target/devnet"),
+            base_port: 26700,
+            validators: 4,
+            full_nodes: 0,
+            namespaces: vec![1, 2],
+            load_accounts: 0,
+            params: Params::default(),
+            config: String::new(),
+        }
+    }
+}
+
+/// A node that is planned.
+#[derive(Clone, Debug)]
+pub struct PlannedNode {
+    /// Its name, such as `validator-0`.
+    pub name: String,
+    /// Its home.
+    pub home: PathBuf,
+    /// Its validator key, if it is one.
+    pub key: Option<SecretKey>,
+    /// Where it listens for peers.
+    pub listen: SocketAddr,
+    /// Its API.
+    pub api: SocketAddr,
+    /// Its metrics.
+    pub metrics: SocketAddr,
+    /// Its peer id.
+    pub peer_id: libp2p::PeerId,
+}
+
+/// A network that is planned.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What was asked for.
+    pub options: Options,
+    /// What the network starts from.
+    pub genesis: Genesis,
+    /// Validators, ascending by address.
+    pub validators: Vec<PlannedNode>,
+    /// Full nodes.
+    pub full_nodes: Vec<PlannedNode>,
+    /// Accounts with money.
+    pub accounts: Vec<SecretKey>,
+    /// Accounts for load, with money as well.
+    pub load_accounts: Vec<SecretKey>,
+}
+
+/// A key that follows from a word and a number.
+pub fn key(word: &str, number: usize) -> SecretKey {
+    let mut salt = 0u64;
+    loop {
+        let hash = blake3(&[
+            b"weft devnet",
+            word.as_bytes(),
+            &(number as u64).to_be_bytes(),
+            &salt.to_be_bytes(),
+        ]);
+        if let Some(key) = SecretKey::from_bytes(hash.0) {
+            return key;
+        }
+        salt += 1;
+    }
+}
+
+fn network_key(name: &str) -> identity::Keypair {
+    let mut secret = blake3(&[b"weft devnet network key", name.as_bytes()]).0;
+    identity::Keypair::ed25519_from_bytes(&mut secret).expect("any 32 bytes are an ed25519 key")
+}
+
+impl Plan {
+    /// Plans a network.
+    pub fn new(options: Options) -> eyre::Result<Self> {
+        ensure!((1..=10).contains(&options.validators), "1 to 10 validators fit the ports");
+        ensure!(options.full_nodes <= 10, "at most 10 full nodes fit the ports");
+        let mut keys: Vec<SecretKey> =
+            (0..options.validators).map(|i| key("validator", i)).collect();
+        keys.sort_by_key(SecretKey::address);
+        let node = |name: String, key: Option<SecretKey>, first: u16| -> eyre::Result<PlannedNode> {
+            let port = |offset: u16| {
+                options
+                    .base_port
+                    .checked_add(first + offset)
+                    .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+                    .ok_or_else(|| eyre!("base port {} is too high", options.base_port))
+            };
+            Ok(PlannedNode {
+                home: options.dir.join(&name),
+                key,
+                listen: port(0)?,
+                api: port(1)?,
+                metrics: port(2)?,
+                peer_id: network_key(&name).public().to_peer_id(),
+                name,
+            })
+        };
+        let validators = (0u16..)
+            .zip(keys)
+            .map(|(i, key)| node(format!("validator-{i}"), Some(key), i * PORTS_PER_NODE))
+            .collect::<eyre::Result<Vec<_>>>()?;
+        let count = u16::try_from(options.full_nodes)?;
+        let full_nodes = (0..count)
+            .map(|i| node(format!("full-{i}"), None, FULL_NODE_PORTS + i * PORTS_PER_NODE))
+            .collect::<eyre::Result<Vec<_>>>()?;
+        let accounts: Vec<SecretKey> = (0..ACCOUNTS).map(|i| key("account", i)).collect();
+        let load_accounts: Vec<SecretKey> =
+            (0..options.load_accounts).map(|i| key("load", i)).collect();
+        let genesis = genesis(&options, &validators, accounts.iter().chain(&load_accounts))?;
+        Ok(Self { options, genesis, validators, full_nodes, accounts, load_accounts })
+    }
+
+    /// Every node.
+    pub fn nodes(&self) -> impl Iterator<Item = &PlannedNode> {
+        self.validators.iter().chain(&self.full_nodes)
+    }
+
+    /// Makes every node's home. Homes that exist are kept, with what they hold.
+    pub fn write_homes(&self) -> eyre::Result<()> {
+        for node in self.nodes() {
+            self.write_home(node).wrap_err_with(|| format!("cannot make a home for {}", node.name))?;
+        }
+        Ok(())
+    }
+
+    /// A peer's address, for others to dial.
+    pub fn address_of(node: &PlannedNode) -> libp2p::Multiaddr {
+        format!("/ip4/{}/tcp/{}/p2p/{}", node.listen.ip(), node.listen.port(), node.peer_id)
+            .parse()
+            .expect("a well-formed address")
+    }
+
+    fn write_home(&self, node: &PlannedNode) -> eyre::Result<()> {
+        std::fs::create_dir_all(node.home.join("keys"))?;
+        let network_key_file = node.home.join("keys/network.key");
+        if !network_key_file.exists() {
+            let secret = network_key(&node.name).try_into_ed25519()?.secret();
+            write_secret(&network_key_file, &hex::encode(secret.as_ref()))?;
+        }
+        let peers = self
+            .validators
+            .iter()
+            .filter(|validator| validator.name != node.name)
+            .map(Self::address_of)
+            .collect();
+        let home = Home::new(&node.home);
+        home.init(&NetworkFile { genesis: self.genesis.clone(), peers })?;
+        let mut config = std::fs::read_to_string(home.config())?;
+        for (from, to) in [
+            (
+                "listen = \"/ip4/0.0.0.0/tcp/26700\"".to_owned(),
+                format!("listen = \"/ip4/{}/tcp/{}\"", node.listen.ip(), node.listen.port()),
+            ),
+            ("listen = \"127.0.0.1:26701\"".to_owned(), format!("listen = \"{}\"", node.api)),
+            (
+                "# listen = \"127.0.0.1:26702\"".to_owned(),
+                format!("listen = \"{}\"", node.metrics),
+            ),
+            (
+                "# password_file = \"keys/password\"".to_owned(),
+                "password_file = \"keys/password\"".to_owned(),
+            ),
+        ] {
+            config = config.replacen(&from, &to, 1);
+        }
+        for line in self.options.config.lines().filter(|line| !line.trim().is_empty()) {
+            let name = line.split('=').next().unwrap_or_default().trim();
+            let old = config
+                .lines()
+                .find(|old| old.split('=').next().unwrap_or_default().trim() == name)
+                .map(str::to_owned)
+                .ok_or_else(|| eyre!("no line of the configuration sets {name}"))?;
+            config = config.replacen(&old, line.trim(), 1);
+        }
+        std::fs::write(home.config(), config)?;
+        if let Some(key) = &node.key {
+            let password = node.home.join("keys/password");
+            if !password.exists() {
+                write_secret(&password, PASSWORD)?;
+            }
+            let keystore = node.home.join("keys/validator.json");
+            if !keystore.exists() {
+                keystore::write(&keystore, key, PASSWORD)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn genesis<'a>(
+    options: &Options,
+    validators: &[PlannedNode],
+    accounts: impl Iterator<Item = &'a SecretKey>,
+) -> eyre::Result<Genesis> {
+    // A devnet that is started again goes on with the genesis it has.
+    if let Some(first) = validators.first() {
+        let home = Home::new(&first.home);
+        if home.genesis_file().exists() {
+            return home.genesis();
+        }
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let owner = key("account", 0).address();
+    let mut allocations: Vec<Allocation> =
+        accounts.map(|key| Allocation { address: key.address(), balance: RICH }).collect();
+    allocations.sort_by_key(|allocation| allocation.address);
+    let mut ids = options.namespaces.clone();
+    ids.sort_unstable();
+    ids.dedup();
+    let namespaces = ids
+        .into_iter()
+        .map(|id| GenesisNamespace {
+            namespace: NamespaceId(id),
+            settings: NamespaceSettings {
+                owner,
+                revenue_recipient: owner,
+                submitters: Submitters::Anyone,
+                quota: None,
+            },
+        })
+        .collect();
+    let members = validators
+        .iter()
+        .map(|node| Member {
+            address: node.key.as_ref().map_or(Address::ZERO, SecretKey::address),
+            seats: 1,
+        })
+        .collect();
+    let genesis = Genesis {
+        chain_id: CHAIN_ID,
+        time_ms: u64::try_from(now.as_millis())?,
+        l1_origin: L1Origin::default(),
+        params: options.params,
+        validators: members,
+        accounts: allocations,
+        namespaces,
+    };
+    genesis.check()?;
+    Ok(genesis)
+}
+
+/// A directory for a devnet's data that is empty.
+pub fn clear(dir: &Path) -> eyre::Result<()> {
+    if dir.exists() {
+        std::fs::remove_dir_all(dir).wrap_err_with(|| format!("cannot clear {}", dir.display()))?;
+    }
+    std::fs::create_dir_all(dir)?;
+    Ok(())
+}

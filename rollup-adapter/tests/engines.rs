@@ -1,0 +1,197 @@
+//! Both engines, the same slices: the same receipts, state roots and block hashes.
+#![allow(clippy::unwrap_used, missing_docs, reason = "test code")]
+
+mod support;
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, Bytes, TxKind};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use serde_json::json;
+use support::chain::{Chain, GENESIS_TIME_MS};
+use support::dir::TempDir;
+use support::programs::{item, plans};
+use support::tools::Anvil;
+use support::wallet::{Wallet, wallet};
+use weft_rollup_adapter::evm::embedded::Embedded;
+use weft_rollup_adapter::evm::external::{EngineClient, External, Journal};
+use weft_rollup_adapter::evm::genesis::EvmGenesis;
+use weft_rollup_adapter::evm::store::Store;
+use weft_rollup_adapter::evm::transaction::Checked;
+use weft_rollup_adapter::executor::{Executor, Progress};
+use weft_rollup_adapter::light::{LightClient, VerifiedSlice};
+use weft_types::{B256, Unverified};
+
+const ROLLUP: u64 = 77_001;
+
+fn genesis_json(wallets: &[Wallet]) -> String {
+    let alloc: serde_json::Map<String, serde_json::Value> = wallets
+        .iter()
+        .map(|w| (w.address().to_string(), json!({ "balance": "0x3635c9adc5dea00000" })))
+        .collect();
+    json!({
+        "config": { "chainId": ROLLUP },
+        "timestamp": format!("{:#x}", GENESIS_TIME_MS / 1000),
+        "gasLimit": "0x1c9c380",
+        "baseFeePerGas": "0x3b9aca00",
+        "coinbase": "0x00000000000000000000000000000000c01bbace",
+        "alloc": alloc,
+    })
+    .to_string()
+}
+
+struct Pair {
+    _dir: TempDir,
+    anvil: Anvil,
+    chain: Chain,
+    light: LightClient,
+    store: Store,
+    journal: Journal,
+    engine: Arc<EngineClient>,
+    embedded: Embedded,
+    external: External,
+}
+
+impl Pair {
+    async fn new(wallets: &[Wallet]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = TempDir::new();
+        let file = dir.join("genesis.json");
+        std::fs::write(&file, genesis_json(wallets)).unwrap();
+        let genesis = EvmGenesis::from_json(&genesis_json(wallets)).unwrap();
+        let anvil = Anvil::start(&file, None);
+        let store = Store::open(&dir.join("state.redb"), &genesis, B256::ZERO).unwrap();
+        let journal = Journal::open(&dir.join("journal.redb"), B256::ZERO).unwrap();
+        let engine = Arc::new(EngineClient::new(
+            anvil.url.parse().unwrap(),
+            reqwest::Client::builder().build().unwrap(),
+        ));
+        let chain = Chain::new(ROLLUP);
+        let light = LightClient::new(&chain.genesis, chain.namespace, None).unwrap();
+        let mut embedded = Embedded::new(store.clone());
+        let mut external = External::new(engine.clone(), journal.clone(), genesis.spec);
+        assert_eq!(embedded.cursor().await.unwrap(), None);
+        assert_eq!(external.cursor().await.unwrap(), None);
+        Self { _dir: dir, anvil, chain, light, store, journal, engine, embedded, external }
+    }
+
+    /// Orders items and runs all that is decided on both engines.
+    async fn run(&mut self, submissions: Vec<Vec<Bytes>>) {
+        self.chain.push(submissions);
+        while let Some(slice) = self.chain.proven(self.light.height()) {
+            let slice: VerifiedSlice = self.light.advance(Unverified::new(slice)).unwrap();
+            assert_eq!(self.embedded.execute(&slice).await.unwrap(), Progress::Done);
+            assert_eq!(self.external.execute(&slice).await.unwrap(), Progress::Done);
+        }
+    }
+
+    /// Compares the last block of both.
+    async fn compare(&mut self) {
+        self.run(vec![]).await;
+        let view = self.store.view().unwrap();
+        let ours = view.head().unwrap();
+        let theirs = self.engine.block("latest").await.unwrap().unwrap();
+        let full: serde_json::Value =
+            self.engine.call("eth_getBlockByNumber", json!(["latest", false])).await.unwrap();
+        assert_eq!(ours.header.number, theirs.number);
+        let hashes: Vec<B256> = (0..ours.transactions)
+            .map(|i| {
+                let (_, raw) = view.transaction(theirs.number, i).unwrap().unwrap();
+                alloy_primitives::keccak256(raw)
+            })
+            .collect();
+        assert_eq!(hashes, theirs.transactions, "transactions");
+        assert_eq!(
+            format!("{:?}", ours.header.receipts_root),
+            full["receiptsRoot"].as_str().unwrap(),
+            "receipts"
+        );
+        assert_eq!(ours.header.state_root, theirs.state_root, "state root\n{full:#}");
+        assert_eq!(ours.hash, theirs.hash, "\n{:#?}\n{full:#}", ours.header);
+        let _ = &self.journal;
+        let _ = &self.anvil;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_agree() {
+    let wallets: Vec<Wallet> = (0..4).map(wallet).collect();
+    let mut pair = Pair::new(&wallets).await;
+    let to = Address::repeat_byte(0x55);
+    pair.run(vec![vec![wallets[0].transfer(ROLLUP, 0, to, 1)]]).await;
+    pair.compare().await;
+    // Init code that reads a slot and an account that are not there, then returns nothing.
+    let init = Bytes::from_static(&alloy_primitives::hex!("600754507344444444444444444444444444444444444444443150"));
+    pair.run(vec![vec![
+        wallets[1].call(ROLLUP, 0, TxKind::Create, init, 200_000),
+        wallets[2].transfer(ROLLUP, 1, to, 1),
+        wallets[2].transfer(ROLLUP, 0, to, 1),
+        wallets[2].transfer(ROLLUP, 0, to, 2),
+        Bytes::from_static(b"garbage"),
+    ]])
+    .await;
+    pair.compare().await;
+}
+
+/// Whatever is thrown at them, both engines make the same of it.
+#[test]
+fn random_slices_agree() {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases,
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let slices = proptest::collection::vec(plans(14), 1..8);
+    let result = runner.run(&slices, |slices| {
+        runtime.block_on(run_plans(&slices));
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
+    let wallets: Vec<Wallet> = (0..6).map(wallet).collect();
+    let mut pair = Pair::new(&wallets).await;
+    let mut contracts: Vec<Address> = Vec::new();
+    let (mut executed, mut skipped) = (0, 0);
+    for slice in slices {
+        let view = pair.store.view().unwrap();
+        let mut due: Vec<u64> = wallets
+            .iter()
+            .map(|w| view.account(&w.address(), u64::MAX).unwrap().map_or(0, |a| a.nonce))
+            .collect();
+        let items: Vec<Bytes> = slice
+            .iter()
+            .map(|plan| {
+                let sender = usize::from(plan.sender) % wallets.len();
+                let item = item(ROLLUP, plan, &wallets, due[sender], &contracts);
+                let takes_a_place = Checked::new(&item, pair.store.spec()).is_ok();
+                if takes_a_place && plan.nonce_skew == 0 {
+                    due[sender] += 1;
+                }
+                item
+            })
+            .collect();
+        if items.is_empty() {
+            continue;
+        }
+        let count = items.len();
+        pair.run(vec![items]).await;
+        pair.compare().await;
+        let view = pair.store.view().unwrap();
+        let head = view.head().unwrap();
+        for i in 0..head.transactions {
+            let receipt = view.receipt(head.header.number, i).unwrap().unwrap();
+            contracts.extend(receipt.created.filter(|_| contracts.len() < 20));
+        }
+        executed += head.transactions as usize;
+        skipped += count - head.transactions as usize;
+    }
+    println!("{executed} executed, {skipped} skipped, {} contracts", contracts.len());
+}

@@ -1,0 +1,211 @@
+//! A tiny Weft chain: real headers, certificates and proofs from real keys, without consensus.
+
+use weft_types::certificate::CommitSignature;
+use weft_types::genesis::GenesisNamespace;
+use weft_types::slice::{NamespaceTree, ProvenSlice};
+use weft_types::{
+    Address, B256, BlockId, Bytes, Certificate, Committee, Genesis, Header, Height, L1Origin,
+    Member, NamespaceId, NamespaceSettings, Outcome, Params, SecretKey, Slice, SliceEntry,
+    Submitters, TransactionId, block,
+};
+
+pub const CHAIN_ID: u64 = 4242;
+pub const GENESIS_TIME_MS: u64 = 1_700_000_000_000;
+
+/// Validators that decide together.
+#[derive(Clone)]
+pub struct Validators {
+    keys: Vec<SecretKey>,
+    pub committee: Committee,
+}
+
+impl Validators {
+    pub fn new(seed: u8, count: u8) -> Self {
+        let mut keys: Vec<SecretKey> =
+            (1..=count).map(|i| SecretKey::from_bytes([seed ^ (i * 3); 32]).unwrap()).collect();
+        keys.sort_by_key(SecretKey::address);
+        let members = keys.iter().map(|k| Member { address: k.address(), seats: 1 }).collect();
+        Self { committee: Committee::new(members).unwrap(), keys }
+    }
+
+    /// The certificate of a header by as many validators as make a quorum.
+    pub fn certify(&self, header: &Header) -> Certificate {
+        let quorum = (0..).find(|n| self.committee.is_quorum(*n)).unwrap() as usize;
+        let mut certificate = Certificate {
+            height: header.height,
+            round: 0,
+            block: header.id(),
+            signatures: vec![],
+        };
+        let hash = certificate.vote().signing_hash(header.chain_id);
+        certificate.signatures = self.keys[..quorum]
+            .iter()
+            .zip(0u16..)
+            .map(|(key, member)| CommitSignature { member, signature: key.sign(hash) })
+            .collect();
+        certificate
+    }
+}
+
+struct Block {
+    header: Header,
+    certificate: Certificate,
+    /// The namespace's entries.
+    entries: Vec<SliceEntry>,
+    tree: NamespaceTree,
+}
+
+/// The chain, as one namespace sees it.
+pub struct Chain {
+    pub genesis: Genesis,
+    pub namespace: NamespaceId,
+    blocks: Vec<Block>,
+    /// Who decides from which height on, ascending.
+    validators: Vec<(Height, Validators)>,
+    next_salt: u64,
+}
+
+impl Chain {
+    /// A chain that has its genesis block.
+    pub fn new(namespace: u64) -> Self {
+        Self::with_validators(namespace, Validators::new(0x40, 4))
+    }
+
+    pub fn with_validators(namespace: u64, validators: Validators) -> Self {
+        let settings = NamespaceSettings {
+            owner: Address::ZERO,
+            revenue_recipient: Address::ZERO,
+            submitters: Submitters::Anyone,
+            quota: None,
+        };
+        let namespace = NamespaceId(namespace);
+        let genesis = Genesis {
+            chain_id: CHAIN_ID,
+            time_ms: GENESIS_TIME_MS,
+            l1_origin: L1Origin::default(),
+            params: Params::default(),
+            validators: validators.committee.members().to_vec(),
+            accounts: vec![],
+            namespaces: vec![GenesisNamespace { namespace, settings }],
+        };
+        let header = genesis.header(&validators.committee);
+        let certificate = validators.certify(&header);
+        let tree = NamespaceTree::new(vec![]).unwrap();
+        let block = Block { header, certificate, entries: vec![], tree };
+        Self {
+            genesis,
+            namespace,
+            blocks: vec![block],
+            validators: vec![(0, validators)],
+            next_salt: 0,
+        }
+    }
+
+    /// Other validators decide from a height on, which has to lie two above the last one.
+    pub fn change_validators(&mut self, from: Height, validators: Validators) {
+        assert!(from > self.height() + 1);
+        self.validators.push((from, validators));
+    }
+
+    pub fn validators_at(&self, height: Height) -> &Validators {
+        &self.validators.iter().rev().find(|(from, _)| *from <= height).unwrap().1
+    }
+
+    /// The last height decided.
+    pub fn height(&self) -> Height {
+        self.blocks.len() as u64 - 1
+    }
+
+    pub fn time_ms(&self) -> u64 {
+        self.blocks.last().unwrap().header.time_ms
+    }
+
+    pub fn header(&self, height: Height) -> &Header {
+        &self.blocks[height as usize].header
+    }
+
+    /// Decides a block with one submission per list of items, 300 ms after the last.
+    pub fn push(&mut self, submissions: Vec<Vec<Bytes>>) -> Height {
+        let entries = submissions
+            .into_iter()
+            .map(|data| {
+                self.next_salt += 1;
+                SliceEntry::Submission {
+                    transaction: TransactionId(B256::from(
+                        alloy_primitives::U256::from(self.next_salt),
+                    )),
+                    submitter: Address::repeat_byte(0x99),
+                    data,
+                }
+            })
+            .collect();
+        self.push_entries(entries, 300)
+    }
+
+    /// Decides a block with these entries.
+    pub fn push_entries(&mut self, entries: Vec<SliceEntry>, after_ms: u64) -> Height {
+        let height = self.height() + 1;
+        let parent = self.blocks.last().unwrap();
+        let next = self.validators_at(height + 1).committee.hash();
+        let validators = self.validators_at(height).clone();
+        let header = Header {
+            version: weft_types::header::PROTOCOL_VERSION,
+            chain_id: self.genesis.chain_id,
+            height,
+            time_ms: parent.header.time_ms + after_ms,
+            parent: parent.header.id(),
+            proposer: validators.committee.members()[0].address,
+            validators_hash: validators.committee.hash(),
+            next_validators_hash: next,
+            l1_origin: L1Origin::default(),
+            observations_root: block::observations_root(&[]),
+            batches_root: block::batches_root(&[]),
+            events_root: block::events_root(&[]),
+            parent_outcome: Outcome {
+                ledger_root: B256::repeat_byte(height as u8),
+                slices_root: parent.tree.slices_root(),
+                ..Outcome::default()
+            },
+        };
+        // Neighbours on both sides at most heights, so that absence is proven in every way.
+        let mut slices = Vec::new();
+        for (other, every) in [(self.namespace.0 - 1, 2), (self.namespace.0 + 1, 3)] {
+            if height % every == 0 {
+                let data = vec![Bytes::from(height.to_be_bytes().to_vec())];
+                slices.push(Slice {
+                    namespace: NamespaceId(other),
+                    entries: vec![SliceEntry::Submission {
+                        transaction: TransactionId::ZERO,
+                        submitter: Address::ZERO,
+                        data,
+                    }],
+                });
+            }
+        }
+        if !entries.is_empty() {
+            slices.push(Slice { namespace: self.namespace, entries: entries.clone() });
+        }
+        slices.sort_by_key(|slice| slice.namespace);
+        let tree = NamespaceTree::new(slices.iter().map(Slice::leaf).collect()).unwrap();
+        let certificate = validators.certify(&header);
+        self.blocks.push(Block { header, certificate, entries, tree });
+        height
+    }
+
+    /// The slice of a height, if the height above is decided.
+    pub fn proven(&self, height: Height) -> Option<ProvenSlice> {
+        let block = self.blocks.get(height as usize)?;
+        let child = self.blocks.get(height as usize + 1)?;
+        Some(ProvenSlice {
+            header: block.header,
+            child: child.header,
+            certificate: child.certificate.clone(),
+            proof: block.tree.prove(self.namespace),
+            entries: block.entries.clone(),
+        })
+    }
+
+    pub fn genesis_id(&self) -> BlockId {
+        self.blocks[0].header.id()
+    }
+}
