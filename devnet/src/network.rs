@@ -187,7 +187,8 @@ impl Network {
     /// Checks that all nodes that run have the same chain, up to the lowest tip among them.
     /// Returns that height.
     pub async fn check_same_chain(&self) -> eyre::Result<u64> {
-        let running: Vec<&Node> = self.nodes().filter(|node| node.process.pid().is_some()).collect();
+        let running: Vec<&Node> =
+            self.nodes().filter(|node| node.process.pid().is_some()).collect();
         let mut lowest = u64::MAX;
         for node in &running {
             lowest = lowest.min(node.client.height().await?);

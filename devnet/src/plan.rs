@@ -139,24 +139,25 @@ impl Plan {
         let mut keys: Vec<SecretKey> =
             (0..options.validators).map(|i| key("validator", i)).collect();
         keys.sort_by_key(SecretKey::address);
-        let node = |name: String, key: Option<SecretKey>, first: u16| -> eyre::Result<PlannedNode> {
-            let port = |offset: u16| {
-                options
-                    .base_port
-                    .checked_add(first + offset)
-                    .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-                    .ok_or_else(|| eyre!("base port {} is too high", options.base_port))
+        let node =
+            |name: String, key: Option<SecretKey>, first: u16| -> eyre::Result<PlannedNode> {
+                let port = |offset: u16| {
+                    options
+                        .base_port
+                        .checked_add(first + offset)
+                        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+                        .ok_or_else(|| eyre!("base port {} is too high", options.base_port))
+                };
+                Ok(PlannedNode {
+                    home: options.dir.join(&name),
+                    key,
+                    listen: port(0)?,
+                    api: port(1)?,
+                    metrics: port(2)?,
+                    peer_id: network_key(&name).public().to_peer_id(),
+                    name,
+                })
             };
-            Ok(PlannedNode {
-                home: options.dir.join(&name),
-                key,
-                listen: port(0)?,
-                api: port(1)?,
-                metrics: port(2)?,
-                peer_id: network_key(&name).public().to_peer_id(),
-                name,
-            })
-        };
         let validators = (0u16..)
             .zip(keys)
             .map(|(i, key)| node(format!("validator-{i}"), Some(key), i * PORTS_PER_NODE))
@@ -180,7 +181,8 @@ impl Plan {
     /// Makes every node's home. Homes that exist are kept, with what they hold.
     pub fn write_homes(&self) -> eyre::Result<()> {
         for node in self.nodes() {
-            self.write_home(node).wrap_err_with(|| format!("cannot make a home for {}", node.name))?;
+            self.write_home(node)
+                .wrap_err_with(|| format!("cannot make a home for {}", node.name))?;
         }
         Ok(())
     }
@@ -214,10 +216,7 @@ impl Plan {
                 format!("listen = \"/ip4/{}/tcp/{}\"", node.listen.ip(), node.listen.port()),
             ),
             ("listen = \"127.0.0.1:26701\"".to_owned(), format!("listen = \"{}\"", node.api)),
-            (
-                "# listen = \"127.0.0.1:26702\"".to_owned(),
-                format!("listen = \"{}\"", node.metrics),
-            ),
+            ("# listen = \"127.0.0.1:26702\"".to_owned(), format!("listen = \"{}\"", node.metrics)),
             (
                 "# password_file = \"keys/password\"".to_owned(),
                 "password_file = \"keys/password\"".to_owned(),

@@ -89,7 +89,8 @@ impl Process {
 
     /// Waits for it to end by itself.
     pub async fn wait(&mut self, patience: Duration) -> eyre::Result<std::process::ExitStatus> {
-        let child = self.child.as_mut().ok_or_else(|| eyre!("{} does not run", self.recipe.name))?;
+        let child =
+            self.child.as_mut().ok_or_else(|| eyre!("{} does not run", self.recipe.name))?;
         let status = timeout(patience, child.wait())
             .await
             .map_err(|_| eyre!("{} did not end in {patience:?}", self.recipe.name))??;

@@ -274,9 +274,12 @@ fn a_duplicate_later_than_that_is_on_its_author() {
     let mut chain = Chain::new();
     let payment = chain.sign(&alice(), transfer(&bob(), 1));
     chain.order(&[&payment]);
-    for _ in 2..18 {
-        chain.block(&[]);
+    for height in 2..18 {
+        let comes_by: Batches<'_> = &[(1, &[&payment])];
+        chain.block(if height == 10 { comes_by } else { &[] });
     }
+    // Heights count from when it was first ordered, not from when it last came by.
+    assert_eq!(chain.debt(1), 0);
     assert_eq!(chain.block(&[(2, &[&payment])]).receipts, [[None]]);
     assert_eq!(chain.debt(2), inclusion(&payment));
     assert_eq!(chain.balance(&bob()), ENDOWMENT + 1);
@@ -290,6 +293,10 @@ fn what_was_skipped_is_remembered_as_well() {
     chain.order_one(&alice(), transfer(&pauper(), 1_000_000));
     assert_eq!(chain.order(&[&payment]), [None], "though it could pay by now");
     assert_eq!(chain.balance(&pauper()), 1_000_000);
+
+    let stingy = chain.sign_with(&alice(), transfer(&bob(), 1), |body| body.max_fee = 0);
+    assert_eq!(chain.order(&[&stingy]), [skipped(SkipReason::FeeAboveMax, 0)]);
+    assert_eq!(chain.order(&[&stingy]), [None]);
 }
 
 #[test]
@@ -366,6 +373,15 @@ fn the_price_rises_with_the_bytes_of_a_block_and_falls_with_time() {
 }
 
 #[test]
+fn what_an_author_owes_is_at_the_price_of_the_block() {
+    let mut chain = Chain::with(|genesis| genesis.params.target_bytes_per_second = 1_000);
+    chain.order_one(&alice(), submit(SEVEN, 9_000));
+    let stranger = chain.sign(&pauper(), transfer(&bob(), 1));
+    chain.after_ms(1_000).block(&[(1, &[&stranger])]);
+    assert_eq!(chain.debt(1), bytes(&stranger) * 1_750);
+}
+
+#[test]
 fn half_of_that_raises_the_price_by_half() {
     let mut chain = Chain::with(|genesis| genesis.params.target_bytes_per_second = 1_000);
     // A batch is author, incarnation, seq, parent, count and signature besides.
@@ -383,20 +399,21 @@ fn a_namespace_s_price_rises_with_what_is_submitted_to_it_only() {
     let mut chain = Chain::with(|genesis| genesis.params.namespace_target_bytes_per_second = 1_000);
     let eight = NamespaceId(8);
     chain.order_one(&alice(), register(8, open()));
-    chain.order_one(&alice(), submit(SEVEN, 8_000));
+    let [four, two] = [(SEVEN, 4_000), (eight, 2_000)]
+        .map(|(namespace, bytes)| chain.sign(&alice(), submit(namespace, bytes)));
+    chain.order(&[&four, &two]);
     let price = |chain: &mut Chain| {
         chain.after_ms(0);
         (chain.price_of(SEVEN), chain.price_of(eight))
     };
-    assert_eq!(price(&mut chain), (2_000, 1_000));
+    assert_eq!(price(&mut chain), (1_500, 1_250));
 
     // Submissions that are skipped do not move it.
     let skipped = chain.sign_with(&alice(), submit(eight, 8_000), |body| {
         body.max_fee = 8_000 * FLOOR;
     });
-    chain.after_ms(0);
-    chain.after_ms(1_000).order(&[&skipped]);
-    assert_eq!(price(&mut chain), (1_750, 1_000), "time does");
+    chain.after_ms(800).order(&[&skipped]);
+    assert_eq!(price(&mut chain), (1_350, 1_125), "time does");
 }
 
 // Empty blocks and presence.
@@ -436,11 +453,12 @@ fn a_validator_unseen_for_the_window_is_absent_and_does_not_lead() {
 
 #[test]
 fn all_lead_if_those_present_are_no_quorum() {
-    let mut chain = Chain::new();
+    // Three seats of five are a majority, and not enough.
+    let mut chain = Chain::with(|genesis| genesis.validators[3].seats = 2);
     for _ in 0..3 {
-        chain.seen_by(&[0, 1]).block(&[]);
+        chain.seen_by(&[0, 1, 2]).block(&[]);
     }
-    assert!(chain.state.is_absent(&validator(2)) && chain.state.is_absent(&validator(3)));
+    assert!(chain.state.is_absent(&validator(3)));
     assert_eq!(chain.state.leaders(), [true; 4]);
 }
 

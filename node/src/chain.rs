@@ -43,7 +43,21 @@ pub struct RecentBlock {
     pub slices: Vec<Slice>,
     /// Their leaves.
     pub leaves: Vec<SliceLeaf>,
+    /// Its transactions that are well formed, in order.
+    pub transactions: Vec<TransactionId>,
     bytes: usize,
+}
+
+/// What a follower of blocks wants to know of one.
+#[derive(Clone, Debug)]
+pub struct BlockSummary {
+    /// Its header.
+    pub header: Header,
+    /// The round it was decided in.
+    pub round: u32,
+    /// Its transactions, in order. Those that are malformed are left out while the block is
+    /// recent.
+    pub transactions: Vec<TransactionId>,
 }
 
 /// Why something cannot be read.
@@ -124,8 +138,10 @@ impl Chain {
         let Delivery { header, id, certificate, batches, applied, absent, .. } = delivery;
         self.0.view.push(changes_of(&header, id, &batches, &applied));
         let Applied { slices, leaves, .. } = applied;
-        let bytes = 1024 + leaves.iter().map(|leaf| saturate(leaf.bytes)).sum::<usize>();
-        let block = RecentBlock { header, certificate, slices, leaves, bytes };
+        let transactions: Vec<TransactionId> = ids_of(&batches).copied().collect();
+        let data: usize = leaves.iter().map(|leaf| saturate(leaf.bytes)).sum();
+        let bytes = 1024 + data + 32 * transactions.len();
+        let block = RecentBlock { header, certificate, slices, leaves, transactions, bytes };
         {
             let mut recent = self.0.recent.write().unwrap_or_else(PoisonError::into_inner);
             recent.push_back(Arc::new(block));
@@ -155,6 +171,24 @@ impl Chain {
             return Ok(Some(block.certificate.clone()));
         }
         Ok(self.0.log.certificate(height)?)
+    }
+
+    /// What a follower of blocks wants to know of a height, if it is decided.
+    pub fn summary(&self, height: Height) -> Result<Option<BlockSummary>, ChainError> {
+        if let Some(block) = self.recent(height) {
+            let transactions = block.transactions.clone();
+            let round = block.certificate.round;
+            return Ok(Some(BlockSummary { header: block.header, round, transactions }));
+        }
+        let Some(block) = self.0.log.block(height)? else { return Ok(None) };
+        let round = self.0.log.certificate(height)?.map_or(0, |certificate| certificate.round);
+        let transactions = block
+            .batches
+            .iter()
+            .flat_map(|batch| &batch.body.transactions)
+            .map(weft_types::transaction::id_of)
+            .collect();
+        Ok(Some(BlockSummary { header: block.header, round, transactions }))
     }
 
     /// A namespace's slice of a height and its proof; `None` until the next height is decided.
@@ -303,6 +337,15 @@ pub fn changes_of(
         transactions,
         slices,
     }
+}
+
+/// The well-formed transactions of batches, in order.
+pub fn ids_of(batches: &[Arc<Verified<Batch>>]) -> impl Iterator<Item = &TransactionId> {
+    batches
+        .iter()
+        .flat_map(|batch| &batch.witness().transactions)
+        .filter_map(|checked| checked.as_ref().ok())
+        .map(|witness| &witness.id)
 }
 
 fn is_executed(receipt: Option<&Receipt>) -> bool {

@@ -5,6 +5,7 @@ pub mod cursor;
 pub mod evm;
 pub mod executor;
 pub mod follow;
+pub mod gateway;
 pub mod light;
 pub mod metrics;
 pub mod random;

@@ -6,6 +6,7 @@ mod health;
 mod namespaces;
 mod problem;
 mod server;
+mod stream;
 mod transactions;
 
 use std::sync::Arc;
@@ -121,11 +122,12 @@ impl Api {
             .route("/openapi.json", get(openapi))
             .route("/v1/transactions", post(transactions::submit))
             .route("/v1/transactions/{id}", get(transactions::show))
+            .route("/v1/blocks/stream", get(stream::blocks))
             .route("/v1/blocks/{height}", get(blocks::show))
             .route("/v1/namespaces", get(namespaces::list))
             .route("/v1/namespaces/{namespace}", get(namespaces::show))
             .route("/v1/namespaces/{namespace}/slices/{height}", get(namespaces::slice))
-            .route("/v1/namespaces/{namespace}/stream", get(namespaces::stream))
+            .route("/v1/namespaces/{namespace}/stream", get(stream::slices))
             .route("/v1/accounts/{address}", get(blocks::account))
             .route("/v1/validators", get(blocks::validators))
             .route("/v1/evidence", get(blocks::evidence))
@@ -164,7 +166,8 @@ pub fn metrics_router() -> Router {
         namespaces::list,
         namespaces::show,
         namespaces::slice,
-        namespaces::stream,
+        stream::slices,
+        stream::blocks,
     ),
     components(schemas(Problem))
 )]

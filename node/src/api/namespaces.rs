@@ -1,28 +1,17 @@
-//! Namespaces, their slices, and the stream of slices that adapters follow.
-
-use std::convert::Infallible;
-use std::time::Duration;
+//! Namespaces and their slices.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
-use futures::stream::{self, Stream};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::watch;
-use tracing::warn;
 use utoipa::{IntoParams, ToSchema};
 use weft_types::slice::ProvenSlice;
 use weft_types::{Height, NamespaceId, NamespaceSettings, SliceEntry, json};
 
 use super::blocks::parse_height;
 use super::{Api, Problem, answer, blocking};
-use crate::chain::{Chain, Head};
-
-/// How often a quiet stream shows that it is alive.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+use crate::chain::Chain;
 
 /// A namespace.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,88 +127,8 @@ pub async fn slice(
     })
 }
 
-/// From where.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-pub struct From {
-    /// The first height; the next one without it.
-    pub from: Option<String>,
-}
-
-/// Proven slices as server-sent events: one per height from `from` on, in order, none skipped. A
-/// slow reader is paced, not dropped. The event's id is the height; a client that reconnects with
-/// `Last-Event-ID` goes on after it.
-#[utoipa::path(get, path = "/v1/namespaces/{namespace}/stream",
-    params(("namespace" = String, Path, description = "Decimal"), From),
-    responses(
-        (status = 200, description = "`event: slice`", content_type = "text/event-stream"),
-        (status = 429, description = "Too many streams", body = Problem),
-    ))]
-pub async fn stream(
-    State(api): State<Api>,
-    Path(namespace): Path<String>,
-    Query(from): Query<From>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let namespace = parse_namespace(&namespace)?;
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let next = match (last, from.from) {
-        (Some(last), _) => parse_height(last)?.saturating_add(1),
-        (None, Some(from)) => parse_height(&from)?,
-        (None, None) => api.chain.head().header.height,
-    };
-    let permit = std::sync::Arc::clone(&api.streams)
-        .try_acquire_owned()
-        .map_err(|_| Problem::too_much("too many streams are open"))?;
-    let follower =
-        Follower { chain: api.chain.clone(), head: api.chain.watch(), namespace, next, permit };
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    Ok(Sse::new(follower.events()).keep_alive(keep_alive).into_response())
-}
-
-/// One reader of a stream. It is asked for the next event when the one before has been sent.
-struct Follower {
-    chain: Chain,
-    head: watch::Receiver<Head>,
-    namespace: NamespaceId,
-    next: Height,
-    #[expect(dead_code, reason = "held for as long as the stream is open")]
-    permit: OwnedSemaphorePermit,
-}
-
-impl Follower {
-    fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
-        stream::unfold(self, |mut follower| async {
-            let event = follower.event().await?;
-            Some((Ok(event), follower))
-        })
-    }
-
-    /// The next height's slice, once there is one. `None` ends the stream.
-    async fn event(&mut self) -> Option<Event> {
-        loop {
-            self.head.borrow_and_update();
-            match read(&self.chain, self.namespace, self.next).await {
-                Ok(Some(slice)) => {
-                    let event = Event::default()
-                        .event("slice")
-                        .id(self.next.to_string())
-                        .json_data(&slice)
-                        .ok()?;
-                    self.next += 1;
-                    return Some(event);
-                }
-                // The node stops, or there is nobody left to decide anything.
-                Ok(None) => self.head.changed().await.ok()?,
-                Err(problem) => {
-                    warn!(detail = problem.detail, "a stream ends");
-                    return None;
-                }
-            }
-        }
-    }
-}
-
-async fn read(
+/// A proven slice, read off the async threads.
+pub async fn read(
     chain: &Chain,
     namespace: NamespaceId,
     height: Height,
@@ -228,7 +137,8 @@ async fn read(
     blocking(move || Ok(chain.proven_slice(namespace, height)?)).await
 }
 
-fn parse_namespace(digits: &str) -> Result<NamespaceId, Problem> {
+/// A namespace from a path.
+pub fn parse_namespace(digits: &str) -> Result<NamespaceId, Problem> {
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     plain
         .then(|| digits.parse().ok())

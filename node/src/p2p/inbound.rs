@@ -278,8 +278,9 @@ impl Inbound {
     }
 
     fn status(&self, peer: PeerId, bytes: Vec<u8>) -> Result<(), Fault> {
-        let status: sync::Status<Context> =
-            Codec.decode(bytes.into()).map_err(|e: codec::CodecError| Fault::Bad("status", e.to_string()))?;
+        let status: sync::Status<Context> = Codec
+            .decode(bytes.into())
+            .map_err(|e: codec::CodecError| Fault::Bad("status", e.to_string()))?;
         if status.peer_id != sync_peer(&peer) {
             return Err(Fault::Bad("status", "of another peer".to_owned()));
         }

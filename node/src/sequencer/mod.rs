@@ -36,7 +36,7 @@ use weft_types::{
     Verified, batch,
 };
 
-use crate::chain::Chain;
+use crate::chain::{Chain, ids_of};
 use crate::engine::host::EngineEvent;
 use crate::mempool::Mempool;
 use crate::metrics::{ByTier, ByValidator, Metrics, Tier};
@@ -661,12 +661,4 @@ fn proposed(
         value,
         validity: Validity::from_bool(valid),
     }
-}
-
-fn ids_of(batches: &[Arc<Verified<Batch>>]) -> impl Iterator<Item = &TransactionId> {
-    batches
-        .iter()
-        .flat_map(|batch| &batch.witness().transactions)
-        .filter_map(|checked| checked.as_ref().ok())
-        .map(|witness| &witness.id)
 }

@@ -13,6 +13,7 @@
 //! | [`call`] | `eth_call` and its kin, over a view of the store |
 
 pub mod block;
+pub mod call;
 pub mod chain;
 pub mod embedded;
 pub mod execute;

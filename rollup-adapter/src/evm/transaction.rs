@@ -165,7 +165,8 @@ fn recover_from(r: U256, s: U256, odd: bool, hash: B256) -> Option<Address> {
     Signature(bytes).recover(hash).ok()
 }
 
-fn recover_authority(signed: &SignedAuthorization) -> RecoveredAuthorization {
+/// Recovers who signed an authorization.
+pub fn recover_authority(signed: &SignedAuthorization) -> RecoveredAuthorization {
     let address = match signed.y_parity() {
         parity @ (0 | 1) => {
             recover_from(signed.r(), signed.s(), parity == 1, signed.inner().signature_hash())

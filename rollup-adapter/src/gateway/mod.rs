@@ -8,6 +8,7 @@
 //! | [`store`] | the pool on disk |
 //! | [`price`] | what a Weft transaction may cost |
 //! | [`post`] | handing a Weft transaction to endpoints until it is in the order |
+//! | [`metrics`] | what it is counted by |
 //! | [`worker`] | the task that does all of it |
 //!
 //! What the gateway promises:
@@ -20,6 +21,7 @@
 //! - An account's transactions are handed over in order of nonce, in one Weft transaction at a time,
 //!   so that they cannot overtake each other.
 
+pub mod metrics;
 pub mod pack;
 pub mod pool;
 pub mod post;

@@ -279,6 +279,18 @@ impl Pool {
         self.attempts.insert(id, attempt);
     }
 
+    /// Takes back a Weft transaction that was live when the process last ended. Its items have been
+    /// [restored](Self::restore) as live.
+    pub fn resume(&mut self, id: TransactionId, attempt: Attempt) {
+        self.attempts.insert(id, attempt);
+    }
+
+    /// The nonce that an account's next transaction to be handed over has.
+    pub fn next_nonce_of(&self, account: &Address) -> u64 {
+        let executed = self.accounts.get(account).map_or(0, |account| account.executed);
+        self.next_nonce(account, executed)
+    }
+
     /// A Weft transaction is dead: what it carried and is still held waits again.
     pub fn release(&mut self, id: &TransactionId) -> Option<Attempt> {
         let attempt = self.attempts.remove(id)?;

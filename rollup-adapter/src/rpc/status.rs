@@ -1,0 +1,43 @@
+//! `weft_status`: where a transaction stands on its way (protocol section 7).
+
+use alloy_primitives::B256;
+use serde_json::{Value, json};
+
+use super::Rpc;
+use super::error::RpcError;
+use crate::evm::store::Outcome;
+use crate::gateway::Known;
+
+impl Rpc {
+    /// `{status, height, receipt | reason}`. The status is `final` for what was executed,
+    /// `received` for what the gateway holds, `dropped` for what it gave up, `skipped` for what
+    /// stood in a slice and made no transaction, `unknown` otherwise.
+    pub(super) async fn weft_status(&self, hash: B256) -> Result<Value, RpcError> {
+        let outcome = self.setup().chain.outcomes(&[hash]).await?.pop().flatten();
+        if let Some(Outcome::Executed { height, .. }) = outcome {
+            let receipt = self.read("eth_getTransactionReceipt", vec![json!(hash)]).await?;
+            return Ok(json!({
+                "status": "final",
+                "height": height.to_string(),
+                "receipt": receipt,
+            }));
+        }
+        Ok(match (self.setup().gateway.known(&hash), outcome) {
+            (Some(Known::Waiting), _) => json!({ "status": "received" }),
+            (Some(Known::Live(id)), _) => json!({ "status": "received", "weft": id.to_string() }),
+            (Some(Known::Dropped(reason)), outcome) => {
+                let mut status = json!({ "status": "dropped", "reason": reason.to_string() });
+                if let Some(Outcome::Skipped { height, .. }) = outcome {
+                    status["height"] = json!(height.to_string());
+                }
+                status
+            }
+            (None, Some(Outcome::Skipped { height, reason })) => json!({
+                "status": "skipped",
+                "height": height.to_string(),
+                "reason": reason.to_string(),
+            }),
+            (None, _) => json!({ "status": "unknown" }),
+        })
+    }
+}
