@@ -28,7 +28,7 @@ use crate::mempool::Mempool;
 use crate::metrics::Metrics;
 use crate::p2p::{self, P2p};
 use crate::replay;
-use crate::sequencer::{EvidenceStore, Parts, Sequencer, Tracker};
+use crate::sequencer::{Conduct, EvidenceStore, Honest, Parts, Sequencer, Tracker};
 use crate::store::view::View;
 use crate::store::{self, Boots, Log};
 
@@ -36,7 +36,19 @@ use crate::store::{self, Boots, Log};
 const NET_EVENTS: usize = 1024;
 
 /// Runs a node until `stop` says otherwise.
-pub async fn run(home: Home, config: Config, mut stop: watch::Receiver<bool>) -> eyre::Result<()> {
+pub async fn run(home: Home, config: Config, stop: watch::Receiver<bool>) -> eyre::Result<()> {
+    run_as(Box::new(Honest), |_| {}, home, config, stop).await
+}
+
+/// Runs a node that conducts itself in some way. `listen` is given the network before the engine
+/// starts.
+pub async fn run_as(
+    conduct: Box<dyn Conduct>,
+    listen: impl FnOnce(&P2p),
+    home: Home,
+    config: Config,
+    mut stop: watch::Receiver<bool>,
+) -> eyre::Result<()> {
     let _lock = home.lock()?;
     let genesis = home.genesis()?;
     let committee = genesis.check()?;
@@ -103,6 +115,7 @@ pub async fn run(home: Home, config: Config, mut stop: watch::Receiver<bool>) ->
         to_net_events.clone(),
     )?;
     info!(peer_id = %p2p.peer_id(), "network started");
+    listen(&p2p);
 
     let resuming = first_boot || wal_height(&home.wal()) == Some(tip.next_height());
     let (engine_tx, engine_events) = mpsc::unbounded_channel();
@@ -141,6 +154,7 @@ pub async fn run(home: Home, config: Config, mut stop: watch::Receiver<bool>) ->
         net_events,
         to_net_events,
         stop: inner_stop.clone(),
+        conduct,
     })?;
     let mut sequencing = tokio::spawn(sequencer.run());
 

@@ -9,5 +9,6 @@ pub mod gateway;
 pub mod light;
 pub mod metrics;
 pub mod random;
+pub mod rpc;
 pub mod shutdown;
 pub mod source;

@@ -192,6 +192,25 @@ impl P2p {
         }
     }
 
+    /// Sends a batch to one validator.
+    pub fn batch_to(&self, validator: &weft_types::Address, batch: &Batch) -> bool {
+        let peer = self.peers.of_validator(validator);
+        peer.is_some_and(|peer| {
+            self.peers.bulk_to(&peer, frame::encode(&Bulk::Batch(batch.clone())))
+        })
+    }
+
+    /// Sends an observation to one validator.
+    pub fn observation_to(
+        &self,
+        validator: &weft_types::Address,
+        observation: Observation,
+    ) -> bool {
+        let peer = self.peers.of_validator(validator);
+        let frame = frame::encode(&Urgent::Observation(observation));
+        peer.is_some_and(|peer| self.peers.urgent_to(&peer, frame))
+    }
+
     /// Sends what a newly connected validator may lack.
     pub fn catch_up(&self, peer: &PeerId, batches: &[Batch], observation: Option<Observation>) {
         for batch in batches {

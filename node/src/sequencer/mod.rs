@@ -4,6 +4,7 @@
 //! on the log's thread, checking batches and blocks on blocking threads, fetching in tasks. The
 //! engine's events go first, then the disk's, then the network's.
 
+mod conduct;
 mod evidence;
 mod fetch;
 mod tracker;
@@ -42,6 +43,7 @@ use crate::mempool::Mempool;
 use crate::metrics::{ByTier, ByValidator, Metrics, Tier};
 use crate::p2p::message::{FetchRequest, FetchResponse, MAX_FETCH, MAX_FETCH_RESPONSE};
 use crate::p2p::{FetchJob, NetEvent, P2p};
+pub use conduct::{Conduct, Honest};
 pub use evidence::{EvidenceStore, Kept};
 use fetch::Fetcher;
 pub use tracker::Tracker;
@@ -100,6 +102,8 @@ pub struct Parts {
     pub to_net_events: mpsc::Sender<NetEvent>,
     /// Tells when to stop.
     pub stop: watch::Receiver<bool>,
+    /// How to behave towards others.
+    pub conduct: Box<dyn Conduct>,
 }
 
 /// Where the answer to a question of the engine goes.
@@ -245,8 +249,12 @@ impl Sequencer {
             Effect::Seal { lane, seq, parent } => {
                 return Ok(Some(Input::Sealed(self.seal(lane, seq, parent))));
             }
-            Effect::PushBatch(batch) => self.parts.p2p.batch(&batch),
-            Effect::PushObservation(observation) => self.parts.p2p.observation(observation),
+            Effect::PushBatch(batch) => {
+                self.parts.conduct.push_batch(&self.parts.p2p, &batch);
+            }
+            Effect::PushObservation(observation) => {
+                self.parts.conduct.push_observation(&self.parts.p2p, observation);
+            }
             Effect::FetchBatches(wanted) => {
                 self.fetcher.batches(wanted, self.driver.tip().committee());
             }
@@ -328,6 +336,7 @@ impl Sequencer {
 
     fn propose(&mut self, height: u64, round: u32, block: ProposedBlock) {
         let reply = self.value_reply.take_if(|(h, r, _)| (*h, *r) == (height, round));
+        let block = self.parts.conduct.propose(block);
         let (Some((_, _, reply)), Some(value)) = (reply, Value::new(block)) else { return };
         let value = LocallyProposedValue::new(Height(height), Round::new(round), value);
         // The round may be over by now.
@@ -559,7 +568,7 @@ impl Sequencer {
     }
 
     fn serve_fetch(&self, FetchJob { request, answer }: FetchJob) {
-        if request.len() > MAX_FETCH {
+        if request.len() > MAX_FETCH || !self.parts.conduct.answers_fetches() {
             return;
         }
         let response = match request {

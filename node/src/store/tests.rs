@@ -1,1 +1,313 @@
+//! The log against crashes and damage, the view against being wrong.
 
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use weft_ledger::State;
+use weft_types::certificate::CommitSignature;
+use weft_types::genesis::Allocation;
+use weft_types::*;
+
+use super::view::{BlockChanges, TransactionRecord, View};
+use super::*;
+
+const GENESIS: BlockId = BlockId(B256::repeat_byte(7));
+const SEGMENT: u64 = 1 << 20;
+
+fn block(height: Height, salt: u8) -> Block {
+    let header = Header {
+        version: 1,
+        chain_id: 1,
+        height,
+        time_ms: height,
+        parent: BlockId::ZERO,
+        proposer: Address::repeat_byte(salt),
+        validators_hash: B256::ZERO,
+        next_validators_hash: B256::ZERO,
+        l1_origin: L1Origin::default(),
+        observations_root: B256::ZERO,
+        batches_root: B256::ZERO,
+        events_root: B256::ZERO,
+        parent_outcome: Outcome::default(),
+    };
+    Block { header, observations: ObservationSet::default(), batches: Vec::new() }
+}
+
+fn certificate(block: &Block) -> Certificate {
+    let signature = Signature([3; 65]);
+    Certificate {
+        height: block.header.height,
+        round: 0,
+        block: block.id(),
+        signatures: vec![CommitSignature { member: 0, signature }],
+    }
+}
+
+fn write(log: &Log, block: &Block) {
+    let bytes = borsh::to_vec(block).unwrap();
+    let (id, height) = (block.id(), block.header.height);
+    log.append(&[Record::Block { id, height, bytes: &bytes }], true).unwrap();
+}
+
+fn commit(log: &Log, block: &Block) {
+    log.append(&[Record::Commit(&certificate(block))], true).unwrap();
+}
+
+fn open(directory: &Path) -> Result<(Log, Opened), LogError> {
+    Log::open(directory, GENESIS, SEGMENT)
+}
+
+/// A log with so many decided heights.
+fn log_of(heights: Height) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = open(directory.path()).unwrap();
+    for height in 1..=heights {
+        write(&log, &block(height, 0));
+        commit(&log, &block(height, 0));
+    }
+    let file = directory.path().join(format!("{:020}.log", 1));
+    (directory, file)
+}
+
+#[test]
+fn what_was_written_is_there_after_a_restart() {
+    let (directory, _) = log_of(5);
+    let (log, opened) = open(directory.path()).unwrap();
+    assert_eq!(opened, Opened { tip: 5, torn_bytes: 0, undecided: vec![] });
+    for height in 1..=5 {
+        assert_eq!(log.block(height).unwrap(), Some(block(height, 0)));
+        assert_eq!(log.certificate(height).unwrap(), Some(certificate(&block(height, 0))));
+    }
+    assert_eq!(log.block(6).unwrap(), None);
+    assert_eq!(log.verify(|_, _| {}).unwrap(), 5);
+}
+
+#[test]
+fn undecided_blocks_of_the_next_height_survive() {
+    let (directory, _) = log_of(2);
+    let (log, _) = open(directory.path()).unwrap();
+    let (a, b) = (block(3, 1), block(3, 2));
+    write(&log, &a);
+    write(&log, &b);
+    write(&log, &a);
+    drop(log);
+    let (log, opened) = open(directory.path()).unwrap();
+    assert_eq!(opened.undecided.len(), 2, "the same block is logged once");
+    assert_eq!(log.undecided(&b.id()).unwrap(), Some(b.clone()));
+    commit(&log, &b);
+    assert_eq!(log.block(3).unwrap(), Some(b));
+    assert_eq!(log.undecided(&a.id()).unwrap(), None, "the height is over");
+}
+
+#[test]
+fn refuses_certificates_out_of_turn() {
+    let (directory, _) = log_of(2);
+    let (log, _) = open(directory.path()).unwrap();
+    let unknown = log.append(&[Record::Commit(&certificate(&block(3, 0)))], true);
+    assert!(matches!(unknown, Err(LogError::NoBlock(_))));
+    write(&log, &block(4, 0));
+    let early = log.append(&[Record::Commit(&certificate(&block(4, 0)))], true);
+    assert!(matches!(early, Err(LogError::OutOfOrder { expected: 3, actual: 4 })));
+}
+
+#[test]
+fn another_networks_log_is_refused() {
+    let (directory, _) = log_of(1);
+    let other = Log::open(directory.path(), BlockId::ZERO, SEGMENT);
+    assert!(matches!(other, Err(LogError::OtherNetwork(_))));
+}
+
+/// Wherever a write is cut off, what was whole before it stays, and the cut is said.
+#[test]
+fn a_torn_tail_is_cut_off_at_every_length() {
+    let (directory, file) = log_of(3);
+    let whole = fs::read(&file).unwrap();
+    let (log, _) = open(directory.path()).unwrap();
+    write(&log, &block(4, 0));
+    drop(log);
+    let more = fs::read(&file).unwrap();
+    for length in whole.len() + 1..more.len() {
+        fs::write(&file, &more[..length]).unwrap();
+        let (log, opened) = open(directory.path()).unwrap();
+        assert_eq!(opened.tip, 3, "cut to {length}");
+        assert_eq!(opened.torn_bytes, (length - whole.len()) as u64);
+        assert_eq!(fs::metadata(&file).unwrap().len(), whole.len() as u64);
+        write(&log, &block(4, 1));
+        commit(&log, &block(4, 1));
+        assert_eq!(log.verify(|_, _| {}).unwrap(), 4);
+    }
+}
+
+/// A flipped bit before the last frame is refused, and nothing of the log is served.
+#[test]
+fn a_flipped_bit_is_refused() {
+    let (directory, file) = log_of(4);
+    let whole = fs::read(&file).unwrap();
+    let last = whole.len()
+        - super::frame::HEADER
+        - borsh::object_length(&certificate(&block(4, 0))).unwrap();
+    for offset in (0..last).step_by(7) {
+        let mut damaged = whole.clone();
+        damaged[offset] ^= 0x10;
+        fs::write(&file, &damaged).unwrap();
+        match open(directory.path()) {
+            Err(LogError::Corrupt { .. } | LogError::OtherNetwork(_)) => {}
+            Err(other) => panic!("byte {offset}: {other}"),
+            Ok((_, opened)) => panic!("byte {offset} went unnoticed: {opened:?}"),
+        }
+        assert_eq!(fs::read(&file).unwrap(), damaged, "a damaged log is left as it is");
+    }
+}
+
+/// Damage that comes while the node runs is found when it is read.
+#[test]
+fn damage_is_found_on_reading() {
+    let (directory, file) = log_of(4);
+    let (log, _) = open(directory.path()).unwrap();
+    let raw = OpenOptions::new().write(true).open(&file).unwrap();
+    raw.write_all_at(&[0xff; 4], 200).unwrap();
+    assert!(matches!(log.block(1), Err(LogError::Corrupt { .. })));
+    assert!(log.block(3).unwrap().is_some());
+    assert!(matches!(log.verify(|_, _| {}), Err(LogError::Corrupt { .. })));
+}
+
+#[test]
+fn segments_roll_and_stay_readable() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
+    for height in 1..=40 {
+        write(&log, &block(height, 0));
+        commit(&log, &block(height, 0));
+    }
+    let segments = fs::read_dir(directory.path()).unwrap().count();
+    assert!(segments > 5, "{segments} segments");
+    drop(log);
+    let (log, opened) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
+    assert_eq!(opened.tip, 40);
+    for height in (1..=40).rev() {
+        assert_eq!(log.block(height).unwrap(), Some(block(height, 0)), "height {height}");
+    }
+    assert_eq!(log.verify(|_, _| {}).unwrap(), 40);
+
+    // A sealed segment has no tail to be torn.
+    let first = directory.path().join(format!("{:020}.log", 1));
+    let length = fs::metadata(&first).unwrap().len();
+    OpenOptions::new().write(true).open(&first).unwrap().set_len(length - 1).unwrap();
+    let (log, _) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
+    assert!(matches!(log.block(1), Err(LogError::Corrupt { .. })));
+    fs::remove_file(&first).unwrap();
+    let (log, _) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
+    assert!(matches!(log.verify(|_, _| {}), Err(LogError::Gap { expected: 1, .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Power fails: everything not synced may be gone, cut, or nonsense. What was synced stays.
+    #[test]
+    fn losing_what_was_not_synced_loses_nothing_durable(
+        durable in 1u64..6,
+        unsynced in 0u64..5,
+        keep in 0.0f64..1.0,
+        zeros: bool,
+    ) {
+        let (directory, file) = log_of(durable);
+        let synced = fs::metadata(&file).unwrap().len();
+        let (log, _) = open(directory.path()).unwrap();
+        for height in durable + 1..=durable + unsynced {
+            let b = block(height, 0);
+            let bytes = borsh::to_vec(&b).unwrap();
+            let records = [
+                Record::Block { id: b.id(), height, bytes: &bytes },
+                Record::Commit(&certificate(&b)),
+            ];
+            log.append(&records, false).unwrap();
+        }
+        drop(log);
+        let written = fs::read(&file).unwrap();
+        let kept = synced + ((written.len() as u64 - synced) as f64 * keep) as u64;
+        let mut after = written[..kept as usize].to_vec();
+        if zeros {
+            after.resize(written.len(), 0);
+        }
+        fs::write(&file, &after).unwrap();
+        let (log, opened) = open(directory.path()).unwrap();
+        prop_assert!(opened.tip >= durable, "tip {} of {durable} durable", opened.tip);
+        for height in 1..=opened.tip {
+            prop_assert_eq!(log.block(height).unwrap(), Some(block(height, 0)));
+        }
+    }
+}
+
+fn genesis() -> Genesis {
+    let address = Address::repeat_byte(1);
+    Genesis {
+        chain_id: 1,
+        time_ms: 1000,
+        l1_origin: L1Origin::default(),
+        params: Params::default(),
+        validators: vec![Member { address, seats: 1 }],
+        accounts: vec![Allocation { address, balance: 5 }],
+        namespaces: vec![],
+    }
+}
+
+fn changes(height: Height, root: B256) -> BlockChanges {
+    let id = TransactionId(B256::repeat_byte(height as u8));
+    let record = TransactionRecord { height, position: 0, receipt: None };
+    BlockChanges {
+        height,
+        time_ms: height,
+        id: BlockId(B256::repeat_byte(height as u8)),
+        ledger_root: root,
+        slices_root: B256::ZERO,
+        changes: vec![],
+        transactions: vec![(id, record)],
+        slices: vec![],
+    }
+}
+
+#[test]
+fn the_view_comes_back_and_a_wrong_one_is_thrown_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("view");
+    let state = State::genesis(&genesis()).unwrap();
+    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
+    assert!(opened.held.is_none());
+    opened.view.put_state(&state, BlockId::ZERO);
+    opened.view.push(changes(1, state.ledger_root()));
+    let id = TransactionId(B256::repeat_byte(1));
+    assert!(opened.view.transaction(&id).unwrap().is_some(), "visible before it is on disk");
+    opened.view.stop();
+    opened.writer.join().unwrap();
+    drop(opened.view);
+
+    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
+    let held = opened.held.unwrap();
+    assert_eq!((held.height, held.state.ledger_root()), (1, state.ledger_root()));
+    assert!(opened.view.transaction(&id).unwrap().is_some());
+    // A root that its entries do not come to.
+    opened.view.push(changes(2, B256::ZERO));
+    opened.view.stop();
+    opened.writer.join().unwrap();
+    drop(opened.view);
+    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
+    assert!(opened.held.is_none(), "a view that does not check is not used");
+    opened.view.stop();
+    opened.writer.join().unwrap();
+}
+
+#[test]
+fn a_view_that_cannot_be_opened_is_moved_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("view");
+    fs::write(&path, b"not a directory").unwrap();
+    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
+    assert!(opened.held.is_none());
+    opened.view.stop();
+    opened.writer.join().unwrap();
+    assert!(directory.path().join("view.damaged").exists());
+}

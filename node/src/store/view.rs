@@ -545,8 +545,10 @@ fn open_trees(path: &Path, cache_bytes: u64) -> Result<Trees, ViewError> {
 
 fn move_aside(path: &Path) -> Result<(), ViewError> {
     let aside: PathBuf = path.with_extension("damaged");
-    if aside.exists() {
+    if aside.is_dir() {
         std::fs::remove_dir_all(&aside)?;
+    } else if aside.exists() {
+        std::fs::remove_file(&aside)?;
     }
     if path.exists() {
         std::fs::rename(path, &aside)?;

@@ -1,0 +1,142 @@
+//! The port: JSON-RPC over HTTP and WebSocket, `/health`, `/ready`.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{DefaultBodyLimit, State, WebSocketUpgrade};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::dispatch::SYNCED_MS;
+use super::error::RpcError;
+use super::wire::{self, Answer};
+use super::{Rpc, socket};
+use crate::gateway::price::wall_ms;
+
+impl Rpc {
+    /// Serves until told to finish.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+        let mut shutdown = self.setup().shutdown.clone();
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(async move { shutdown.requested().await })
+            .await
+    }
+
+    fn router(self) -> Router {
+        let limit = DefaultBodyLimit::max(self.setup().limits.request_bytes);
+        Router::new()
+            .route("/", get(upgrade).post(http).options(preflight))
+            .route("/health", get(health))
+            .route("/ready", get(ready))
+            .fallback(not_found)
+            .method_not_allowed_fallback(not_allowed)
+            .layer(limit)
+            .layer(middleware::map_response(allow_any_origin))
+            .with_state(self)
+    }
+}
+
+fn refuse(status: StatusCode, error: RpcError) -> Response {
+    (status, Json(json!(Answer::new(Value::Null, Err(error))))).into_response()
+}
+
+async fn http(State(rpc): State<Rpc>, body: Result<Bytes, BytesRejection>) -> Response {
+    let limits = rpc.setup().limits;
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!("request of more than {} bytes", limits.request_bytes);
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, RpcError::limit(message));
+        }
+        Err(rejection) => {
+            return refuse(StatusCode::BAD_REQUEST, RpcError::request(rejection.to_string()));
+        }
+    };
+    match rpc.answer(wire::read(&body, limits.batch)).await {
+        Some(answer) => Json(answer).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+async fn upgrade(
+    State(rpc): State<Rpc>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        let error = RpcError::request("send JSON-RPC by POST, or connect by WebSocket");
+        return refuse(StatusCode::BAD_REQUEST, error);
+    };
+    let Ok(permit) = rpc.0.sockets.clone().try_acquire_owned() else {
+        return refuse(StatusCode::TOO_MANY_REQUESTS, Rpc::busy());
+    };
+    let limit = rpc.setup().limits.request_bytes;
+    upgrade.max_message_size(limit).max_frame_size(limit).on_upgrade(async move |stream| {
+        socket::serve(rpc, stream).await;
+        drop(permit);
+    })
+}
+
+async fn preflight() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn not_found() -> Response {
+    refuse(StatusCode::NOT_FOUND, RpcError::request("JSON-RPC is served at /"))
+}
+
+async fn not_allowed() -> Response {
+    refuse(StatusCode::METHOD_NOT_ALLOWED, RpcError::request("send JSON-RPC by POST"))
+}
+
+/// Web pages of any origin may ask: nothing here depends on who asks.
+async fn allow_any_origin(mut response: Response) -> Response {
+    let any = HeaderValue::from_static("*");
+    let methods = HeaderValue::from_static("POST, GET, OPTIONS");
+    let headers: [(HeaderName, HeaderValue); 3] = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, any.clone()),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type")),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
+    ];
+    response.headers_mut().extend(headers);
+    response
+}
+
+/// The process is up.
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// The rollup is where Weft is, or why not.
+async fn ready(State(rpc): State<Rpc>) -> Response {
+    let setup = rpc.setup();
+    let head = *setup.head.borrow();
+    let lag_ms = wall_ms().saturating_sub(head.time_ms);
+    let endpoints = setup.source.snapshot();
+    let reason = if head.time_ms == 0 {
+        Some("no slice has been verified since the start".to_owned())
+    } else if lag_ms > SYNCED_MS {
+        Some(format!("{} s behind", lag_ms / 1000))
+    } else {
+        None
+    };
+    let (held, live) = setup.gateway.counts();
+    let body = json!({
+        "ready": reason.is_none(),
+        "reason": reason,
+        "namespace": setup.namespace.to_string(),
+        "height": head.height.map(|height| height.to_string()),
+        "time_ms": head.time_ms.to_string(),
+        "block": setup.chain.head().borrow().to_string(),
+        "gateway": { "held": held, "live": live },
+        "endpoints": endpoints,
+    });
+    let status = match reason {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,127 @@
+//! `eth_subscribe`: what is pushed over a WebSocket. New blocks are read from the chain one by one,
+//! so a slow reader is paced and misses none.
+
+use alloy_primitives::U64;
+use alloy_rpc_types_eth::Filter;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use super::error::RpcError;
+use super::params::Params;
+use super::wire::notification;
+use super::{Rpc, logs};
+
+/// What a subscription is about.
+pub(super) enum Topic {
+    Heads,
+    Logs(Box<Filter>),
+    Pending { full: bool },
+}
+
+impl Topic {
+    /// Reads the parameters of `eth_subscribe`.
+    pub(super) fn read(params: Vec<Value>) -> Result<Self, RpcError> {
+        let params = Params(params);
+        let name: String = params.get(0)?;
+        match name.as_str() {
+            "newHeads" => Ok(Self::Heads),
+            "logs" => {
+                let filter: Filter = params.optional(1)?.unwrap_or_default();
+                logs::check(&filter)?;
+                Ok(Self::Logs(Box::new(filter)))
+            }
+            "newPendingTransactions" => {
+                Ok(Self::Pending { full: params.optional(1)?.unwrap_or(false) })
+            }
+            _ => Err(RpcError::params(format!(
+                "no {:?} subscription in eth namespace",
+                name.chars().take(50).collect::<String>()
+            ))),
+        }
+    }
+}
+
+impl Rpc {
+    /// Sends what is new until the socket is gone.
+    pub(super) async fn publish(self, id: String, topic: Topic, socket: mpsc::Sender<Value>) {
+        let ended = match topic {
+            Topic::Pending { full } => self.publish_pending(&id, full, &socket).await,
+            topic => self.publish_blocks(&id, &topic, &socket).await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%id, ?error, "subscription ended");
+        }
+    }
+
+    async fn publish_blocks(
+        &self,
+        id: &str,
+        topic: &Topic,
+        socket: &mpsc::Sender<Value>,
+    ) -> Result<(), RpcError> {
+        let mut head = self.setup().chain.head();
+        let mut seen = *head.borrow_and_update();
+        loop {
+            let last = *head.borrow_and_update();
+            while seen < last {
+                seen += 1;
+                for result in self.of_block(topic, seen).await? {
+                    if socket.send(notification(id, &result)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            tokio::select! {
+                changed = head.changed() => if changed.is_err() { return Ok(()) },
+                () = socket.closed() => return Ok(()),
+            }
+        }
+    }
+
+    async fn of_block(&self, topic: &Topic, number: u64) -> Result<Vec<Value>, RpcError> {
+        match topic {
+            Topic::Logs(filter) => match self.logs_between(filter, number, number).await? {
+                Value::Array(logs) => Ok(logs),
+                _ => Ok(Vec::new()),
+            },
+            _ => {
+                let params = vec![json!(U64::from(number)), json!(false)];
+                let mut block = self.read("eth_getBlockByNumber", params).await?;
+                if let Some(fields) = block.as_object_mut() {
+                    for field in ["transactions", "uncles", "withdrawals", "size"] {
+                        fields.remove(field);
+                    }
+                }
+                Ok(vec![block])
+            }
+        }
+    }
+
+    async fn publish_pending(
+        &self,
+        id: &str,
+        full: bool,
+        socket: &mpsc::Sender<Value>,
+    ) -> Result<(), RpcError> {
+        let mut hashes = self.setup().gateway.announcements();
+        loop {
+            let hash = tokio::select! {
+                hash = hashes.recv() => match hash {
+                    Ok(hash) => hash,
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                () = socket.closed() => return Ok(()),
+            };
+            let result = if full {
+                self.read("eth_getTransactionByHash", vec![json!(hash)]).await?
+            } else {
+                json!(hash)
+            };
+            if socket.send(notification(id, &result)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
