@@ -13,6 +13,16 @@ use weft_types::{Block, Transaction, TransactionId};
 /// Pause between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An HTTP client that waits so long for an answer.
+pub fn http_client(patience: Duration) -> reqwest::Client {
+    // Installed once per process; a second time is no harm.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(patience).build().expect("a client without special settings")
+}
+
 /// A client of one node's API.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -37,13 +47,7 @@ impl Client {
 
     /// Of a URL.
     pub fn of_url(base: &str) -> Self {
-        // Installed once per process; a second time is no harm.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(10))
-            .build()
-            .expect("a client without special settings");
-        Self { base: base.to_owned(), http }
+        Self { base: base.to_owned(), http: http_client(PATIENCE) }
     }
 
     /// The URL of a path.

@@ -1,11 +1,21 @@
 //! A whole Weft network on one machine: start it, load it, break it, report on it.
 
 pub mod client;
+pub mod command;
+pub mod conduct;
+pub mod dir;
+pub mod exchange;
 pub mod load;
 pub mod network;
 pub mod plan;
 pub mod process;
+pub mod programs;
+pub mod rpc;
+pub mod table;
+pub mod tools;
+pub mod up;
 
 pub use client::Client;
-pub use network::{Network, Programs};
+pub use network::Network;
 pub use plan::{Options, Plan};
+pub use programs::Programs;

@@ -7,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use eyre::{WrapErr, ensure, eyre};
 use libp2p::identity;
+use serde_json::json;
 use weft_node::home::{Home, NetworkFile, write_secret};
 use weft_node::keystore;
+use weft_rollup_adapter::home as rollup_home;
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::hash::blake3;
 use weft_types::{
@@ -35,7 +37,16 @@ const PORTS_PER_NODE: u16 = 3;
 const FULL_NODE_PORTS: u16 = 30;
 
 /// Where rollups' ports start, from the base.
-pub const ROLLUP_PORTS: u16 = 60;
+const ROLLUP_PORTS: u16 = 60;
+
+/// Ports per rollup: wallets' RPC, metrics, an external engine's RPC.
+const PORTS_PER_ROLLUP: u16 = 3;
+
+/// Price of a rollup's gas, in wei: 1 gwei.
+const GAS_PRICE: u64 = 1_000_000_000;
+
+/// Gas of a rollup's block.
+const GAS_LIMIT: u64 = 60_000_000;
 
 /// What to build.
 #[derive(Clone, Debug)]
@@ -48,8 +59,10 @@ pub struct Options {
     pub validators: usize,
     /// How many full nodes besides.
     pub full_nodes: usize,
-    /// Namespaces that exist from the start.
+    /// Namespaces that exist from the start, besides those of rollups.
     pub namespaces: Vec<u64>,
+    /// Rollups: their namespaces, which are their EVM chain ids, and what executes them.
+    pub rollups: Vec<(u64, RollupKind)>,
     /// More accounts with money, for load.
     pub load_accounts: usize,
     /// The network's parameters.
@@ -65,8 +78,9 @@ impl Default for Options {
             base_port: 26700,
             validators: 4,
             full_nodes: 0,
-            namespaces: vec![1, 2],
-            load_accounts: 0,
+            namespaces: vec![1, 2, 3],
+            rollups: Vec::new(),
+            load_accounts: 256,
             params: Params::default(),
             config: String::new(),
         }
@@ -92,6 +106,46 @@ pub struct PlannedNode {
     pub peer_id: libp2p::PeerId,
 }
 
+/// What executes a rollup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RollupKind {
+    /// The embedded engine.
+    Revm,
+    /// An anvil beside it, driven over its RPC.
+    External,
+}
+
+impl RollupKind {
+    /// As `network.json` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Revm => "revm",
+            Self::External => "external",
+        }
+    }
+}
+
+/// A rollup that is planned.
+#[derive(Clone, Debug)]
+pub struct PlannedRollup {
+    /// Its name, such as `rollup-7001`.
+    pub name: String,
+    /// Its namespace and EVM chain id.
+    pub namespace: u64,
+    /// What executes it.
+    pub kind: RollupKind,
+    /// Its home.
+    pub home: PathBuf,
+    /// Its wallets' RPC.
+    pub rpc: SocketAddr,
+    /// Its metrics.
+    pub metrics: SocketAddr,
+    /// Where an external engine listens.
+    pub engine: SocketAddr,
+    /// What its gateway pays with.
+    pub gateway: SecretKey,
+}
+
 /// A network that is planned.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -103,7 +157,9 @@ pub struct Plan {
     pub validators: Vec<PlannedNode>,
     /// Full nodes.
     pub full_nodes: Vec<PlannedNode>,
-    /// Accounts with money.
+    /// Rollups.
+    pub rollups: Vec<PlannedRollup>,
+    /// Accounts with money, on Weft and on every rollup.
     pub accounts: Vec<SecretKey>,
     /// Accounts for load, with money as well.
     pub load_accounts: Vec<SecretKey>,
@@ -136,24 +192,25 @@ impl Plan {
     pub fn new(options: Options) -> eyre::Result<Self> {
         ensure!((1..=10).contains(&options.validators), "1 to 10 validators fit the ports");
         ensure!(options.full_nodes <= 10, "at most 10 full nodes fit the ports");
+        ensure!(options.rollups.len() <= 10, "at most 10 rollups fit the ports");
+        let port = |offset: u16| {
+            options
+                .base_port
+                .checked_add(offset)
+                .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+                .ok_or_else(|| eyre!("base port {} is too high", options.base_port))
+        };
         let mut keys: Vec<SecretKey> =
             (0..options.validators).map(|i| key("validator", i)).collect();
         keys.sort_by_key(SecretKey::address);
         let node =
             |name: String, key: Option<SecretKey>, first: u16| -> eyre::Result<PlannedNode> {
-                let port = |offset: u16| {
-                    options
-                        .base_port
-                        .checked_add(first + offset)
-                        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-                        .ok_or_else(|| eyre!("base port {} is too high", options.base_port))
-                };
                 Ok(PlannedNode {
                     home: options.dir.join(&name),
                     key,
-                    listen: port(0)?,
-                    api: port(1)?,
-                    metrics: port(2)?,
+                    listen: port(first)?,
+                    api: port(first + 1)?,
+                    metrics: port(first + 2)?,
                     peer_id: network_key(&name).public().to_peer_id(),
                     name,
                 })
@@ -169,8 +226,27 @@ impl Plan {
         let accounts: Vec<SecretKey> = (0..ACCOUNTS).map(|i| key("account", i)).collect();
         let load_accounts: Vec<SecretKey> =
             (0..options.load_accounts).map(|i| key("load", i)).collect();
-        let genesis = genesis(&options, &validators, accounts.iter().chain(&load_accounts))?;
-        Ok(Self { options, genesis, validators, full_nodes, accounts, load_accounts })
+        let rollups = (0u16..)
+            .zip(options.rollups.iter().copied())
+            .map(|(i, (namespace, kind))| {
+                let name = format!("rollup-{namespace}");
+                let first = ROLLUP_PORTS + i * PORTS_PER_ROLLUP;
+                Ok(PlannedRollup {
+                    home: options.dir.join(&name),
+                    name,
+                    namespace,
+                    kind,
+                    rpc: port(first)?,
+                    metrics: port(first + 1)?,
+                    engine: port(first + 2)?,
+                    gateway: key("gateway", i.into()),
+                })
+            })
+            .collect::<eyre::Result<Vec<_>>>()?;
+        let gateways = rollups.iter().map(|rollup| &rollup.gateway);
+        let rich = accounts.iter().chain(&load_accounts).chain(gateways);
+        let genesis = genesis(&options, &validators, rich)?;
+        Ok(Self { options, genesis, validators, full_nodes, rollups, accounts, load_accounts })
     }
 
     /// Every node.
@@ -178,13 +254,76 @@ impl Plan {
         self.validators.iter().chain(&self.full_nodes)
     }
 
-    /// Makes every node's home. Homes that exist are kept, with what they hold.
+    /// Makes every home. Homes that exist are kept, with what they hold.
     pub fn write_homes(&self) -> eyre::Result<()> {
         for node in self.nodes() {
             self.write_home(node)
                 .wrap_err_with(|| format!("cannot make a home for {}", node.name))?;
         }
+        for rollup in &self.rollups {
+            self.write_rollup_home(rollup)
+                .wrap_err_with(|| format!("cannot make a home for {}", rollup.name))?;
+        }
         Ok(())
+    }
+
+    /// The genesis file of the network, which every home has a copy of.
+    pub fn genesis_file(&self) -> Option<PathBuf> {
+        self.validators.first().map(|node| Home::new(&node.home).genesis_file())
+    }
+
+    fn write_rollup_home(&self, rollup: &PlannedRollup) -> eyre::Result<()> {
+        let home = rollup_home::Home::new(rollup.home.clone());
+        if home.config_file().exists() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&rollup.home)?;
+        let evm_genesis = self.options.dir.join(format!("{}.genesis.json", rollup.name));
+        std::fs::write(&evm_genesis, serde_json::to_string_pretty(&self.evm_genesis(rollup))?)?;
+        let gateway_key = self.options.dir.join(format!("{}.gateway.key", rollup.name));
+        if !gateway_key.exists() {
+            write_secret(&gateway_key, &hex::encode(rollup.gateway.to_bytes()))?;
+        }
+        let mut config = weft_rollup_adapter::config::Config::default();
+        config.weft.namespace = rollup.namespace;
+        // Each rollup prefers another validator.
+        let count = self.validators.len();
+        let first = usize::try_from(rollup.namespace).unwrap_or(0) % count.max(1);
+        config.weft.endpoints = (0..count)
+            .map(|i| format!("http://{}", self.validators[(first + i) % count].api))
+            .collect();
+        config.engine.kind = match rollup.kind {
+            RollupKind::Revm => "revm".to_owned(),
+            RollupKind::External => format!("external:http://{}", rollup.engine),
+        };
+        config.rpc.listen = rollup.rpc;
+        config.metrics.listen = Some(rollup.metrics);
+        let weft_genesis = self.genesis_file().ok_or_else(|| eyre!("no validators"))?;
+        let new = rollup_home::NewHome {
+            weft_genesis,
+            evm_genesis,
+            config,
+            gateway_key: Some(gateway_key),
+        };
+        new.make(&home)?;
+        Ok(())
+    }
+
+    fn evm_genesis(&self, rollup: &PlannedRollup) -> serde_json::Value {
+        let balance = format!("{RICH:#x}");
+        let alloc: serde_json::Map<_, _> = self
+            .accounts
+            .iter()
+            .chain(&self.load_accounts)
+            .map(|key| (key.address().to_string(), json!({ "balance": balance })))
+            .collect();
+        json!({
+            "config": { "chainId": rollup.namespace },
+            "timestamp": format!("{:#x}", self.genesis.time_ms / 1000),
+            "gasLimit": format!("{GAS_LIMIT:#x}"),
+            "baseFeePerGas": format!("{GAS_PRICE:#x}"),
+            "alloc": alloc,
+        })
     }
 
     /// A peer's address, for others to dial.
@@ -266,6 +405,7 @@ fn genesis<'a>(
         accounts.map(|key| Allocation { address: key.address(), balance: RICH }).collect();
     allocations.sort_by_key(|allocation| allocation.address);
     let mut ids = options.namespaces.clone();
+    ids.extend(options.rollups.iter().map(|(namespace, _)| *namespace));
     ids.sort_unstable();
     ids.dedup();
     let namespaces = ids

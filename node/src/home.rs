@@ -110,7 +110,7 @@ impl Home {
         }
         if !self.network_key_file().exists() {
             let key = identity::Keypair::generate_ed25519();
-            let secret = key.clone().try_into_ed25519()?.secret();
+            let secret = key.try_into_ed25519()?.secret();
             write_secret(&self.network_key_file(), &hex::encode(secret.as_ref()))?;
         }
         Ok(self.network_key()?.public().to_peer_id())

@@ -78,14 +78,9 @@ impl Follow {
             tracing::info!(height = light.height(), namespace = %self.namespace, "following");
             let (sender, mut slices) = mpsc::channel(PIPELINE);
             let puller = Puller(tokio::spawn(pull(source, light, sender)));
-            let ended = execute(
-                executor,
-                &mut slices,
-                &self.head,
-                &self.metrics,
-                &mut self.shutdown,
-            )
-            .await?;
+            let ended =
+                execute(executor, &mut slices, &self.head, &self.metrics, &mut self.shutdown)
+                    .await?;
             drop(slices);
             let (returned, pulled) = puller.finish().await.ok_or(FollowError::Lost)?;
             match ended {

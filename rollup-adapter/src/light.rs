@@ -123,10 +123,7 @@ impl LightClient {
     ) -> Result<Option<(Height, B256)>, LightError> {
         let header = &slice.claim().header;
         if header.height != self.height {
-            return Err(LightError::WrongHeight {
-                expected: self.height,
-                actual: header.height,
-            });
+            return Err(LightError::WrongHeight { expected: self.height, actual: header.height });
         }
         let actual = header.id();
         if actual != self.header {
@@ -154,10 +151,7 @@ impl LightClient {
     }
 
     /// Verifies the next slice and moves on.
-    pub fn advance(
-        &mut self,
-        slice: Unverified<ProvenSlice>,
-    ) -> Result<VerifiedSlice, LightError> {
+    pub fn advance(&mut self, slice: Unverified<ProvenSlice>) -> Result<VerifiedSlice, LightError> {
         if let Some((height, hash)) = self.needs(&slice)? {
             return Err(LightError::UnknownCommittee { height, hash });
         }

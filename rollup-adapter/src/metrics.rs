@@ -1,15 +1,18 @@
 //! What is counted, as Prometheus sees it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use weft_types::SliceEntry;
 
 use crate::light::VerifiedSlice;
+use crate::source::EndpointStatus;
 
 /// What following is counted by. Clones share.
 #[derive(Clone, Debug)]
@@ -59,9 +62,96 @@ impl FollowMetrics {
             self.seconds.observe(took.as_secs_f64());
         }
     }
+}
 
-    /// The last height taken in.
-    pub fn height(&self) -> u64 {
-        self.height.inner().load(Ordering::Relaxed)
+/// What an EVM engine is counted by. Clones share.
+#[derive(Clone, Debug, Default)]
+pub struct EvmMetrics {
+    block: Gauge<u64, AtomicU64>,
+    executed: Counter,
+    skipped: Counter,
+    gas: Counter,
+}
+
+impl EvmMetrics {
+    /// Registers the counts.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register("block", "Number of the rollup's last block", metrics.block.clone());
+        registry.register("executed", "Transactions executed", metrics.executed.clone());
+        registry.register(
+            "skipped",
+            "Items of slices that made no transaction",
+            metrics.skipped.clone(),
+        );
+        registry.register("gas", "Gas used", metrics.gas.clone());
+        metrics
+    }
+
+    pub(crate) fn made(&self, block: u64, executed: usize, skipped: usize, gas: u64) {
+        self.block.set(block);
+        self.executed.inc_by(executed as u64);
+        self.skipped.inc_by(skipped as u64);
+        self.gas.inc_by(gas);
+    }
+}
+
+/// The label of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndpointLabel {
+    endpoint: String,
+}
+
+/// What is computed when somebody looks: the state of endpoints, and how far behind we are.
+#[derive(Clone, Debug)]
+pub struct LookedUp {
+    failures: Family<EndpointLabel, Gauge<u64, AtomicU64>>,
+    quarantined: Family<EndpointLabel, Gauge<u64, AtomicU64>>,
+    height: Family<EndpointLabel, Gauge<u64, AtomicU64>>,
+    lag_ms: Gauge<u64, AtomicU64>,
+}
+
+impl LookedUp {
+    /// Registers the gauges.
+    pub fn new(registry: &mut Registry) -> Self {
+        let looked_up = Self {
+            failures: Family::default(),
+            quarantined: Family::default(),
+            height: Family::default(),
+            lag_ms: Gauge::default(),
+        };
+        registry.register(
+            "endpoint_failures",
+            "Failures in a row of an endpoint",
+            looked_up.failures.clone(),
+        );
+        registry.register(
+            "endpoint_quarantined",
+            "1 for an endpoint that served what does not hold",
+            looked_up.quarantined.clone(),
+        );
+        registry.register(
+            "endpoint_height",
+            "Last height that an endpoint served and that was verified",
+            looked_up.height.clone(),
+        );
+        registry.register(
+            "lag_ms",
+            "How far the last height taken in is behind this machine's clock",
+            looked_up.lag_ms.clone(),
+        );
+        looked_up
+    }
+
+    /// Looks.
+    pub fn update(&self, endpoints: &[EndpointStatus], lag_ms: u64) {
+        self.lag_ms.set(lag_ms);
+        for status in endpoints {
+            let label = EndpointLabel { endpoint: status.url.clone() };
+            self.failures.get_or_create(&label).set(u64::from(status.failures));
+            let quarantined = u64::from(status.quarantined.is_some());
+            self.quarantined.get_or_create(&label).set(quarantined);
+            self.height.get_or_create(&label).set(status.height.unwrap_or(0));
+        }
     }
 }

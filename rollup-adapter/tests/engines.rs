@@ -21,6 +21,7 @@ use weft_rollup_adapter::evm::store::Store;
 use weft_rollup_adapter::evm::transaction::Checked;
 use weft_rollup_adapter::executor::{Executor, Progress};
 use weft_rollup_adapter::light::{LightClient, VerifiedSlice};
+use weft_rollup_adapter::metrics::EvmMetrics;
 use weft_types::{B256, Unverified};
 
 const ROLLUP: u64 = 77_001;
@@ -69,8 +70,9 @@ impl Pair {
         ));
         let chain = Chain::new(ROLLUP);
         let light = LightClient::new(&chain.genesis, chain.namespace, None).unwrap();
-        let mut embedded = Embedded::new(store.clone());
-        let mut external = External::new(engine.clone(), journal.clone(), genesis.spec);
+        let mut embedded = Embedded::new(store.clone(), EvmMetrics::default());
+        let mut external =
+            External::new(engine.clone(), journal.clone(), genesis.spec, EvmMetrics::default());
         assert_eq!(embedded.cursor().await.unwrap(), None);
         assert_eq!(external.cursor().await.unwrap(), None);
         Self { _dir: dir, anvil, chain, light, store, journal, engine, embedded, external }
@@ -122,7 +124,9 @@ async fn transfers_agree() {
     pair.run(vec![vec![wallets[0].transfer(ROLLUP, 0, to, 1)]]).await;
     pair.compare().await;
     // Init code that reads a slot and an account that are not there, then returns nothing.
-    let init = Bytes::from_static(&alloy_primitives::hex!("600754507344444444444444444444444444444444444444443150"));
+    let init = Bytes::from_static(&alloy_primitives::hex!(
+        "600754507344444444444444444444444444444444444444443150"
+    ));
     pair.run(vec![vec![
         wallets[1].call(ROLLUP, 0, TxKind::Create, init, 200_000),
         wallets[2].transfer(ROLLUP, 1, to, 1),

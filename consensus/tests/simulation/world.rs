@@ -500,6 +500,7 @@ impl World {
                 evidence.verify(CHAIN).expect("evidence proves something");
                 self.nodes[i].evidence.push(evidence);
             }
+            Effect::Expected(_) => {}
             Effect::Halt(reason) => panic!("node {i}: {reason}"),
         }
     }

@@ -7,6 +7,8 @@
 //! report <-- latency per tier <-- block streams of every node <-------+
 //! ```
 
+mod command;
+pub mod evm;
 mod http;
 mod report;
 mod sign;
@@ -21,8 +23,9 @@ use eyre::ensure;
 use tokio::time::{Instant, sleep_until};
 use weft_types::{SecretKey, TransactionId};
 
+pub use command::{LoadCommand, rollup_table};
 pub use report::{Percentiles, Report};
-pub use sign::Signer;
+pub use sign::{Signer, sign};
 use watch::Watcher;
 
 /// What load to make.

@@ -1,5 +1,6 @@
 //! What a load came to.
 
+use eyre::ensure;
 use serde::Serialize;
 
 use super::Counts;
@@ -63,6 +64,14 @@ impl Report {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52 transactions")]
     pub fn throughput(&self) -> f64 {
         self.finals as f64 / self.total_seconds.max(0.001)
+    }
+
+    /// Whether everything that was accepted became final, once.
+    pub fn check(&self) -> eyre::Result<()> {
+        ensure!(self.missing == 0, "{} accepted transactions never became final", self.missing);
+        ensure!(self.repeated == 0, "{} transactions became final twice", self.repeated);
+        ensure!(self.finals > 0, "nothing became final");
+        Ok(())
     }
 
     /// The report as a table.

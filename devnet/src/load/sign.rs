@@ -56,21 +56,31 @@ fn due_at(number: u64, rate: f64) -> Duration {
     Duration::from_secs_f64(number as f64 / rate)
 }
 
-/// The n-th transaction of a load.
-pub fn transaction(load: &Load, number: u64) -> Transaction {
-    let index = usize::try_from(number).unwrap_or(0);
-    let key: &SecretKey = &load.accounts[index % load.accounts.len()];
-    let namespace = NamespaceId(load.namespaces[index % load.namespaces.len()]);
+fn body(payload: Payload, chain_id: u64, number: u64) -> TransactionBody {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let valid_until = u64::try_from((now + VALIDITY).as_millis()).unwrap_or(u64::MAX);
-    let mut body = TransactionBody {
-        chain_id: load.chain_id,
+    TransactionBody {
+        chain_id,
         valid_until,
         // Unlike that of any other load on the same network.
         salt: valid_until.rotate_left(32) ^ number,
         max_fee: 1 << 90,
-        payload: Payload::Submit { namespace, data: vec![Bytes::new()] },
-    };
+        payload,
+    }
+}
+
+/// A transaction that is valid for a minute and a half; another number makes it another one.
+pub fn sign(payload: Payload, chain_id: u64, key: &SecretKey, number: u64) -> Transaction {
+    Signed::new(body(payload, chain_id, number), chain_id, key)
+}
+
+/// The n-th transaction of a load.
+fn transaction(load: &Load, number: u64) -> Transaction {
+    let index = usize::try_from(number).unwrap_or(0);
+    let key: &SecretKey = &load.accounts[index % load.accounts.len()];
+    let namespace = NamespaceId(load.namespaces[index % load.namespaces.len()]);
+    let payload = Payload::Submit { namespace, data: vec![Bytes::new()] };
+    let mut body = body(payload, load.chain_id, number);
     let empty = borsh::object_length(&body).unwrap_or(0) + weft_types::signature::SIGNATURE_LENGTH;
     let size = load.bytes.saturating_sub(empty).max(8);
     // Bytes that do not compress, as real ones do not.

@@ -4,7 +4,7 @@ mod client;
 mod db;
 mod doctor;
 mod keys;
-mod logging;
+pub mod logging;
 mod start;
 mod status;
 mod submit;

@@ -9,6 +9,7 @@ use arc_malachitebft_sync::PeerId;
 use libp2p::Multiaddr;
 use weft_consensus::engine::Context;
 
+type Tap = Box<dyn Fn(&NetworkEvent<Context>) + Send>;
 type Subscribers = Vec<Box<dyn Subscriber<NetworkEvent<Context>>>>;
 
 /// The engine's actors that listen to the network.
@@ -18,6 +19,7 @@ pub struct Bus(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     subscribers: Mutex<Subscribers>,
+    taps: Mutex<Vec<Tap>>,
     listening: Mutex<Option<Multiaddr>>,
     /// Statuses held back, by peer.
     held: Mutex<BTreeMap<PeerId, Status<Context>>>,
@@ -35,8 +37,16 @@ impl Bus {
         lock(&self.0.subscribers).push(subscriber);
     }
 
+    /// Adds a function that sees every event before the engine does.
+    pub fn tap(&self, tap: Tap) {
+        lock(&self.0.taps).push(tap);
+    }
+
     /// Tells everybody.
     pub fn emit(&self, event: NetworkEvent<Context>) {
+        for tap in lock(&self.0.taps).iter() {
+            tap(&event);
+        }
         for subscriber in lock(&self.0.subscribers).iter() {
             subscriber.send(event.clone());
         }

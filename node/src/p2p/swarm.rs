@@ -206,11 +206,11 @@ impl Loop {
                 let hello = (self.hello)();
                 link::start(peer_id, &self.control, &hello, queues, &self.to_self);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                if self.peers.remove(&peer_id) {
-                    self.bus.emit(NetworkEvent::PeerDisconnected(sync_peer(&peer_id)));
-                    self.tell(NetEvent::PeerDown(peer_id));
-                }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. }
+                if self.peers.remove(&peer_id) =>
+            {
+                self.bus.emit(NetworkEvent::PeerDisconnected(sync_peer(&peer_id)));
+                self.tell(NetEvent::PeerDown(peer_id));
             }
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 peer,

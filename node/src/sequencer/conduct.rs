@@ -4,12 +4,16 @@
 //! writes another conduct and runs a real node with it; nothing in the protocol may depend on the
 //! difference.
 
+use weft_consensus::driver::StoredBlock;
 use weft_types::{Batch, Observation, ProposedBlock};
 
 use crate::p2p::P2p;
 
 /// What a validator that misbehaves can do otherwise.
 pub trait Conduct: Send {
+    /// Has a block of its own, or one it found valid, put on disk.
+    fn persist(&mut self, _block: &StoredBlock) {}
+
     /// Sends a batch of its own to other validators.
     fn push_batch(&mut self, p2p: &P2p, batch: &Batch) {
         p2p.batch(batch);

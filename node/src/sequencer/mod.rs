@@ -243,7 +243,10 @@ impl Sequencer {
             Effect::AnswerSync { ticket, value, verdict } => {
                 self.answer_sync(ticket, value, verdict);
             }
-            Effect::Persist(id, block) => self.write(Job::Persist(id, block))?,
+            Effect::Persist(id, block) => {
+                self.parts.conduct.persist(&block);
+                self.write(Job::Persist(id, block))?;
+            }
             Effect::Commit(certificate) => self.write(Job::Commit(certificate))?,
             Effect::Deliver(delivery) => self.deliver(*delivery),
             Effect::Seal { lane, seq, parent } => {

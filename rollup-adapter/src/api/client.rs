@@ -144,7 +144,11 @@ impl Endpoint {
     ) -> Result<Option<Unverified<ProvenSlice>>, ApiError> {
         let mut url = self.path(&format!("/v1/namespaces/{namespace}/slices/{height}"));
         url.set_query(Some("proof=1"));
-        match self.get(url, MAX_SLICE_JSON).await {
+        match self.get::<ProvenSlice>(url, MAX_SLICE_JSON).await {
+            Ok(slice) if slice.header.height != height => Err(ApiError::Malformed(format!(
+                "slice of height {} instead of {height}",
+                slice.header.height
+            ))),
             Ok(slice) => Ok(Some(Unverified::new(slice))),
             Err(ApiError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -253,6 +257,11 @@ pub struct SliceStream {
 }
 
 impl SliceStream {
+    /// The height of the slice that comes next.
+    pub fn height(&self) -> Height {
+        self.next
+    }
+
     /// The next slice. Heights come in order and none is left out; what the slice says is not
     /// checked. Safe to drop while waiting.
     pub async fn next(&mut self) -> Result<Unverified<ProvenSlice>, ApiError> {

@@ -110,8 +110,7 @@ mod tests {
         Ok(events)
     }
 
-    const STREAM: &str =
-        ": hello\n\nevent: slice\nid: 7\ndata: {\"a\":\ndata: 1}\n\n:\n\nevent:slice\r\ndata:x\r\n\r\n";
+    const STREAM: &str = ": hello\n\nevent: slice\nid: 7\ndata: {\"a\":\ndata: 1}\n\n:\n\nevent:slice\r\ndata:x\r\n\r\n";
 
     fn expected() -> Vec<Event> {
         vec![

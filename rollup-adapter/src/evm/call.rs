@@ -221,11 +221,7 @@ impl<'a> Ground<'a> {
             .collect();
         items.sort_unstable_by_key(|item| item.address);
         let access_list = AccessList(items);
-        let with = TxEnv {
-            access_list: access_list.clone(),
-            tx_type: tx.tx_type.max(1),
-            ..tx
-        };
+        let with = TxEnv { access_list: access_list.clone(), tx_type: tx.tx_type.max(1), ..tx };
         let (result, _) = self.run(&mut overlay, with)?;
         let gas_used = U256::from(result.tx_gas_used());
         let error = output(result).err().map(|error| error.to_string());
@@ -265,9 +261,7 @@ impl<'a> Ground<'a> {
         let invalid = |message: &str| Err(CallError::Invalid(message.to_owned()));
         if gas_price.is_some() && (max_fee_per_gas.is_some() || max_priority_fee_per_gas.is_some())
         {
-            return invalid(
-                "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
-            );
+            return invalid("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified");
         }
         if chain_id.is_some_and(|id| id != self.spec.chain_id) {
             return invalid("chainId does not match node's");
@@ -333,7 +327,8 @@ fn apply_override(
         info.code = Some(code);
     }
     overlay.insert_account_info(address, info);
-    let slot = |(key, value): (B256, B256)| (U256::from_be_bytes(key.0), U256::from_be_bytes(value.0));
+    let slot =
+        |(key, value): (B256, B256)| (U256::from_be_bytes(key.0), U256::from_be_bytes(value.0));
     match (state, state_diff) {
         (Some(_), Some(_)) => {
             return Err(CallError::Invalid(format!(

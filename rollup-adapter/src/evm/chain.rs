@@ -91,7 +91,8 @@ impl Chain {
                     .into_iter()
                     .zip(balances)
                     .map(|(nonce, balance)| {
-                        let malformed = |e: serde_json::Error| EngineError::Malformed(e.to_string());
+                        let malformed =
+                            |e: serde_json::Error| EngineError::Malformed(e.to_string());
                         Ok(Holdings { nonce, balance: balance.map_err(malformed)? })
                     })
                     .collect()

@@ -9,6 +9,7 @@ use super::store::{NewBlock, Store, StoreError, StoredBlock};
 use crate::cursor::Cursor;
 use crate::executor::{Executor, Progress};
 use crate::light::VerifiedSlice;
+use crate::metrics::EvmMetrics;
 
 /// Why the embedded engine cannot go on. All of them are ours, or the disk's.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,7 @@ pub enum EmbeddedError {
 /// The embedded engine.
 pub struct Embedded {
     store: Store,
+    metrics: EvmMetrics,
     cursor: Option<Cursor>,
     /// Whether the cursor has moved since it was last stored.
     moved: bool,
@@ -54,8 +56,8 @@ pub fn items(slice: &VerifiedSlice) -> (Vec<Bytes>, Vec<TransactionId>) {
 
 impl Embedded {
     /// An engine over a database.
-    pub fn new(store: Store) -> Self {
-        Self { store, cursor: None, moved: false }
+    pub fn new(store: Store, metrics: EvmMetrics) -> Self {
+        Self { store, metrics, cursor: None, moved: false }
     }
 
     fn run(
@@ -103,7 +105,7 @@ impl Executor for Embedded {
         } else {
             let store = self.store.clone();
             let (items, submissions) = items(slice);
-            let time_ms = slice.time_ms();
+            let (time_ms, count) = (slice.time_ms(), items.len());
             let block =
                 blocking(move || Self::run(&store, time_ms, &items, &submissions, cursor)).await?;
             tracing::debug!(
@@ -114,6 +116,10 @@ impl Executor for Embedded {
                 gas = block.header.gas_used,
                 "block"
             );
+            let executed = block.transactions as usize;
+            let skipped = count.saturating_sub(executed);
+            let header = &block.header;
+            self.metrics.made(header.number, executed, skipped, header.gas_used);
             self.moved = false;
         }
         self.cursor = Some(cursor);

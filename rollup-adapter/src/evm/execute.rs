@@ -63,10 +63,7 @@ pub struct Candidates {
 }
 
 /// Applies rule 1: the items that pass on their own, and the others.
-pub fn check_items(
-    items: &[Bytes],
-    spec: &ChainSpec,
-) -> (Vec<Checked>, Vec<(B256, SkipReason)>) {
+pub fn check_items(items: &[Bytes], spec: &ChainSpec) -> (Vec<Checked>, Vec<(B256, SkipReason)>) {
     let mut checked = Vec::with_capacity(items.len());
     let mut skipped = Vec::new();
     for item in items {
@@ -134,11 +131,8 @@ fn execute_candidates<S: State>(
     let mut db = Visited::new(state);
     let mut included: Vec<Included> = Vec::with_capacity(taken.len());
     let block = spec.block_env(place.number, place.timestamp, place.prevrandao());
-    let mut evm = Context::mainnet()
-        .with_db(&mut db)
-        .with_cfg(spec.cfg())
-        .with_block(block)
-        .build_mainnet();
+    let mut evm =
+        Context::mainnet().with_db(&mut db).with_cfg(spec.cfg()).with_block(block).build_mainnet();
 
     // EIP-2935: the parent's hash goes into the history contract.
     let parent = Bytes::copy_from_slice(place.parent.as_slice());

@@ -244,6 +244,8 @@ mod tests {
             let error = EvmGenesis::from_json(json).unwrap_err();
             assert!(matches!(error, GenesisError::Field(f, _) if f == field), "{error}");
         }
-        assert!(EvmGenesis::from_json(r#"{"config":{"chainId":1},"weft":{"stateLeaf":1}}"#).is_err());
+        assert!(
+            EvmGenesis::from_json(r#"{"config":{"chainId":1},"weft":{"stateLeaf":1}}"#).is_err()
+        );
     }
 }

@@ -159,10 +159,10 @@ impl<S: State> DatabaseCommit for Visited<S> {
             } else if visited.life == Life::Destroyed {
                 visited.life = Life::Plain;
             }
-            if let Some(code) = account.info.code.take() {
-                if !code.is_empty() {
-                    self.changes.code.insert(account.info.code_hash, code);
-                }
+            if let Some(code) = account.info.code.take()
+                && !code.is_empty()
+            {
+                self.changes.code.insert(account.info.code_hash, code);
             }
             visited.info = account.info;
             let slots = account.storage.into_iter();

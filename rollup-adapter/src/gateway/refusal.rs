@@ -64,7 +64,9 @@ pub enum Refusal {
     #[error("replacement transaction underpriced")]
     Underpriced,
     /// The one it would replace cannot be taken back any more.
-    #[error("replacement refused: transaction {hash} with nonce {nonce} was handed to Weft in {id}")]
+    #[error(
+        "replacement refused: transaction {hash} with nonce {nonce} was handed to Weft in {id}"
+    )]
     HandedOver {
         /// The nonce of both.
         nonce: u64,

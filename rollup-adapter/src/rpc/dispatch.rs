@@ -115,12 +115,8 @@ impl Rpc {
                 Ok(view) => view,
                 Err(error) => return Some(Err(error.into())),
             };
-            let reads = Reads {
-                view,
-                spec: store.spec(),
-                gateway: &setup.gateway,
-                limits: &setup.limits,
-            };
+            let reads =
+                Reads { view, spec: store.spec(), gateway: &setup.gateway, limits: &setup.limits };
             reads.answer(&name, &params)
         });
         let answer = answered.await.map_err(RpcError::internal)?;

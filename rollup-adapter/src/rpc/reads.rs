@@ -235,9 +235,7 @@ impl Reads<'_> {
 
     fn estimate(&self, params: &Params) -> Result<Value, RpcError> {
         let overrides: Option<StateOverride> = params.optional(2)?;
-        self.on_ground(params, |ground, request| {
-            ground.estimate(request, overrides).map(U64::from)
-        })
+        self.on_ground(params, |ground, request| ground.estimate(request, overrides).map(U64::from))
     }
 
     fn access_list(&self, params: &Params) -> Result<Value, RpcError> {
@@ -254,7 +252,8 @@ impl Reads<'_> {
         let count: U64 = params.get::<LooseNumber>(0)?.0;
         let newest: BlockNumberOrTag = params.get(1)?;
         let percentiles: Vec<f64> = params.optional(2)?.unwrap_or_default();
-        let sorted = percentiles.is_sorted() && percentiles.iter().all(|p| (0.0..=100.).contains(p));
+        let sorted =
+            percentiles.is_sorted() && percentiles.iter().all(|p| (0.0..=100.).contains(p));
         if percentiles.len() > MAX_PERCENTILES || !sorted {
             return Err(RpcError::params("invalid reward percentile"));
         }

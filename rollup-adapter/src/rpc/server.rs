@@ -97,7 +97,7 @@ async fn allow_any_origin(mut response: Response) -> Response {
     let any = HeaderValue::from_static("*");
     let methods = HeaderValue::from_static("POST, GET, OPTIONS");
     let headers: [(HeaderName, HeaderValue); 3] = [
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, any.clone()),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, any),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type")),
         (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
     ];

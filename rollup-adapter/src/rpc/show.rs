@@ -3,9 +3,7 @@
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{EthereumReceipt, ReceiptWithBloom, Transaction as _, TxType};
 use alloy_primitives::{Address, U256};
-use alloy_rpc_types_eth::{
-    Block, BlockTransactions, Header, Log, Transaction, TransactionReceipt,
-};
+use alloy_rpc_types_eth::{Block, BlockTransactions, Header, Log, Transaction, TransactionReceipt};
 use serde_json::Value;
 
 use super::error::RpcError;
@@ -111,8 +109,8 @@ pub fn stored_receipt(
 /// The receipt of a transaction of a block.
 pub fn receipt(view: &View, block: &StoredBlock, index: u32) -> Result<Option<Value>, RpcError> {
     let Some((sender, envelope)) = included(view, block, index)? else { return Ok(None) };
-    let (stored, receipt) = stored_receipt(view, block, index)?
-        .ok_or(StoreError::Damaged("a receipt is missing"))?;
+    let (stored, receipt) =
+        stored_receipt(view, block, index)?.ok_or(StoreError::Damaged("a receipt is missing"))?;
     let hash = *envelope.tx_hash();
     let ReceiptWithBloom { receipt, logs_bloom } = receipt;
     let logs = logs(block, u64::from(index), hash, stored.first_log, receipt.logs);

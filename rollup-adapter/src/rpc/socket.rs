@@ -108,10 +108,10 @@ impl Connection {
                 None => Err(RpcError::server("subscription not found")),
             }
         };
-        if let Some(id) = id {
-            if let Ok(answer) = serde_json::to_value(Answer::new(id, result)) {
-                let _ = self.outbox.send(answer).await;
-            }
+        if let Some(id) = id
+            && let Ok(answer) = serde_json::to_value(Answer::new(id, result))
+        {
+            let _ = self.outbox.send(answer).await;
         }
         if let Some((name, topic)) = topic {
             let publish = self.rpc.clone().publish(name.clone(), topic, self.outbox.clone());

@@ -43,9 +43,8 @@ impl Health {
 
     /// The endpoint with the fewest failures in a row that may be used, lowest index first.
     pub fn pick(&self, now: Instant) -> Pick {
-        let usable = || {
-            self.records.iter().enumerate().filter(|(_, record)| record.quarantined.is_none())
-        };
+        let usable =
+            || self.records.iter().enumerate().filter(|(_, record)| record.quarantined.is_none());
         let ready = usable()
             .filter(|(_, record)| record.until.is_none_or(|until| until <= now))
             .min_by_key(|(index, record)| (record.failures, *index));

@@ -114,6 +114,11 @@ impl Source {
                 continue;
             };
             let index = current.index;
+            // Whoever pulls may have gone back.
+            if matches!(&current.mode, Mode::Stream(stream) if stream.height() != height) {
+                self.current = None;
+                continue;
+            }
             let waited = match &mut current.mode {
                 Mode::Stream(stream) => {
                     tokio::time::timeout(self.config.stall_after, stream.next()).await
@@ -124,8 +129,7 @@ impl Source {
                         continue;
                     }
                     let endpoint = self.endpoints[index].clone();
-                    let polled =
-                        poll(endpoint, self.namespace, height, self.config.poll_interval);
+                    let polled = poll(endpoint, self.namespace, height, self.config.poll_interval);
                     tokio::time::timeout(self.config.stall_after, polled).await
                 }
             };
@@ -228,9 +232,7 @@ impl Source {
             }
             // It answers, but has no stream for us.
             Err(
-                error @ (ApiError::Malformed(_)
-                | ApiError::NotFound(_)
-                | ApiError::Refused { .. }),
+                error @ (ApiError::Malformed(_) | ApiError::NotFound(_) | ApiError::Refused { .. }),
             ) => {
                 let endpoint = self.endpoints[index].url().as_str();
                 tracing::debug!(endpoint, %error, "no stream, asking slice by slice");

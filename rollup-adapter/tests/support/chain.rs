@@ -31,12 +31,8 @@ impl Validators {
     /// The certificate of a header by as many validators as make a quorum.
     pub fn certify(&self, header: &Header) -> Certificate {
         let quorum = (0..).find(|n| self.committee.is_quorum(*n)).unwrap() as usize;
-        let mut certificate = Certificate {
-            height: header.height,
-            round: 0,
-            block: header.id(),
-            signatures: vec![],
-        };
+        let mut certificate =
+            Certificate { height: header.height, round: 0, block: header.id(), signatures: vec![] };
         let hash = certificate.vote().signing_hash(header.chain_id);
         certificate.signatures = self.keys[..quorum]
             .iter()
@@ -131,9 +127,9 @@ impl Chain {
             .map(|data| {
                 self.next_salt += 1;
                 SliceEntry::Submission {
-                    transaction: TransactionId(B256::from(
-                        alloy_primitives::U256::from(self.next_salt),
-                    )),
+                    transaction: TransactionId(B256::from(alloy_primitives::U256::from(
+                        self.next_salt,
+                    ))),
                     submitter: Address::repeat_byte(0x99),
                     data,
                 }

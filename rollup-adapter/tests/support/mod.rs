@@ -5,6 +5,8 @@
 
 pub mod chain;
 pub mod dir;
+pub mod node;
+pub mod process;
 pub mod programs;
 pub mod tools;
 pub mod wallet;

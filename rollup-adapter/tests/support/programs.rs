@@ -156,7 +156,9 @@ pub fn compile(steps: &[Step], pool: &[Address]) -> Vec<u8> {
                 let init: [u8; 32] = match b % 4 {
                     // Returns nothing; stores and returns; destroys itself; reverts.
                     0 => word(&[0x00]),
-                    1 => word(&[0x60, 1, 0x60, 2, 0x55, 0x60, 0, 0x60, 9, 0x55, 0x60, 1, 0x60, 0, 0xf3]),
+                    1 => word(&[
+                        0x60, 1, 0x60, 2, 0x55, 0x60, 0, 0x60, 9, 0x55, 0x60, 1, 0x60, 0, 0xf3,
+                    ]),
                     2 => word(&[0x60, 1, 0x60, 2, 0x55, 0x33, 0xff]),
                     _ => word(&[0x60, 0, 0x54, 0x60, 0, 0x60, 0, 0xfd]),
                 };
@@ -236,7 +238,13 @@ pub fn deployer(runtime: &[u8]) -> Vec<u8> {
 }
 
 /// Turns a plan into the bytes of an item.
-pub fn item(chain_id: u64, plan: &Plan, wallets: &[Wallet], due: u64, contracts: &[Address]) -> Bytes {
+pub fn item(
+    chain_id: u64,
+    plan: &Plan,
+    wallets: &[Wallet],
+    due: u64,
+    contracts: &[Address],
+) -> Bytes {
     let wallet = &wallets[usize::from(plan.sender) % wallets.len()];
     let pool = pool(wallets, contracts);
     let to = pool[usize::from(plan.target) % pool.len()];
@@ -349,7 +357,12 @@ pub fn item(chain_id: u64, plan: &Plan, wallets: &[Wallet], due: u64, contracts:
             gas_limit,
             max_fee_per_gas,
             max_priority_fee_per_gas: tip,
-            to: TxKind::Call(contracts.get(usize::from(plan.target) % (contracts.len() + 1)).copied().unwrap_or(to)),
+            to: TxKind::Call(
+                contracts
+                    .get(usize::from(plan.target) % (contracts.len() + 1))
+                    .copied()
+                    .unwrap_or(to),
+            ),
             value,
             access_list,
             input: program,

@@ -52,7 +52,7 @@ pub struct Anvil {
 }
 
 impl Anvil {
-    /// Starts anvil for a rollup. `state`, if given, is read at start and written at a clean end.
+    /// Starts anvil for a rollup, with a saved state if there is one.
     pub fn start(genesis_json: &Path, state: Option<&Path>) -> Self {
         Self::start_on(genesis_json, state, 0)
     }
@@ -62,13 +62,13 @@ impl Anvil {
         let genesis = EvmGenesis::from_json(&json).unwrap();
         let mut command = Command::new(tool("anvil"));
         command.args(weft_rollup_adapter::evm::external::anvil_arguments(&genesis.spec));
-        command.arg("--init").arg(genesis_json);
         command.args(["--port", &port.to_string(), "--host", "127.0.0.1"]);
-        if let Some(state) = state {
-            command.arg("--state").arg(state);
-        }
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        // A saved state takes the place of the genesis file.
+        match state.filter(|state| state.exists()) {
+            Some(state) => command.arg("--load-state").arg(state),
+            None => command.arg("--init").arg(genesis_json),
+        };
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("anvil ended before it listened").unwrap();
@@ -88,11 +88,26 @@ impl Anvil {
         let _ = self.child.wait();
     }
 
-    /// Lets it end by itself, so that it writes its state.
-    pub fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        self.child.wait().unwrap();
+    /// Calls a method.
+    pub async fn call(&self, method: &str, params: serde_json::Value) -> serde_json::Value {
+        let body = serde_json::json!({
+            "jsonrpc": "2.0", "id": 1, "method": method, "params": params,
+        });
+        let response = reqwest::Client::new().post(&self.url).json(&body).send().await.unwrap();
+        let answer: serde_json::Value = response.json().await.unwrap();
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Saves its state to a file that it can be started with.
+    pub async fn save(&self, file: &Path) {
+        let state = self.call("anvil_dumpState", serde_json::json!([])).await;
+        let zipped = alloy_primitives::hex::decode(state.as_str().unwrap()).unwrap();
+        let with_suffix = file.with_extension("json.gz");
+        std::fs::write(&with_suffix, zipped).unwrap();
+        let status = Command::new("gunzip").arg("-f").arg(&with_suffix).status().unwrap();
+        assert!(status.success());
+        assert!(file.exists());
     }
 }
 

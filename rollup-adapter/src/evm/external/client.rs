@@ -54,6 +54,9 @@ pub struct EngineBlock {
     /// Its gas limit.
     #[serde(with = "quantity")]
     pub gas_limit: u64,
+    /// Gas it used.
+    #[serde(with = "quantity")]
+    pub gas_used: u64,
     /// Its base fee.
     #[serde(with = "quantity")]
     pub base_fee_per_gas: u64,
@@ -101,9 +104,7 @@ impl Reply {
     fn result(self) -> Result<Value, EngineError> {
         match self.error {
             None => Ok(self.result),
-            Some(RpcError { code, message, data }) => {
-                Err(EngineError::Rpc { code, message, data })
-            }
+            Some(RpcError { code, message, data }) => Err(EngineError::Rpc { code, message, data }),
         }
     }
 }

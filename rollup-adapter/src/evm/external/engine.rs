@@ -26,9 +26,13 @@ use crate::evm::spec::ChainSpec;
 use crate::evm::store::StoreError;
 use crate::executor::{Executor, Progress};
 use crate::light::VerifiedSlice;
+use crate::metrics::EvmMetrics;
 
 /// How often an engine that cannot be reached is tried.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How far back a block hash is asked for to see whether the engine remembers.
+const HISTORY: u64 = 200;
 
 /// Why an external engine cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +44,10 @@ pub enum ExternalError {
     #[error("engine: {0}")]
     Engine(#[from] EngineError),
     /// The engine was started for another rollup, or with other settings.
-    #[error("the engine's genesis block is {actual}, this rollup's is {expected}: start it as the \
-             rollup's spec says")]
+    #[error(
+        "the engine's genesis block is {actual}, this rollup's is {expected}: start it as the \
+             rollup's spec says"
+    )]
     Genesis {
         /// What it should be.
         expected: B256,
@@ -55,6 +61,21 @@ pub enum ExternalError {
         expected: u64,
         /// What it is.
         actual: u64,
+    },
+    /// The engine has forgotten what blocks after its last one depend on. anvil does when it is
+    /// started from a saved state.
+    #[error(
+        "the engine says that block {number} has hash {actual} inside a contract and {expected} \
+         outside, as after it was started from a saved state: start it empty, and its blocks are \
+         made again from their slices"
+    )]
+    Forgetful {
+        /// The block asked about.
+        number: u64,
+        /// What the engine's RPC says.
+        expected: B256,
+        /// What `BLOCKHASH` says.
+        actual: B256,
     },
     /// The engine has a block that nobody here asked for.
     #[error("the engine has block {number} ({hash}), which was not made from a slice")]
@@ -123,6 +144,7 @@ pub struct External {
     engine: Arc<EngineClient>,
     journal: Journal,
     spec: ChainSpec,
+    metrics: EvmMetrics,
     /// Where the engine was last seen.
     head: Option<Head>,
     cursor: Option<Cursor>,
@@ -131,8 +153,13 @@ pub struct External {
 
 impl External {
     /// Drives the engine that has this journal.
-    pub fn new(engine: Arc<EngineClient>, journal: Journal, spec: ChainSpec) -> Self {
-        Self { engine, journal, spec, head: None, cursor: None, moved: false }
+    pub fn new(
+        engine: Arc<EngineClient>,
+        journal: Journal,
+        spec: ChainSpec,
+        metrics: EvmMetrics,
+    ) -> Self {
+        Self { engine, journal, spec, metrics, head: None, cursor: None, moved: false }
     }
 
     /// The engine's last block, however long it takes to reach it.
@@ -158,6 +185,7 @@ impl External {
     async fn locate(&mut self) -> Result<Option<Cursor>, ExternalError> {
         let block = self.reach().await?;
         self.check_genesis().await?;
+        self.check_memory(block.number).await?;
         let last = self.journal.last()?.map_or(0, |(number, _)| number);
         if block.number > last && !self.adopt(&block).await? {
             return Err(ExternalError::Foreign { number: block.number, hash: block.hash });
@@ -204,6 +232,26 @@ impl External {
         Ok(())
     }
 
+    /// Asks the engine for the hash of a recent block in both ways that contracts and wallets do.
+    async fn check_memory(&self, head: u64) -> Result<(), ExternalError> {
+        let Some(number) = head.checked_sub(HISTORY.min(head)).filter(|number| *number < head)
+        else {
+            return Ok(());
+        };
+        let block = self.engine.block_at(number).await?;
+        let expected = block.ok_or_else(|| EngineError::Malformed("a block is missing".into()))?;
+        // PUSH8 number, BLOCKHASH, PUSH0, MSTORE, PUSH1 32, PUSH0, RETURN
+        let mut code = vec![0x67];
+        code.extend_from_slice(&number.to_be_bytes());
+        code.extend_from_slice(&[0x40, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]);
+        let request = json!({ "data": alloy_primitives::Bytes::from(code) });
+        let actual: B256 = self.engine.call("eth_call", json!([request, "latest"])).await?;
+        if actual != expected.hash {
+            return Err(ExternalError::Forgetful { number, expected: expected.hash, actual });
+        }
+        Ok(())
+    }
+
     /// If the engine is one block ahead of the journal and the block is the one intended, completes
     /// the journal.
     async fn adopt(&self, block: &EngineBlock) -> Result<bool, ExternalError> {
@@ -239,10 +287,14 @@ impl External {
         same("coinbase", self.spec.coinbase.to_string(), block.miner.to_string())?;
         let mut handed = intent.transactions.iter();
         let in_order = block.transactions.iter().all(|hash| handed.any(|h| h == hash));
-        same("order of transactions", "as handed over".into(), match in_order {
-            true => "as handed over".into(),
-            false => "another".into(),
-        })
+        same(
+            "order of transactions",
+            "as handed over".into(),
+            match in_order {
+                true => "as handed over".into(),
+                false => "another".into(),
+            },
+        )
     }
 
     async fn make(
@@ -291,14 +343,14 @@ impl External {
         let block = self.engine.block_at(intent.number).await?;
         let block = block.ok_or_else(|| EngineError::Malformed("no new block".into()))?;
         self.check_made(&intent, &block)?;
-        if let Some(before) = self.journal.made(intent.number)? {
-            if before.hash != block.hash {
-                return Err(ExternalError::NotDeterministic {
-                    number: intent.number,
-                    before: before.hash,
-                    now: block.hash,
-                });
-            }
+        if let Some(before) = self.journal.made(intent.number)?
+            && before.hash != block.hash
+        {
+            return Err(ExternalError::NotDeterministic {
+                number: intent.number,
+                before: before.hash,
+                now: block.hash,
+            });
         }
         self.journal.complete(&intent, block.hash, &block.transactions)?;
         Ok(block)
@@ -336,6 +388,7 @@ impl Executor for External {
             return Ok(Progress::Rewound);
         }
         let (items, submissions) = items(slice);
+        let count = items.len();
         let made = self.make(head, slice.time_ms(), &items, submissions, cursor).await;
         let block = match made {
             Ok(block) => block,
@@ -353,6 +406,9 @@ impl Executor for External {
             transactions = block.transactions.len(),
             "block"
         );
+        let executed = block.transactions.len();
+        let skipped = count.saturating_sub(executed);
+        self.metrics.made(block.number, executed, skipped, block.gas_used);
         self.head = Some(Head::from(&block));
         self.cursor = Some(cursor);
         self.moved = false;

@@ -66,9 +66,9 @@ macro_rules! decode {
     ($stored:expr, $what:literal) => {
         match $stored {
             None => Ok(None),
-            Some(bytes) => borsh::from_slice(bytes.value())
-                .map(Some)
-                .map_err(|_| StoreError::Damaged($what)),
+            Some(bytes) => {
+                borsh::from_slice(bytes.value()).map(Some).map_err(|_| StoreError::Damaged($what))
+            }
         }
     };
 }

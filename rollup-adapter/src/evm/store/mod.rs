@@ -102,8 +102,7 @@ impl Store {
             code: Arc::default(),
             head: Arc::new(watch::channel(0).0),
         };
-        let identity =
-            alloy_primitives::keccak256([genesis.fingerprint().0, network.0].concat());
+        let identity = alloy_primitives::keccak256([genesis.fingerprint().0, network.0].concat());
         if store.is_new()? {
             store.write_genesis(genesis, identity)?;
         }

@@ -75,9 +75,7 @@ impl View {
     pub fn block(&self, number: u64) -> Result<Option<StoredBlock>, StoreError> {
         let stored = self.blocks.get(number)?;
         let decode = |bytes: &[u8]| StoredBlock::decode(bytes);
-        stored
-            .map(|bytes| decode(bytes.value()).ok_or(StoreError::Damaged("a block")))
-            .transpose()
+        stored.map(|bytes| decode(bytes.value()).ok_or(StoreError::Damaged("a block"))).transpose()
     }
 
     /// A block's number by hash.

@@ -16,11 +16,13 @@ pub(super) const NUMBERS: TableDefinition<'_, &[u8; 32], u64> = TableDefinition:
 pub(super) const TRANSACTIONS: TableDefinition<'_, (u64, u32), &[u8]> =
     TableDefinition::new("transactions");
 /// (Block, index) to [`StoredReceipt`](super::records::StoredReceipt).
-pub(super) const RECEIPTS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("receipts");
+pub(super) const RECEIPTS: TableDefinition<'_, (u64, u32), &[u8]> =
+    TableDefinition::new("receipts");
 /// Transaction hash to [`Outcome`](super::records::Outcome).
 pub(super) const OUTCOMES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("outcomes");
 /// Id of a Weft transaction to the height of the slice it stands in.
-pub(super) const SUBMISSIONS: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("submissions");
+pub(super) const SUBMISSIONS: TableDefinition<'_, &[u8; 32], u64> =
+    TableDefinition::new("submissions");
 /// (Address, block) to [`AccountRecord`](super::records::AccountRecord); empty if gone.
 pub(super) const ACCOUNTS: TableDefinition<'_, &[u8; 28], &[u8]> = TableDefinition::new("accounts");
 /// (Address, slot, block) to the slot's value; empty if gone.
@@ -28,9 +30,11 @@ pub(super) const STORAGE: TableDefinition<'_, &[u8; 60], &[u8]> = TableDefinitio
 /// Code hash to code.
 pub(super) const CODE: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("code");
 /// Path to node of the account trie.
-pub(super) const ACCOUNT_NODES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("account_nodes");
+pub(super) const ACCOUNT_NODES: TableDefinition<'_, &[u8], &[u8]> =
+    TableDefinition::new("account_nodes");
 /// (Hash of address, path) to node of an account's storage trie.
-pub(super) const STORAGE_NODES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("storage_nodes");
+pub(super) const STORAGE_NODES: TableDefinition<'_, &[u8], &[u8]> =
+    TableDefinition::new("storage_nodes");
 
 /// In [`META`]: the layout of this database.
 pub(super) const LAYOUT: &str = "layout";

@@ -28,7 +28,7 @@ impl Leaves {
         if self.0.is_empty() {
             return EMPTY_ROOT_HASH;
         }
-        self.0.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.0.sort_unstable_by_key(|a| a.0);
         let mut builder = HashBuilder::default();
         for (key, value) in &self.0 {
             builder.add_leaf(*key, value);
@@ -56,8 +56,8 @@ impl Store {
             if newer || value.value().is_empty() {
                 continue;
             }
-            let record: AccountRecord = borsh::from_slice(value.value())
-                .map_err(|_| StoreError::Damaged("an account"))?;
+            let record: AccountRecord =
+                borsh::from_slice(value.value()).map_err(|_| StoreError::Damaged("an account"))?;
             let (root, slots) = storage_root(&storage, &address)?;
             if root != record.storage_root {
                 return Err(StoreError::Damaged("a storage root"));

@@ -116,9 +116,10 @@ impl Store {
                 ..AccountInfo::default()
             };
             state.code.insert(info.code_hash, code);
-            let storage = account.storage.iter().map(|(slot, value)| {
-                (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))
-            });
+            let storage = account
+                .storage
+                .iter()
+                .map(|(slot, value)| (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0)));
             let account =
                 VisitedAccount { info, storage: storage.collect(), ..VisitedAccount::default() };
             state.accounts.insert(*address, account);
@@ -186,7 +187,7 @@ fn write_state(
             changes.push((Nibbles::unpack(keccak256(address)), leaf));
         }
     }
-    changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    changes.sort_unstable_by_key(|a| a.0);
     let mut table = write.open_table(ACCOUNT_NODES)?;
     let mut nodes = TableNodes::new(&mut table, &[]);
     let root = if changes.is_empty() {
@@ -275,14 +276,16 @@ impl State<'_> {
             let leaf = new.map(|_| alloy_rlp::encode(value));
             changes.push((Nibbles::unpack(keccak256(slot)), leaf));
         }
-        changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        changes.sort_unstable_by_key(|a| a.0);
         Ok(changes)
     }
 
     /// Forgets an account's storage, as when a contract is created where one was.
     fn wipe_storage(&mut self, address: &Address) -> Result<(), StoreError> {
-        let (from, to) =
-            (storage_key(address, &B256::ZERO, 0), storage_key(address, &B256::repeat_byte(255), u64::MAX));
+        let (from, to) = (
+            storage_key(address, &B256::ZERO, 0),
+            storage_key(address, &B256::repeat_byte(255), u64::MAX),
+        );
         let mut gone = Vec::new();
         for entry in self.storage.range::<&[u8; 60]>(&from..=&to)? {
             let (key, _) = entry?;

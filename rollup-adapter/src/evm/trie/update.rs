@@ -207,8 +207,7 @@ impl<N: Nodes> Update<'_, N> {
         while let Some((key, _)) = changes.peek() {
             let nibble = key.get_unchecked(depth);
             let mut group = Vec::new();
-            while let Some(change) =
-                changes.next_if(|(key, _)| key.get_unchecked(depth) == nibble)
+            while let Some(change) = changes.next_if(|(key, _)| key.get_unchecked(depth) == nibble)
             {
                 group.push(change);
             }

@@ -1,5 +1,8 @@
 //! A network that runs: real processes, and a file that says where they are.
 
+mod node;
+mod rollup;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,101 +10,62 @@ use eyre::{WrapErr, ensure, eyre};
 use serde_json::{Value, json};
 use weft_types::SecretKey;
 
-use crate::client::{Client, wait_for};
-use crate::plan::{Plan, PlannedNode};
-use crate::process::{Process, Recipe};
+pub use node::Node;
+pub use rollup::Rollup;
+
+use crate::client::wait_for;
+use crate::plan::Plan;
+use crate::process::Process;
+use crate::programs::Programs;
+use crate::tools::Tools;
 
 /// How long a network may take to come up.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-
-/// A node that was started.
-#[derive(Debug)]
-pub struct Node {
-    /// What was planned.
-    pub plan: PlannedNode,
-    /// Its process.
-    pub process: Process,
-    /// Its API.
-    pub client: Client,
-}
 
 /// A network that runs.
 #[derive(Debug)]
 pub struct Network {
     /// What was planned.
     pub plan: Plan,
+    /// What it is made of.
+    pub programs: Programs,
     /// Validators.
     pub validators: Vec<Node>,
     /// Full nodes.
     pub full_nodes: Vec<Node>,
-    /// What else `network.json` says: rollups, L1.
-    pub rollups: Vec<Value>,
-}
-
-/// Programs that a network is made of.
-#[derive(Clone, Debug)]
-pub struct Programs {
-    /// `weft`.
-    pub weft: PathBuf,
-}
-
-impl Programs {
-    /// Those that stand beside the running one, as cargo puts them.
-    pub fn beside_this() -> eyre::Result<Self> {
-        let this = std::env::current_exe()?;
-        let mut directory =
-            this.parent().ok_or_else(|| eyre!("no directory of {}", this.display()))?;
-        // Tests run from a directory below that of programs.
-        if directory.ends_with("deps") {
-            directory = directory.parent().ok_or_else(|| eyre!("no directory above deps"))?;
-        }
-        let weft = directory.join("weft");
-        ensure!(
-            weft.exists(),
-            "{} does not exist; build it with `cargo build --workspace --bins`",
-            weft.display()
-        );
-        Ok(Self { weft })
-    }
-}
-
-impl Node {
-    /// Starts a planned node.
-    pub fn start(plan: &PlannedNode, program: &Path) -> eyre::Result<Self> {
-        let recipe = Recipe {
-            name: plan.name.clone(),
-            program: program.to_owned(),
-            args: vec!["start".to_owned(), "--home".to_owned(), plan.home.display().to_string()],
-            env: Vec::new(),
-            log: plan.home.join("node.log"),
-        };
-        let process = Process::start(recipe)?;
-        Ok(Self { client: Client::new(plan.api), plan: plan.clone(), process })
-    }
-
-    fn describe(&self) -> Value {
-        let address = self.plan.key.as_ref().map(SecretKey::address);
-        json!({
-            "name": self.plan.name,
-            "address": address,
-            "api": format!("http://{}", self.plan.api),
-            "metrics": format!("http://{}/metrics", self.plan.metrics),
-            "listen": [self.plan.listen.to_string()],
-            "home": self.plan.home,
-            "pid": self.process.pid(),
-        })
-    }
+    /// Rollups.
+    pub rollups: Vec<Rollup>,
 }
 
 impl Network {
-    /// Makes homes and starts every node, and waits until all of them are ready.
-    pub async fn start(plan: Plan, programs: &Programs) -> eyre::Result<Self> {
+    /// Makes homes, starts everything, and waits until all of it is ready. An external engine
+    /// needs the tools.
+    pub async fn start(
+        plan: Plan,
+        programs: &Programs,
+        tools: Option<&Tools>,
+    ) -> eyre::Result<Self> {
         plan.write_homes()?;
-        let start = |node: &PlannedNode| Node::start(node, &programs.weft);
-        let validators = plan.validators.iter().map(start).collect::<eyre::Result<Vec<_>>>()?;
-        let full_nodes = plan.full_nodes.iter().map(start).collect::<eyre::Result<Vec<_>>>()?;
-        let mut network = Self { plan, validators, full_nodes, rollups: Vec::new() };
+        let mut network = Self {
+            validators: Vec::new(),
+            full_nodes: Vec::new(),
+            rollups: Vec::new(),
+            programs: programs.clone(),
+            plan,
+        };
+        for node in &network.plan.validators {
+            network.validators.push(Node::start(node, &programs.weft)?);
+        }
+        for node in &network.plan.full_nodes {
+            network.full_nodes.push(Node::start(node, &programs.weft)?);
+        }
         network.wait_ready(START_PATIENCE).await?;
+        let anvil = tools.map(Tools::anvil);
+        for rollup in &network.plan.rollups {
+            let started =
+                Rollup::start(rollup, &programs.weft_rollup, anvil.as_deref(), START_PATIENCE);
+            network.rollups.push(started.await?);
+        }
         Ok(network)
     }
 
@@ -113,6 +77,15 @@ impl Network {
     /// Every node, to be started and stopped.
     pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
         self.validators.iter_mut().chain(&mut self.full_nodes)
+    }
+
+    /// Every process.
+    pub fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        let nodes = self.validators.iter_mut().chain(&mut self.full_nodes);
+        let rollups = self.rollups.iter_mut();
+        nodes
+            .map(|node| &mut node.process)
+            .chain(rollups.flat_map(|r| std::iter::once(&mut r.process).chain(&mut r.engine)))
     }
 
     /// Waits until every node is ready; fails at once if one has ended.
@@ -156,22 +129,32 @@ impl Network {
                 "key": format!("0x{}", hex::encode(key.to_bytes())),
             })
         };
+        let accounts: Vec<Value> = self.plan.accounts.iter().map(account).collect();
+        let rollup = |rollup: &Rollup| {
+            let mut described = rollup.describe();
+            described["accounts"] = accounts.clone().into();
+            described
+        };
         json!({
             "chain_id": self.plan.genesis.chain_id.to_string(),
-            "genesis": self.plan.validators.first().map(|v| v.home.join("genesis.json")),
+            "genesis": self.plan.genesis_file(),
+            "namespaces": self.plan.options.namespaces.iter().map(u64::to_string).collect::<Vec<_>>(),
             "validators": self.validators.iter().map(Node::describe).collect::<Vec<_>>(),
             "full_nodes": self.full_nodes.iter().map(Node::describe).collect::<Vec<_>>(),
             "l1": { "providers": [], "contracts": {} },
-            "rollups": self.rollups,
-            "accounts": self.plan.accounts.iter().map(account).collect::<Vec<_>>(),
+            "rollups": self.rollups.iter().map(rollup).collect::<Vec<_>>(),
+            "accounts": accounts,
+            "load_accounts": self.plan.load_accounts.len(),
         })
     }
 
-    /// Asks every node to stop. Returns those that had to be killed.
+    /// Asks everything to stop, rollups before nodes. Returns what had to be killed.
     pub async fn stop(&mut self) -> eyre::Result<Vec<String>> {
         let mut killed = Vec::new();
-        let all: Vec<&mut Node> = self.nodes_mut().collect();
-        let stops = all.into_iter().map(|node| async move {
+        for stopped in futures::future::join_all(self.rollups.iter_mut().map(Rollup::stop)).await {
+            killed.extend(stopped?);
+        }
+        let stops = self.nodes_mut().map(|node| async move {
             let fine = node.process.stop().await?;
             Ok::<_, eyre::Report>((node.plan.name.clone(), fine))
         });
@@ -194,13 +177,12 @@ impl Network {
             lowest = lowest.min(node.client.height().await?);
         }
         let first = running.first().ok_or_else(|| eyre!("no node runs"))?;
-        let expected = chain_of(first, lowest).await?;
-        for node in &running[1..] {
-            let chain = chain_of(node, lowest).await?;
-            for (height, (a, b)) in (1..).zip(expected.iter().zip(&chain)) {
+        for height in 1..=lowest {
+            let expected = first.client.block_bytes(height).await?;
+            for node in &running[1..] {
                 ensure!(
-                    a == b,
-                    "{} and {} differ at height {height}: {a} and {b}",
+                    node.client.block_bytes(height).await? == expected,
+                    "{} and {} differ at height {height}",
                     first.plan.name,
                     node.plan.name
                 );
@@ -208,16 +190,6 @@ impl Network {
         }
         Ok(lowest)
     }
-}
-
-/// The blocks of a node's chain, as hashes of their bytes.
-async fn chain_of(node: &Node, to: u64) -> eyre::Result<Vec<String>> {
-    let mut blocks = Vec::new();
-    for height in 1..=to {
-        let bytes = node.client.block_bytes(height).await?;
-        blocks.push(weft_types::hash::blake3(&[&bytes]).to_string());
-    }
-    Ok(blocks)
 }
 
 /// The end of a file, for messages.

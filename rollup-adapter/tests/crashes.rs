@@ -1,0 +1,203 @@
+//! `weft-rollup` killed again and again under a stream of slices: every slice is executed once.
+#![allow(clippy::unwrap_used, missing_docs, reason = "test code")]
+
+mod support;
+
+use alloy_primitives::{Address, Bytes, TxKind};
+use serde_json::json;
+use support::chain::{Chain, GENESIS_TIME_MS};
+use support::dir::TempDir;
+use support::node::{Network, Node};
+use support::process::{Rollup, RollupHome};
+use support::programs::deployer;
+use support::tools::Anvil;
+use support::wallet::{Wallet, wallet};
+use weft_rollup_adapter::evm::embedded::Embedded;
+use weft_rollup_adapter::evm::genesis::EvmGenesis;
+use weft_rollup_adapter::evm::store::{Store, StoredBlock};
+use weft_rollup_adapter::executor::Executor;
+use weft_rollup_adapter::light::LightClient;
+use weft_rollup_adapter::metrics::EvmMetrics;
+use weft_types::{B256, Unverified};
+
+const ROLLUP: u64 = 77_002;
+const SLICES: u64 = 240;
+
+fn genesis_json(wallets: &[Wallet]) -> String {
+    let alloc: serde_json::Map<String, serde_json::Value> = wallets
+        .iter()
+        .map(|w| (w.address().to_string(), json!({ "balance": "0x3635c9adc5dea00000" })))
+        .collect();
+    json!({
+        "config": { "chainId": ROLLUP },
+        "timestamp": format!("{:#x}", GENESIS_TIME_MS / 1000),
+        "alloc": alloc,
+    })
+    .to_string()
+}
+
+/// A contract that counts its calls, and remembers hashes of recent blocks.
+fn counter() -> Bytes {
+    // sstore(0, sload(0) + 1); sstore(number, blockhash(number - 1)); sstore(number + 2^16,
+    // blockhash(number - 30))
+    let code = alloy_primitives::hex!("60005460010160005560014303404355601e4303404362010000015500");
+    deployer(&code).into()
+}
+
+/// Slices of transfers, calls and rubbish; some heights have none.
+fn slices(wallets: &[Wallet], from: u64, to: u64) -> Vec<Vec<Vec<Bytes>>> {
+    let contract = wallets[0].address().create(0);
+    (from..to)
+        .map(|i| {
+            if i == 0 {
+                let creation = wallets[0].call(ROLLUP, 0, TxKind::Create, counter(), 1_000_000);
+                return vec![vec![creation]];
+            }
+            if i % 5 == 0 {
+                return vec![];
+            }
+            let nonce = i - i / 5;
+            vec![
+                vec![wallets[1].transfer(ROLLUP, nonce - 1, Address::with_last_byte(7), i)],
+                vec![
+                    wallets[0].call(ROLLUP, nonce, TxKind::Call(contract), Bytes::new(), 200_000),
+                    wallets[0].call(ROLLUP, nonce, TxKind::Call(contract), Bytes::new(), 200_000),
+                    Bytes::from_static(b"rubbish"),
+                ],
+            ]
+        })
+        .collect()
+}
+
+/// What an engine makes of the chain that nobody kills.
+async fn clean_run(network: &Network, genesis: &str) -> StoredBlock {
+    let dir = TempDir::new();
+    let genesis = EvmGenesis::from_json(genesis).unwrap();
+    let store = Store::open(&dir.join("state.redb"), &genesis, B256::ZERO).unwrap();
+    let mut engine = Embedded::new(store.clone(), EvmMetrics::default());
+    assert_eq!(engine.cursor().await.unwrap(), None);
+    let (weft, namespace) = network.with(|chain| (chain.genesis.clone(), chain.namespace));
+    let mut light = LightClient::new(&weft, namespace, None).unwrap();
+    while let Some(slice) = network.with(|chain| chain.proven(light.height())) {
+        let slice = light.advance(Unverified::new(slice)).unwrap();
+        engine.execute(&slice).await.unwrap();
+    }
+    store.view().unwrap().head().unwrap()
+}
+
+fn network(wallets: &[Wallet]) -> Network {
+    let mut chain = Chain::new(ROLLUP);
+    for slice in slices(wallets, 0, SLICES / 4) {
+        chain.push(slice);
+    }
+    Network::new(chain)
+}
+
+/// Kills the process at `kills` moments while slices go on coming, then lets it finish.
+async fn survive(home: &RollupHome, network: &Network, wallets: &[Wallet], arguments: &[&str]) {
+    let mut rest = slices(wallets, SLICES / 4, SLICES).into_iter();
+    let blocks = |slices: u64| slices - slices.div_ceil(5) + 1;
+    let kills = 12;
+    for kill in 1..=kills {
+        let rollup = home.start(arguments);
+        for slice in rest.by_ref().take((SLICES / 20) as usize) {
+            network.with(|chain| chain.push(slice));
+        }
+        rollup.until_block(blocks(SLICES) * kill / (kills * 2)).await;
+        rollup.kill();
+    }
+    for slice in rest.chain([vec![]]) {
+        network.with(|chain| chain.push(slice));
+    }
+    let rollup = home.start(arguments);
+    rollup.until_block(blocks(SLICES)).await;
+    let expected = clean_run(network, &genesis_json(wallets)).await;
+    assert_eq!(expected.header.number, blocks(SLICES), "one block per slice");
+    let block = rollup.call("eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(block["hash"], json!(expected.hash), "\n{block:#}\n{expected:#?}");
+    // The contract was called once per slice that has a call.
+    let contract = wallets[0].address().create(0);
+    let count = rollup.number("eth_getStorageAt", json!([contract, "0x0", "latest"])).await;
+    assert_eq!(count, blocks(SLICES) - 1);
+    rollup.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_engine_executes_every_slice_once() {
+    let wallets: Vec<Wallet> = (0..2).map(wallet).collect();
+    let network = network(&wallets);
+    let node = Node::start(&network).await;
+    let home =
+        network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
+    survive(&home, &network, &wallets, &[]).await;
+    let said = home.verify();
+    assert!(said.contains("root"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_engine_executes_every_slice_once() {
+    let wallets: Vec<Wallet> = (0..2).map(wallet).collect();
+    let network = network(&wallets);
+    let node = Node::start(&network).await;
+    let home =
+        network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
+    let anvil = Anvil::start(&home.evm_genesis, None);
+    let engine = format!("external:{}", anvil.url);
+    survive(&home, &network, &wallets, &["--engine", &engine]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_engine_that_lost_blocks_gets_them_again() {
+    let wallets: Vec<Wallet> = (0..2).map(wallet).collect();
+    let network = network(&wallets);
+    let node = Node::start(&network).await;
+    let home =
+        network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
+    let anvil = Anvil::start(&home.evm_genesis, None);
+    let port = anvil.port;
+    let engine = format!("external:{}", anvil.url);
+    let arguments = ["--engine", engine.as_str()];
+    let rollup = home.start(&arguments);
+    rollup.until_block(20).await;
+    // The engine goes back to where it was a while ago, while the rollup runs on.
+    let snapshot = anvil.call("evm_snapshot", json!([])).await;
+    let before = clean_run(&network, &genesis_json(&wallets)).await.header.number;
+    rollup.until_block(before).await;
+    assert_eq!(anvil.call("evm_revert", json!([snapshot])).await, json!(true));
+    let more = |item: &'static [u8]| {
+        network.with(|chain| {
+            chain.push(vec![vec![Bytes::from_static(item)]]);
+            chain.push(vec![]);
+        });
+    };
+    more(b"one more");
+    same_head(&rollup, &network, &wallets).await;
+    assert!(rollup.log().contains("older state"));
+    // It dies, and comes back with nothing at all.
+    anvil.kill();
+    let anvil = Anvil::start_on(&home.evm_genesis, None, port);
+    more(b"and one more");
+    same_head(&rollup, &network, &wallets).await;
+    // Both die.
+    rollup.kill();
+    let state = home.dir.join("anvil-state.json");
+    anvil.save(&state).await;
+    anvil.kill();
+    let anvil = Anvil::start_on(&home.evm_genesis, None, port);
+    let rollup = home.start(&arguments);
+    same_head(&rollup, &network, &wallets).await;
+    rollup.kill();
+    anvil.kill();
+    // A saved state does not bring back what BLOCKHASH knows: that is noticed.
+    let _anvil = Anvil::start_on(&home.evm_genesis, Some(&state), port);
+    let log = home.start(&arguments).until_failed();
+    assert!(log.contains("start it empty"), "{log}");
+}
+
+/// Waits until the rollup has made all blocks, and compares the last one with a clean run's.
+async fn same_head(rollup: &Rollup, network: &Network, wallets: &[Wallet]) {
+    let expected = clean_run(network, &genesis_json(wallets)).await;
+    rollup.until_block(expected.header.number).await;
+    let block = rollup.call("eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(block["hash"], json!(expected.hash), "\n{block:#}\n{expected:#?}");
+}
