@@ -19,3 +19,14 @@ pub use client::Client;
 pub use network::Network;
 pub use plan::{Options, Plan};
 pub use programs::Programs;
+
+/// What a program ends with: an error is told in one line, with its causes.
+pub fn ended(result: eyre::Result<()>) -> std::process::ExitCode {
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! `cargo devnet`.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use weft_devnet::load::LoadCommand;
 use weft_devnet::up::Up;
@@ -21,10 +23,11 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> eyre::Result<()> {
+async fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {
+    let ended = match cli.command {
         None => cli.up.run().await,
         Some(Command::Load(command)) => command.run().await,
-    }
+    };
+    weft_devnet::ended(ended)
 }

@@ -1,7 +1,15 @@
 //! `weft`.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-fn main() -> eyre::Result<()> {
-    weft_node::cli::Cli::parse().run()
+fn main() -> ExitCode {
+    match weft_node::cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use eyre::{WrapErr, bail};
@@ -96,12 +97,19 @@ struct Start {
     log: Option<String>,
 }
 
-fn main() -> eyre::Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
         Command::Init(init) => initialise(init),
         Command::Start(start) => run(start),
         Command::AnvilArgs(at) => print_anvil_arguments(&at),
         Command::Verify(at) => verify(&at),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
