@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use borsh::BorshDeserialize;
 use eyre::{WrapErr, bail, eyre};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use weft_types::{Block, Transaction, TransactionId};
@@ -114,6 +116,15 @@ impl Client {
         Ok(bytes)
     }
 
+    /// The node's blocks from a height on, as they come.
+    pub async fn blocks(&self, from: u64) -> eyre::Result<BlockStream> {
+        // Without a time limit: a stream has no end.
+        let http = reqwest::Client::builder().build()?;
+        let url = self.url(&format!("/v1/blocks/stream?from={from}"));
+        let body = http.get(url).send().await?.error_for_status()?.bytes_stream();
+        Ok(BlockStream { body: body.boxed(), text: Vec::new() })
+    }
+
     /// Submits a transaction.
     pub async fn submit(
         &self,
@@ -162,6 +173,52 @@ impl Client {
         })
         .await
     }
+}
+
+/// A block, as a node's stream shows it.
+#[derive(Clone, Debug)]
+pub struct BlockEvent {
+    /// Its height.
+    pub height: u64,
+    /// The round it was decided in.
+    pub round: u64,
+    /// The ids of what it orders.
+    pub transactions: Vec<TransactionId>,
+}
+
+/// A node's blocks as they come.
+pub struct BlockStream {
+    body: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    text: Vec<u8>,
+}
+
+impl BlockStream {
+    /// The next block; `None` when the node ends the stream.
+    pub async fn next(&mut self) -> eyre::Result<Option<BlockEvent>> {
+        loop {
+            while let Some(end) = self.text.windows(2).position(|w| w == b"\n\n") {
+                let event: Vec<u8> = self.text.drain(..end + 2).collect();
+                let mut lines = event.split(|b| *b == b'\n');
+                if let Some(data) = lines.find_map(|line| line.strip_prefix(b"data: ")) {
+                    return Ok(Some(read_block(&serde_json::from_slice(data)?)?));
+                }
+            }
+            match self.body.next().await {
+                Some(chunk) => self.text.extend_from_slice(&chunk?),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+fn read_block(block: &Value) -> eyre::Result<BlockEvent> {
+    let ids = block["transactions"].as_array().ok_or_else(|| eyre!("no transactions"))?;
+    let id = |id: &Value| id.as_str().and_then(|id| id.parse().ok());
+    Ok(BlockEvent {
+        height: number(&block["height"])?,
+        round: block["round"].as_u64().ok_or_else(|| eyre!("no round"))?,
+        transactions: ids.iter().map(id).collect::<Option<_>>().ok_or_else(|| eyre!("no id"))?,
+    })
 }
 
 /// Waits until a look finds what is waited for.

@@ -4,6 +4,7 @@ pub mod client;
 pub mod command;
 pub mod conduct;
 pub mod dir;
+pub mod drill;
 pub mod exchange;
 pub mod load;
 pub mod network;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use weft_devnet::drill::DrillCommand;
 use weft_devnet::load::LoadCommand;
 use weft_devnet::up::Up;
 
@@ -20,6 +21,8 @@ struct Cli {
 enum Command {
     /// Makes load on a network that runs, and reports on it
     Load(LoadCommand),
+    /// Breaks networks of its own in stated ways, and reports what they did
+    Drill(DrillCommand),
 }
 
 #[tokio::main]
@@ -28,6 +31,7 @@ async fn main() -> ExitCode {
     let ended = match cli.command {
         None => cli.up.run().await,
         Some(Command::Load(command)) => command.run().await,
+        Some(Command::Drill(command)) => command.run().await,
     };
     weft_devnet::ended(ended)
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::conduct::As;
 use eyre::{WrapErr, ensure, eyre};
 use libp2p::identity;
 use serde_json::json;
@@ -65,6 +66,11 @@ pub struct Options {
     pub rollups: Vec<(u64, RollupKind)>,
     /// More accounts with money, for load.
     pub load_accounts: usize,
+    /// Whether full nodes are started by hand, later.
+    pub late_full_nodes: bool,
+    /// Validators that run as `weft-conduct`, which records what is signed, and how they conduct
+    /// themselves.
+    pub conduct: Vec<(usize, As)>,
     /// The network's parameters.
     pub params: Params,
     /// Lines for every node's `config.toml`, by section.
@@ -81,6 +87,8 @@ impl Default for Options {
             namespaces: vec![1, 2, 3],
             rollups: Vec::new(),
             load_accounts: 256,
+            late_full_nodes: false,
+            conduct: Vec::new(),
             params: Params::default(),
             config: String::new(),
         }
@@ -104,6 +112,15 @@ pub struct PlannedNode {
     pub metrics: SocketAddr,
     /// Its peer id.
     pub peer_id: libp2p::PeerId,
+    /// How it conducts itself, if it runs as `weft-conduct`.
+    pub conduct: Option<As>,
+}
+
+impl PlannedNode {
+    /// What `weft-conduct` records.
+    pub fn record(&self) -> PathBuf {
+        self.home.join("record.jsonl")
+    }
 }
 
 /// What executes a rollup.
@@ -212,13 +229,18 @@ impl Plan {
                     api: port(first + 1)?,
                     metrics: port(first + 2)?,
                     peer_id: network_key(&name).public().to_peer_id(),
+                    conduct: None,
                     name,
                 })
             };
-        let validators = (0u16..)
+        let mut validators = (0u16..)
             .zip(keys)
             .map(|(i, key)| node(format!("validator-{i}"), Some(key), i * PORTS_PER_NODE))
             .collect::<eyre::Result<Vec<_>>>()?;
+        for (i, conduct) in &options.conduct {
+            let node = validators.get_mut(*i).ok_or_else(|| eyre!("no validator {i}"))?;
+            node.conduct = Some(*conduct);
+        }
         let count = u16::try_from(options.full_nodes)?;
         let full_nodes = (0..count)
             .map(|i| node(format!("full-{i}"), None, FULL_NODE_PORTS + i * PORTS_PER_NODE))

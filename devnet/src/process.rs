@@ -54,6 +54,8 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true)
+            // A Ctrl-C on the terminal is for the devnet, which stops its processes in order.
+            .process_group(0)
             .spawn()
             .wrap_err_with(|| format!("cannot start {}", recipe.program.display()))?;
         self.child = Some(child);
@@ -78,6 +80,17 @@ impl Process {
     /// Its process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::id)
+    }
+
+    /// Its resident memory in bytes.
+    pub fn memory(&self) -> eyre::Result<u64> {
+        let pid = self.pid().ok_or_else(|| eyre!("{} does not run", self.recipe.name))?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+            .wrap_err("this system does not tell how much memory a process has")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib =
+            line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+        kib.map(|kib| kib * 1024).ok_or_else(|| eyre!("no memory of {}", self.recipe.name))
     }
 
     /// Whether it has ended by itself, and how.

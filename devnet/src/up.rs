@@ -261,7 +261,7 @@ fn show(network: &Network, file: &Path) {
     eprintln!("\n{}", crate::table::table(&rows));
     if let (Some(rollup), Some(key)) = (network.rollups.first(), network.plan.accounts.first()) {
         let command = format!(
-            "cast send --rpc-url {} --private-key 0x{} {} --value 1ether",
+            "npx --prefix devnet/tools cast send --rpc-url {} --private-key 0x{} {} --value 1ether",
             rollup.rpc.url(),
             hex::encode(key.to_bytes()),
             network.plan.accounts[1].address(),

@@ -92,7 +92,8 @@ pub struct Namespace {
     pub price: GlobalPrice,
     /// Bytes that the quota's bucket held at `tokens_at_ms`.
     pub tokens: u64,
-    /// When the bucket was last looked at.
+    /// Block time of registration, last update or last executed submission, whichever came last,
+    /// with or without a quota.
     pub tokens_at_ms: TimeMs,
 }
 

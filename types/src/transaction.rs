@@ -31,7 +31,8 @@ pub struct TransactionBody {
     /// Any number.
     #[serde(with = "crate::json::decimal")]
     pub salt: u64,
-    /// Most the sender pays in all, in wei.
+    /// Most the sender pays for inclusion and, where it submits, for the namespace, in wei. It does
+    /// not bound what a payload moves, nor the fee for registering a namespace.
     #[serde(with = "crate::json::decimal")]
     pub max_fee: Wei,
     /// What it does.

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -90,7 +92,8 @@ pub async fn send_all(
 }
 
 struct Connection {
-    read: BufReader<OwnedReadHalf>,
+    /// Answers as they come. A stream, so that waiting for the next one can be given up halfway.
+    answers: BoxStream<'static, (u16, Vec<u8>)>,
     write: OwnedWriteHalf,
     /// Sent and not answered yet, with when they were due.
     waiting: VecDeque<(TransactionId, Instant)>,
@@ -99,7 +102,11 @@ struct Connection {
 impl Connection {
     fn new(stream: TcpStream) -> Self {
         let (read, write) = stream.into_split();
-        Self { read: BufReader::new(read), write, waiting: VecDeque::new() }
+        let answers = stream::unfold(BufReader::new(read), |mut read| async {
+            let answer = answer(&mut read).await?;
+            Some((answer, read))
+        });
+        Self { answers: answers.boxed(), write, waiting: VecDeque::new() }
     }
 
     /// Sends and reads until the queue is empty and everything is answered, or the node is gone.
@@ -130,7 +137,7 @@ impl Connection {
                         return;
                     }
                 }
-                answer = timeout(PATIENCE, answer(&mut self.read)), if !self.waiting.is_empty() => {
+                answer = timeout(PATIENCE, self.answers.next()), if !self.waiting.is_empty() => {
                     let Ok(Some((status, body))) = answer else { return };
                     let Some((id, due)) = self.waiting.pop_front() else { return };
                     if status == 202 {

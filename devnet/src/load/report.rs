@@ -1,7 +1,10 @@
 //! What a load came to.
 
+use std::collections::BTreeMap;
+
 use eyre::ensure;
 use serde::Serialize;
+use weft_types::TransactionId;
 
 use super::Counts;
 
@@ -57,6 +60,9 @@ pub struct Report {
     pub accepted_after: Percentiles,
     /// From being due to being final.
     pub final_after: Percentiles,
+    /// At which height each transaction was shown to be final.
+    #[serde(skip)]
+    pub seen: BTreeMap<TransactionId, u64>,
 }
 
 impl Report {

@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use weft_types::TransactionId;
 
 use super::http::Outcome;
 use super::report::{Percentiles, Report};
-use crate::client::{Client, number};
+use crate::client::Client;
 
 /// Pause before a stream is opened again.
 const RECONNECT: Duration = Duration::from_millis(200);
@@ -27,9 +26,10 @@ struct State {
     /// From being due to being seen in a block of the node it was sent to, in microseconds.
     final_micros: Vec<u32>,
     final_count: u64,
-    /// Heights at which a node's stream showed a transaction, by node.
+    /// Transactions that were shown at two heights, by one node or by two.
     repeated: u64,
-    seen: BTreeMap<usize, HashMap<TransactionId, u64>>,
+    /// Heights at which the nodes' streams showed transactions.
+    seen: BTreeMap<TransactionId, u64>,
 }
 
 struct Sent {
@@ -57,8 +57,7 @@ impl Board {
         let now = Instant::now();
         let mut state = self.lock();
         for id in ids {
-            let before = state.seen.entry(node).or_default().insert(id, height);
-            if before.is_some_and(|before| before != height) {
+            if *state.seen.entry(id).or_insert(height) != height {
                 state.repeated += 1;
             }
             let waits_here = state.sent.get(&id).is_some_and(|sent| sent.node == node);
@@ -120,6 +119,7 @@ impl Watcher {
             total_seconds: all.as_secs_f64(),
             accepted_after: Percentiles::of(outcome.accept_micros),
             final_after: Percentiles::of(std::mem::take(&mut state.final_micros)),
+            seen: std::mem::take(&mut state.seen),
         }
     }
 }
@@ -138,23 +138,10 @@ async fn read_stream(
     next: &mut u64,
     board: &Board,
 ) -> eyre::Result<()> {
-    let http = reqwest::Client::builder().build()?;
-    let url = client.url(&format!("/v1/blocks/stream?from={next}"));
-    let mut body = http.get(url).send().await?.error_for_status()?.bytes_stream();
-    let mut text = Vec::new();
-    while let Some(chunk) = body.next().await {
-        text.extend_from_slice(&chunk?);
-        while let Some(end) = text.windows(2).position(|w| w == b"\n\n") {
-            let event: Vec<u8> = text.drain(..end + 2).collect();
-            let data = event.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"data: "));
-            let Some(data) = data else { continue };
-            let block: serde_json::Value = serde_json::from_slice(data)?;
-            let height = number(&block["height"])?;
-            let ids = block["transactions"].as_array().cloned().unwrap_or_default();
-            let ids = ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect();
-            board.seen(node, height, ids);
-            *next = height + 1;
-        }
+    let mut blocks = client.blocks(*next).await?;
+    while let Some(block) = blocks.next().await? {
+        *next = block.height + 1;
+        board.seen(node, block.height, block.transactions);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyre::{WrapErr, ensure, eyre};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 use weft_types::SecretKey;
 
@@ -54,10 +55,10 @@ impl Network {
             plan,
         };
         for node in &network.plan.validators {
-            network.validators.push(Node::start(node, &programs.weft)?);
+            network.validators.push(Node::start(node, programs)?);
         }
-        for node in &network.plan.full_nodes {
-            network.full_nodes.push(Node::start(node, &programs.weft)?);
+        if !network.plan.options.late_full_nodes {
+            network.start_full_nodes()?;
         }
         network.wait_ready(START_PATIENCE).await?;
         let anvil = tools.map(Tools::anvil);
@@ -67,6 +68,14 @@ impl Network {
             network.rollups.push(started.await?);
         }
         Ok(network)
+    }
+
+    /// Starts the full nodes.
+    pub fn start_full_nodes(&mut self) -> eyre::Result<()> {
+        for node in &self.plan.full_nodes {
+            self.full_nodes.push(Node::start(node, &self.programs)?);
+        }
+        Ok(())
     }
 
     /// Every node.
@@ -167,23 +176,21 @@ impl Network {
         Ok(killed)
     }
 
-    /// Checks that all nodes that run have the same chain, up to the lowest tip among them.
-    /// Returns that height.
+    /// Checks that all nodes that run have the same chain, byte for byte, up to the lowest tip
+    /// among them. Returns that height.
     pub async fn check_same_chain(&self) -> eyre::Result<u64> {
         let running: Vec<&Node> =
             self.nodes().filter(|node| node.process.pid().is_some()).collect();
-        let mut lowest = u64::MAX;
-        for node in &running {
-            lowest = lowest.min(node.client.height().await?);
-        }
-        let first = running.first().ok_or_else(|| eyre!("no node runs"))?;
+        let tips = try_join_all(running.iter().map(|node| node.client.height())).await?;
+        let lowest = tips.into_iter().min().ok_or_else(|| eyre!("no node runs"))?;
         for height in 1..=lowest {
-            let expected = first.client.block_bytes(height).await?;
-            for node in &running[1..] {
+            let blocks = running.iter().map(|node| node.client.block_bytes(height));
+            let blocks = try_join_all(blocks).await?;
+            for (node, block) in running.iter().zip(&blocks) {
                 ensure!(
-                    node.client.block_bytes(height).await? == expected,
+                    *block == blocks[0],
                     "{} and {} differ at height {height}",
-                    first.plan.name,
+                    running[0].plan.name,
                     node.plan.name
                 );
             }

@@ -1,13 +1,17 @@
 //! A node that was started.
 
-use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use weft_types::SecretKey;
 
-use crate::client::Client;
+use crate::client::{Client, http_client};
 use crate::plan::PlannedNode;
 use crate::process::{Process, Recipe};
+use crate::programs::Programs;
+
+/// How long metrics may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A node that was started.
 #[derive(Debug)]
@@ -22,16 +26,37 @@ pub struct Node {
 
 impl Node {
     /// Starts a planned node.
-    pub fn start(plan: &PlannedNode, program: &Path) -> eyre::Result<Self> {
+    pub fn start(plan: &PlannedNode, programs: &Programs) -> eyre::Result<Self> {
+        let home = plan.home.display().to_string();
+        let (program, args) = match plan.conduct {
+            None => (&programs.weft, vec!["start".to_owned(), "--home".to_owned(), home]),
+            Some(conduct) => {
+                let record = plan.record().display().to_string();
+                let args = ["--home", &home, "--as", &conduct.name(), "--record", &record]
+                    .map(str::to_owned);
+                (&programs.weft_conduct, args.to_vec())
+            }
+        };
         let recipe = Recipe {
             name: plan.name.clone(),
-            program: program.to_owned(),
-            args: vec!["start".to_owned(), "--home".to_owned(), plan.home.display().to_string()],
+            program: program.clone(),
+            args,
             env: Vec::new(),
             log: plan.home.join("node.log"),
         };
         let process = Process::start(recipe)?;
         Ok(Self { client: Client::new(plan.api), plan: plan.clone(), process })
+    }
+
+    /// A metric's value, summed over its labels; zero if it is not there.
+    pub async fn metric(&self, name: &str) -> eyre::Result<f64> {
+        let url = format!("http://{}/metrics", self.plan.metrics);
+        let text = http_client(PATIENCE).get(url).send().await?.error_for_status()?.text().await?;
+        let values = text.lines().filter_map(|line| {
+            let (key, value) = line.rsplit_once(' ')?;
+            (key.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+        });
+        Ok(values.sum())
     }
 
     /// As `network.json` has it.

@@ -64,6 +64,21 @@ impl Rollup {
         answers(&self.rpc, &mut self.process, patience).await
     }
 
+    /// Waits until it has made so many more blocks.
+    pub async fn wait_blocks(&self, count: u64, patience: Duration) -> eyre::Result<()> {
+        let what = format!("{count} more blocks of {}", self.plan.name);
+        let until = std::cell::Cell::new(None);
+        wait_for(&what, patience, || async {
+            let Ok(block) = self.rpc.quantity("eth_blockNumber", json!([])).await else {
+                return Ok(None);
+            };
+            let aim = until.get().unwrap_or(block + count);
+            until.set(Some(aim));
+            Ok((block >= aim).then_some(()))
+        })
+        .await
+    }
+
     /// Asks it to stop, then its engine. Returns those that had to be killed.
     pub async fn stop(&mut self) -> eyre::Result<Vec<String>> {
         let mut killed = Vec::new();

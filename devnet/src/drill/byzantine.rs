@@ -1,0 +1,148 @@
+//! A validator misbehaves, in every way there is, one after another.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use eyre::{ensure, eyre};
+
+use super::traffic::{Rates, Traffic};
+use super::{Findings, Lab, audit};
+use crate::conduct::As;
+use crate::load::Report;
+use crate::network::Network;
+use crate::plan::Options;
+
+/// The validator that misbehaves.
+const LIAR: usize = 0;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What others must notice of a conduct.
+enum Trace {
+    /// Proposals that they refuse.
+    InvalidProposals,
+    /// Two signatures for one slot.
+    Evidence,
+    /// Nothing that can be proven.
+    Nothing,
+}
+
+fn trace_of(conduct: As) -> Trace {
+    match conduct {
+        As::DroppingProposer
+        | As::AddingProposer
+        | As::ReorderingProposer
+        | As::BackDatingProposer
+        | As::LyingProposer
+        | As::EmptyProposer => Trace::InvalidProposals,
+        As::SplitAuthor | As::SplitObserver | As::DoubleVoter => Trace::Evidence,
+        As::Honest | As::WithholdingAuthor => Trace::Nothing,
+    }
+}
+
+pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
+    let lasts = lab.scale.pick(Duration::from_secs(6), Duration::from_secs(60));
+    let calm = one(lab, As::Honest, lasts, findings).await?;
+    for conduct in As::value_variants().iter().filter(|conduct| **conduct != As::Honest) {
+        let report = one(lab, *conduct, lasts, findings).await?;
+        findings.note(
+            format!("{}: median latency against the honest network's", conduct.name()),
+            format!("{:.1} times", report.final_after.p50 / calm.final_after.p50.max(0.1)),
+        );
+    }
+    Ok(())
+}
+
+/// A network with one conduct.
+async fn one(
+    lab: &Lab,
+    conduct: As,
+    lasts: Duration,
+    findings: &mut Findings,
+) -> eyre::Result<Report> {
+    let name = conduct.name();
+    findings.say(&name);
+    let options =
+        Options { conduct: vec![(LIAR, conduct)], ..lab.options(&format!("byzantine-{name}")) };
+    let mut network = lab.start(options).await?;
+    // The liar gets transactions, too: an author that misbehaves needs something to misuse. Only
+    // what honest validators accepted must become final.
+    let spared: &[usize] = if conduct == As::Honest { &[] } else { &[LIAR] };
+    let rates = Rates { rate: 100.0, rollup_rate: 0.0, duration: lasts, patience: PATIENCE };
+    let own = Traffic::start(&network, Rates { rate: 40.0, ..rates }, &[1, 2, 3]);
+    let mut quiet = Findings::new(name.clone(), |_| ());
+    let load = Traffic::start(&network, rates, spared).finish(&mut quiet).await?;
+    drop(own);
+    ensure!(
+        load.missing == 0,
+        "{name}: {} transactions that honest validators accepted are not final",
+        load.missing
+    );
+    audit::chain(&network, &load, &mut quiet).await?;
+
+    let mut told = vec![format!("all {} final, p50 {:.0} ms", load.finals, load.final_after.p50)];
+    let refused = metric(&network, "weft_invalid_proposals_total").await?;
+    let accused = accused(&network).await?;
+    match trace_of(conduct) {
+        Trace::InvalidProposals => {
+            ensure!(refused > 0, "{name}: nobody refused a proposal");
+            told.push(format!("{refused} proposals refused"));
+        }
+        Trace::Evidence => {
+            ensure!(accused > 0, "{name}: nobody kept evidence");
+            told.push(format!("{accused} pieces of evidence kept"));
+        }
+        Trace::Nothing => ensure!(refused == 0, "{name}: {refused} proposals refused"),
+    }
+    findings.note(name.clone(), told.join(", "));
+
+    if conduct != As::Honest {
+        // Nothing lasting: with the liar gone, the others go on; with it mended, all four do.
+        network.validators[LIAR].process.kill().await?;
+        let other = &network.validators[1].client;
+        other.wait_height(other.height().await? + 5, PATIENCE).await?;
+        network.validators[LIAR].process.recipe_mut().args = vec![
+            "--home".to_owned(),
+            network.validators[LIAR].plan.home.display().to_string(),
+            "--as".to_owned(),
+            As::Honest.name(),
+        ];
+        network.validators[LIAR].process.restart()?;
+        network.wait_ready(PATIENCE).await?;
+        let after =
+            Traffic::start(&network, Rates { duration: Duration::from_secs(2), ..rates }, &[])
+                .finish(&mut quiet)
+                .await?;
+        ensure!(after.missing == 0, "{name}: {} not final afterwards", after.missing);
+    }
+    audit::logs(&network)?;
+    network.stop().await?;
+    Ok(load)
+}
+
+/// The sum of a metric over the honest validators.
+async fn metric(network: &Network, name: &str) -> eyre::Result<u64> {
+    let mut sum = 0.0;
+    for node in &network.validators[1..] {
+        sum += node.metric(name).await?;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    Ok(sum as u64)
+}
+
+/// How many pieces of evidence the honest validators keep; all must be against the liar.
+async fn accused(network: &Network) -> eyre::Result<usize> {
+    let liar = network.plan.validators[LIAR].key.as_ref().map(weft_types::SecretKey::address);
+    let liar = serde_json::to_value(liar)?;
+    let mut count = 0;
+    for node in &network.validators[1..] {
+        let answer = node.client.get("/v1/evidence").await?;
+        let kept = answer["evidence"].as_array().ok_or_else(|| eyre!("no evidence list"))?;
+        for piece in kept {
+            ensure!(piece["offender"] == liar, "evidence against an honest validator: {piece}");
+        }
+        count += kept.len();
+    }
+    Ok(count)
+}

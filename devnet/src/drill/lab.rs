@@ -1,0 +1,80 @@
+//! Where drills get their networks from.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use eyre::{WrapErr, eyre};
+use serde::Serialize;
+
+use crate::network::Network;
+use crate::plan::{Options, Plan, clear};
+use crate::programs::Programs;
+use crate::tools::Tools;
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// A minute or less
+    Short,
+    /// Many minutes
+    Full,
+}
+
+impl Scale {
+    /// One of two.
+    pub fn pick<T>(self, short: T, full: T) -> T {
+        match self {
+            Self::Short => short,
+            Self::Full => full,
+        }
+    }
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        self.pick("short", "full")
+    }
+}
+
+/// What drills need.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    /// What networks are made of.
+    pub programs: Programs,
+    /// Anvil and wallets.
+    pub tools: Tools,
+    /// Each drill makes a directory here.
+    pub dir: PathBuf,
+    /// The first of a hundred ports; networks of a lab run one after another.
+    pub base_port: u16,
+    /// How long and how often.
+    pub scale: Scale,
+    /// Told what goes on.
+    pub say: fn(&str),
+}
+
+impl Lab {
+    /// What a network of a drill consists of, unless the drill changes it.
+    pub fn options(&self, drill: &str) -> Options {
+        Options { dir: self.dir.join(drill), base_port: self.base_port, ..Options::default() }
+    }
+
+    /// Starts a new network.
+    pub async fn start(&self, options: Options) -> eyre::Result<Network> {
+        clear(&options.dir)?;
+        let network = Network::start(Plan::new(options)?, &self.programs, Some(&self.tools)).await;
+        let network = network.wrap_err("the network did not come up")?;
+        network.write_file()?;
+        Ok(network)
+    }
+}
+
+/// The first of a hundred ports that nobody listens on.
+pub fn free_base_port() -> eyre::Result<u16> {
+    // Below what systems hand out by themselves.
+    let bases = (14_000..32_700).step_by(100);
+    let free =
+        |base: &u16| (*base..*base + 100).all(|p| TcpListener::bind(("127.0.0.1", p)).is_ok());
+    bases.into_iter().find(free).ok_or_else(|| eyre!("no hundred ports in a row are free"))
+}

@@ -1,0 +1,89 @@
+//! A full node joins late.
+
+use std::time::{Duration, Instant};
+
+use eyre::{ensure, eyre};
+use weft_rollup_adapter::api::Endpoint;
+use weft_rollup_adapter::light::LightClient;
+use weft_types::NamespaceId;
+
+use super::report::seconds;
+use super::traffic::{Rates, Traffic};
+use super::{Findings, Lab, audit};
+use crate::plan::Options;
+
+/// How long it may take to catch up.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How many times faster than the chain was made it should catch up.
+const AIM: f64 = 20.0;
+
+pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
+    let duration = lab.scale.pick(Duration::from_secs(20), Duration::from_secs(600));
+    let options = Options { full_nodes: 1, late_full_nodes: true, ..lab.options("late") };
+    let mut network = lab.start(options).await?;
+    let made = Instant::now();
+    let rates =
+        Rates { rate: 200.0, rollup_rate: 0.0, duration, patience: Duration::from_secs(10) };
+    let load = Traffic::start(&network, rates, &[]).finish(findings).await?;
+    let tip = network.validators[0].client.height().await?;
+    let made = made.elapsed();
+
+    findings.say("a full node joins");
+    let joined = Instant::now();
+    network.start_full_nodes()?;
+    let client = network.full_nodes[0].client.clone();
+    let name = network.full_nodes[0].plan.name.clone();
+    let process = &mut network.full_nodes[0].process;
+    crate::client::wait_for("the full node to catch up", PATIENCE, || {
+        let ended = process.ended();
+        let client = client.clone();
+        let name = name.clone();
+        async move {
+            ensure!(ended.is_none(), "{name} ended: {}", ended.unwrap_or_default());
+            Ok(client.height().await.ok().filter(|reached| *reached >= tip))
+        }
+    })
+    .await?;
+    let took = joined.elapsed();
+    let ratio = made.as_secs_f64() / took.as_secs_f64();
+    findings.note(
+        "caught up",
+        format!(
+            "{tip} heights made in {} had after {}, process start included: {ratio:.0} times \
+             real time (aim: {AIM:.0})",
+            seconds(made),
+            seconds(took)
+        ),
+    );
+    network.wait_ready(PATIENCE).await?;
+    audit::chain(&network, &load, findings).await?;
+
+    // As an adapter that knows nothing but the genesis file, from the full node alone.
+    let endpoint = Endpoint::new(
+        format!("http://{}", network.full_nodes[0].plan.api).parse()?,
+        Endpoint::http_client()?,
+    );
+    // A slice is proven by the next block.
+    client.wait_height(tip + 1, PATIENCE).await?;
+    let (mut slices, mut entries) = (0, 0);
+    for namespace in &network.plan.options.namespaces {
+        let namespace = NamespaceId(*namespace);
+        let mut light = LightClient::new(&network.plan.genesis, namespace, None)?;
+        while light.height() <= tip {
+            let slice = endpoint.slice(namespace, light.height()).await?;
+            let slice = slice.ok_or_else(|| eyre!("no slice at {}", light.height()))?;
+            entries += light.advance(slice)?.entries().len();
+            slices += 1;
+        }
+    }
+    let ordered = u64::try_from(entries)?;
+    ensure!(ordered == load.finals, "{} were final, but slices hold {ordered}", load.finals);
+    findings.note(
+        "slices it served",
+        format!("{slices}, all proven complete or absent; they hold all {entries} transactions"),
+    );
+    audit::logs(&network)?;
+    network.stop().await?;
+    Ok(())
+}

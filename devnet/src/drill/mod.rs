@@ -1,0 +1,116 @@
+//! Drills: a network is broken in a stated way, and what it did is said.
+//!
+//! Every drill has a short scale, which the test suite runs, and a full one. A drill fails with an
+//! error when something that must hold did not; otherwise it says what it found.
+
+mod adapters;
+mod all_killed;
+mod audit;
+mod byzantine;
+mod command;
+mod down;
+mod garbage;
+mod lab;
+mod late;
+mod peer;
+mod power;
+mod report;
+mod rolling;
+mod storage;
+mod traffic;
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+pub use command::DrillCommand;
+pub use lab::{Lab, Scale, free_base_port};
+pub use report::{Findings, Report};
+
+/// What can be drilled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Drill {
+    /// Validators and rollups are killed one after another, under load
+    Rolling,
+    /// All validators are killed at the same instant, again and again
+    AllKilled,
+    /// Rollups and their engines are killed, again and again
+    Adapters,
+    /// Logs are torn and flipped, views deleted
+    Storage,
+    /// Everything that was not fsynced is lost, on all validators at once
+    Power,
+    /// One validator is down, then two
+    Down,
+    /// A full node joins late
+    Late,
+    /// Validators misbehave, in every way there is
+    Byzantine,
+    /// Garbage and floods come in at every port
+    Garbage,
+}
+
+impl Drill {
+    /// All of them.
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    /// The name by which it is chosen.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+    }
+
+    /// What it shows.
+    pub fn claim(self) -> &'static str {
+        match self {
+            Self::Rolling => {
+                "No final transaction is lost or repeated, and rollups execute each slice once, \
+                 while validators and rollups are killed one after another."
+            }
+            Self::AllKilled => {
+                "Validators that are all killed at once come back by themselves, and nobody signs \
+                 twice."
+            }
+            Self::Adapters => "Rollups execute exactly once, wherever they are killed.",
+            Self::Storage => {
+                "A torn log is cut and says so, a flipped bit is refused, a deleted view costs \
+                 only time."
+            }
+            Self::Power => {
+                "Nothing final is lost, and nobody signs twice, when all validators lose whatever \
+                 was not fsynced."
+            }
+            Self::Down => {
+                "One validator of four may be down; with two down ordering stops, says so, and \
+                 resumes by itself."
+            }
+            Self::Late => "A full node that joins late catches up and serves slices that verify.",
+            Self::Byzantine => {
+                "A misbehaving validator is outvoted, is left with evidence against it, and costs \
+                 the others nothing lasting."
+            }
+            Self::Garbage => {
+                "Garbage gets clear errors; nothing panics, grows without bound, or stops ordering."
+            }
+        }
+    }
+
+    /// Runs it.
+    pub async fn run(self, lab: &Lab) -> Report {
+        let started = Instant::now();
+        let mut findings = Findings::new(self.name(), lab.say);
+        let ended = match self {
+            Self::Rolling => rolling::run(lab, &mut findings).await,
+            Self::AllKilled => all_killed::run(lab, &mut findings).await,
+            Self::Adapters => adapters::run(lab, &mut findings).await,
+            Self::Storage => storage::run(lab, &mut findings).await,
+            Self::Power => power::run(lab, &mut findings).await,
+            Self::Down => down::run(lab, &mut findings).await,
+            Self::Late => late::run(lab, &mut findings).await,
+            Self::Byzantine => byzantine::run(lab, &mut findings).await,
+            Self::Garbage => garbage::run(lab, &mut findings).await,
+        };
+        findings.into_report(self, lab.scale, started.elapsed(), ended)
+    }
+}
