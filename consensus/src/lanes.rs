@@ -238,6 +238,33 @@ impl Batches for Lanes {
     }
 }
 
+/// A block's batches, taken out of lanes: whatever happens there, they stay.
+#[derive(Clone, Debug)]
+pub struct Picked {
+    order: Vec<BatchDigest>,
+    batches: BTreeMap<BatchDigest, Arc<Verified<Batch>>>,
+}
+
+impl Picked {
+    /// These, in this order.
+    pub fn new(batches: Vec<Arc<Verified<Batch>>>) -> Self {
+        let order = batches.iter().map(|batch| batch.witness().digest).collect();
+        let batches = batches.into_iter().map(|batch| (batch.witness().digest, batch)).collect();
+        Self { order, batches }
+    }
+
+    /// All of them, in order.
+    pub fn in_order(&self) -> impl Iterator<Item = &Arc<Verified<Batch>>> {
+        self.order.iter().filter_map(|digest| self.batches.get(digest))
+    }
+}
+
+impl Batches for Picked {
+    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
+        self.batches.get(digest).map(Arc::as_ref)
+    }
+}
+
 /// The first place of a lane that is not ordered yet, or `None` if the lane is closed.
 fn place_after(cut: &LaneCut, incarnation: u32) -> Option<u64> {
     match incarnation.cmp(&cut.incarnation) {

@@ -2,8 +2,7 @@
 
 use weft_types::{BlockId, Certificate, Height};
 
-use super::{CandidateState, Delivery, Driver, Effect, Now, Stage};
-use crate::build::Derived;
+use super::{CandidateState, Decidable, Delivery, Driver, Effect, Now, Stage, SyncVerdict};
 use crate::leader::Rotation;
 use crate::observations::Observations;
 
@@ -14,14 +13,18 @@ impl Driver {
         if certificate.height != self.tip.next_height() || self.committing.is_some() {
             return;
         }
-        let Some((header, derived)) = self.take_decided(&certificate.block) else {
+        let Some((header, Decidable { derived, batches })) = self.take_decided(&certificate.block)
+        else {
             // What the engine decides was answered "valid", so it is here, from disk if need be.
             let block = certificate.block;
             let reason = format!("decided block {block} is not on disk: the log lost a record");
             self.effects.push(Effect::Halt(reason));
             return;
         };
-        let Some(batches) = self.batches_of(&derived) else { return };
+        let Some(ordered) = derived.ordered(&header, &batches) else {
+            self.effects.push(Effect::Halt("a decided block lacks its own batches".to_owned()));
+            return;
+        };
         self.effects.push(Effect::Commit(certificate.clone()));
         self.stage = Stage::Deciding;
         self.decided_at = now.mono;
@@ -29,12 +32,12 @@ impl Driver {
         let committee = self.tip.committee().clone();
         let observers =
             derived.observers.iter().filter_map(|address| committee.index_of(address)).collect();
-        let Some(ordered) = derived.ordered(&header, &self.lanes) else { return };
         let applied = self.tip.state.apply(&ordered);
         let id = certificate.block;
         self.tip.header = header;
         self.tip.id = id;
         self.tip.outcome = applied.outcome;
+        let batches: Vec<_> = batches.in_order().cloned().collect();
         self.tip_ordered = !batches.is_empty();
         let absent = committee
             .members()
@@ -57,13 +60,14 @@ impl Driver {
         }
     }
 
-    fn take_decided(&mut self, id: &BlockId) -> Option<(weft_types::Header, Derived)> {
+    fn take_decided(&mut self, id: &BlockId) -> Option<(weft_types::Header, Decidable)> {
+        self.answer_tickets(*id, SyncVerdict::Late, |_| true);
         let candidate = self.candidates.remove(id)?;
         match candidate.state {
-            CandidateState::Valid(derived)
-            | CandidateState::Withheld(derived)
-            | CandidateState::Persisting(derived) => Some((candidate.value.header, derived)),
-            CandidateState::Open | CandidateState::Invalid => None,
+            CandidateState::Stored(decidable) | CandidateState::Persisting(decidable) => {
+                Some((candidate.value.header, decidable))
+            }
+            CandidateState::Open | CandidateState::Invalid(_) => None,
         }
     }
 
@@ -77,7 +81,14 @@ impl Driver {
         self.quorum_at = None;
         self.wanted = None;
         self.building = None;
+        let left: Vec<BlockId> = self.candidates.keys().copied().collect();
+        for id in left {
+            self.answer_tickets(id, SyncVerdict::Late, |_| true);
+        }
         self.candidates.clear();
+        self.entered = false;
+        let tip = &self.tip;
+        self.peer_heights.retain(|validator, _| tip.committee().index_of(validator).is_some());
         self.fetching.clear();
         self.fetching_observations.clear();
         for observation in std::mem::take(&mut self.early_observations).into_values() {

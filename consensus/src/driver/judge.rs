@@ -5,15 +5,28 @@
 
 use std::sync::Arc;
 
-use weft_types::{Address, Batch, BlockId, Height, ObservationHash, ProposedBlock, Verified};
+use weft_types::{
+    Address, Batch, BatchDigest, BlockId, Height, ObservationHash, ProposedBlock, Verified,
+};
 
 use super::propose::FIRST_EMPTY_ROUND;
 use super::{
-    Candidate, CandidateState, Driver, Effect, MAX_CANDIDATES, MAX_EARLY_PROPOSALS, Now,
+    Candidate, CandidateState, Decidable, Driver, Effect, MAX_CANDIDATES, Now, Proposed,
     StoredBlock, SyncVerdict,
 };
 use crate::build::Derived;
+use crate::lanes::Picked;
+use crate::tip::Tip;
 use crate::validity::{Invalid, Judgement, check_chain, judge};
+
+/// Most proposals of one round: two, which prove that its leader signed twice.
+const MAX_PER_ROUND: usize = 2;
+
+/// How far ahead of this node's own round a proposal may be.
+const MAX_ROUNDS_AHEAD: u32 = 10;
+
+/// Most proposals of one proposer for the height after the next.
+const MAX_EARLY_PER_PROPOSER: usize = 2;
 
 impl Driver {
     pub(super) fn on_proposal(
@@ -25,7 +38,8 @@ impl Driver {
     ) {
         let next = self.tip.next_height();
         if height == next + 1 {
-            if self.early_proposals.len() < MAX_EARLY_PROPOSALS {
+            let of_proposer = |early: &&(u32, Address, ProposedBlock)| early.1 == proposer;
+            if self.early_proposals.iter().filter(of_proposer).count() < MAX_EARLY_PER_PROPOSER {
                 self.early_proposals.push((round, proposer, value));
             }
         } else if height == next {
@@ -33,14 +47,50 @@ impl Driver {
         }
     }
 
+    /// Takes up a proposal, if it comes from the leader of its round. A leader that signs more
+    /// than two for one round, or for rounds far off, is not listened to.
     pub(super) fn consider(&mut self, round: u32, proposer: Address, value: ProposedBlock) {
+        let leader = self.rotation.proposer(self.tip.next_height(), round);
+        let leads = self.tip.committee().get(leader).is_some_and(|m| m.address == proposer);
+        if !leads || round > self.round.saturating_add(MAX_ROUNDS_AHEAD) {
+            return;
+        }
         let id = value.header.id();
+        if !self.candidates.contains_key(&id) {
+            let of_round = |candidate: &&Candidate| candidate.proposed.contains_key(&round);
+            if self.candidates.values().filter(of_round).count() >= MAX_PER_ROUND {
+                return;
+            }
+            self.make_room();
+            let state = first_state(&self.tip, &value);
+            let candidate = Candidate::new(value, state);
+            self.candidates.insert(id, candidate);
+        }
         if let Some(candidate) = self.candidates.get_mut(&id) {
-            candidate.first.get_or_insert((round, proposer));
-        } else if self.candidates.len() < MAX_CANDIDATES {
-            let (first, tickets) = (Some((round, proposer)), Vec::new());
-            let state = CandidateState::Open;
-            self.candidates.insert(id, Candidate { value, first, tickets, state });
+            candidate.proposed.entry(round).or_insert(Proposed { proposer, answered: false });
+        }
+        self.arrived = true;
+    }
+
+    /// Forgets a proposal of the lowest round that is not known to be valid, if there are too
+    /// many.
+    fn make_room(&mut self) {
+        if self.candidates.len() < MAX_CANDIDATES {
+            return;
+        }
+        let expendable = |candidate: &Candidate| {
+            matches!(candidate.state, CandidateState::Open | CandidateState::Invalid(_))
+                && candidate.tickets.is_empty()
+        };
+        let first_round = |candidate: &Candidate| candidate.proposed.keys().next().copied();
+        let lowest = self
+            .candidates
+            .iter()
+            .filter(|(_, candidate)| expendable(candidate))
+            .min_by_key(|(_, candidate)| first_round(candidate))
+            .map(|(id, _)| *id);
+        if let Some(lowest) = lowest {
+            self.candidates.remove(&lowest);
         }
     }
 
@@ -53,24 +103,39 @@ impl Driver {
         }
         self.take_parts(now.wall_ms, observations, batches);
         let id = value.header.id();
-        let candidate = self.candidates.entry(id).or_insert_with(|| Candidate {
-            value,
-            first: None,
-            tickets: Vec::new(),
-            state: CandidateState::Open,
+        let candidate = self.candidates.entry(id).or_insert_with(|| {
+            let state = first_state(&self.tip, &value);
+            Candidate::new(value, state)
         });
         candidate.tickets.push(ticket);
         self.judge_one(id);
         self.answer(id);
         // Sync brings a block whole: what is missing now will not come.
-        if let Some(candidate) = self.candidates.get_mut(&id)
-            && matches!(candidate.state, CandidateState::Open)
-        {
+        self.answer_tickets(id, SyncVerdict::Incomplete, |state| {
+            matches!(state, CandidateState::Open)
+        });
+        let useless = |candidate: &Candidate| {
+            candidate.proposed.is_empty()
+                && matches!(candidate.state, CandidateState::Open | CandidateState::Invalid(_))
+        };
+        if self.candidates.get(&id).is_some_and(useless) {
+            self.candidates.remove(&id);
+        }
+    }
+
+    /// Answers everybody who waits for what comes of a block by sync, if it is in a state.
+    pub(super) fn answer_tickets(
+        &mut self,
+        id: BlockId,
+        verdict: SyncVerdict,
+        when: impl Fn(&CandidateState) -> bool,
+    ) {
+        let Some(candidate) = self.candidates.get_mut(&id).filter(|c| when(&c.state)) else {
+            return;
+        };
+        for ticket in std::mem::take(&mut candidate.tickets) {
             let value = candidate.value.clone();
-            for ticket in std::mem::take(&mut candidate.tickets) {
-                let (value, verdict) = (value.clone(), SyncVerdict::Incomplete);
-                self.effects.push(Effect::AnswerSync { ticket, value, verdict });
-            }
+            self.effects.push(Effect::AnswerSync { ticket, value, verdict });
         }
     }
 
@@ -80,11 +145,12 @@ impl Driver {
         let StoredBlock { value, observations, batches } = block;
         self.take_parts(value.header.time_ms, observations, batches);
         let id = value.header.id();
-        let (first, tickets) = (None, Vec::new());
-        let state = CandidateState::Open;
-        self.candidates.insert(id, Candidate { value, first, tickets, state });
-        if let Judgement::Valid(derived) = self.judgement(id) {
-            self.set_state(id, CandidateState::Withheld(derived));
+        let state = first_state(&self.tip, &value);
+        self.candidates.insert(id, Candidate::new(value, state));
+        if let Judgement::Valid(derived) = self.judgement(id)
+            && let Some(decidable) = self.decidable(derived)
+        {
+            self.set_state(id, CandidateState::Stored(decidable));
         } else {
             self.candidates.remove(&id);
         }
@@ -104,13 +170,18 @@ impl Driver {
             self.fetching.remove(&batch.witness().digest);
             self.lanes.insert(batch, now_ms, &self.tip.state, true);
         }
+        self.arrived = true;
     }
 
-    /// Judges every proposal that can be judged by now.
+    /// Judges every proposal that can be judged by now, if anything came in that it may have been
+    /// waiting for.
     pub(super) fn judge_open(&mut self) {
+        let judge = std::mem::take(&mut self.arrived);
         let ids: Vec<BlockId> = self.candidates.keys().copied().collect();
         for id in ids {
-            self.judge_one(id);
+            if judge {
+                self.judge_one(id);
+            }
             self.answer(id);
         }
     }
@@ -122,12 +193,8 @@ impl Driver {
         }
         match self.judgement(id) {
             Judgement::Valid(derived) => self.persist(id, derived),
-            Judgement::Invalid(invalid) => {
-                self.set_state(id, CandidateState::Invalid);
-                self.tell_invalid(id, invalid);
-            }
-            // Supported batches are fetched for being supported.
-            Judgement::MissingBatches(_) => {}
+            Judgement::Invalid(invalid) => self.set_state(id, CandidateState::Invalid(invalid)),
+            Judgement::MissingBatches(missing) => self.fetch_for(id, missing),
         }
     }
 
@@ -136,10 +203,6 @@ impl Driver {
             return Judgement::MissingBatches(Vec::new());
         };
         let value = &candidate.value;
-        // What needs no observations comes first: nothing is fetched for a bad header.
-        if let Err(invalid) = check_chain(&self.tip, value) {
-            return Judgement::Invalid(invalid);
-        }
         let missing: Vec<ObservationHash> = value
             .observations
             .iter()
@@ -164,6 +227,28 @@ impl Driver {
         }
     }
 
+    /// Fetches batches that a proposal needs. Most are being fetched for being supported; but an
+    /// observer that signed twice can make others supported by the observation embedded here.
+    fn fetch_for(&mut self, id: BlockId, missing: Vec<BatchDigest>) {
+        let Some(candidate) = self.candidates.get(&id) else { return };
+        let mut wanted = Vec::new();
+        for digest in missing {
+            if self.lanes.get(&digest).is_some() || !self.fetching.insert(digest) {
+                continue;
+            }
+            let named = candidate.value.observations.iter();
+            let namers = named
+                .filter_map(|hash| self.observations.get(hash))
+                .filter(|o| o.body.lanes.iter().any(|lane| lane.digests.contains(&digest)))
+                .map(|observation| observation.body.observer)
+                .collect();
+            wanted.push((digest, namers));
+        }
+        if !wanted.is_empty() {
+            self.effects.push(Effect::FetchBatches(wanted));
+        }
+    }
+
     fn persist(&mut self, id: BlockId, derived: Derived) {
         let Some(candidate) = self.candidates.get(&id) else { return };
         let value = candidate.value.clone();
@@ -172,63 +257,56 @@ impl Driver {
             .iter()
             .filter_map(|hash| self.observations.get(hash).cloned())
             .collect();
-        let Some(batches) = self.batches_of(&derived) else { return };
+        let Some(decidable) = self.decidable(derived) else { return };
+        let batches = decidable.batches.in_order().cloned().collect();
         self.effects.push(Effect::Persist(id, StoredBlock { value, observations, batches }));
-        self.set_state(id, CandidateState::Persisting(derived));
+        self.set_state(id, CandidateState::Persisting(decidable));
     }
 
     pub(super) fn on_persisted(&mut self, id: BlockId) {
         let Some(candidate) = self.candidates.get_mut(&id) else { return };
         let state = std::mem::replace(&mut candidate.state, CandidateState::Open);
         candidate.state = match state {
-            CandidateState::Persisting(derived) => CandidateState::Withheld(derived),
+            CandidateState::Persisting(decidable) => CandidateState::Stored(decidable),
             other => other,
         };
         self.answer(id);
         self.offer_built();
     }
 
-    /// Tells the engine and sync that a block is valid, if it is on disk and it is time. An empty
-    /// block is not spoken of before this node itself has come to round 2; one that a quorum has
-    /// certified is.
+    /// Tells the engine and sync what came of a block, if that is certain and it is time. The
+    /// engine is told only once it runs the height: what it hears before may be dropped. An empty
+    /// block is not called valid before this node itself has come to round 2; to sync, which has a
+    /// quorum's word, it is.
     fn answer(&mut self, id: BlockId) {
-        let round = self.round;
+        let (round, entered) = (self.round, self.entered);
         let Some(candidate) = self.candidates.get_mut(&id) else { return };
-        if !matches!(candidate.state, CandidateState::Withheld(_) | CandidateState::Valid(_)) {
-            return;
-        }
-        let value = candidate.value.clone();
-        for ticket in std::mem::take(&mut candidate.tickets) {
-            let (value, verdict) = (value.clone(), SyncVerdict::Valid);
-            self.effects.push(Effect::AnswerSync { ticket, value, verdict });
-        }
-        let Some((first_round, proposer)) = candidate.first else { return };
-        if value.is_empty() && round < FIRST_EMPTY_ROUND {
-            return;
-        }
-        candidate.state = match std::mem::replace(&mut candidate.state, CandidateState::Open) {
-            CandidateState::Withheld(derived) => CandidateState::Valid(derived),
-            other => {
-                candidate.state = other;
-                return;
-            }
+        let verdict = match candidate.state {
+            CandidateState::Stored(_) => Ok(()),
+            CandidateState::Invalid(invalid) => Err(invalid),
+            CandidateState::Open | CandidateState::Persisting(_) => return,
         };
-        let (height, round) = (value.header.height, first_round);
-        self.effects.push(Effect::Answer { height, round, proposer, value, verdict: Ok(()) });
-        self.seal_ahead();
-    }
-
-    fn tell_invalid(&mut self, id: BlockId, invalid: Invalid) {
-        let Some(candidate) = self.candidates.get_mut(&id) else { return };
-        let value = candidate.value.clone();
         for ticket in std::mem::take(&mut candidate.tickets) {
-            let (value, verdict) = (value.clone(), SyncVerdict::Invalid(invalid));
+            let value = candidate.value.clone();
+            let verdict = verdict.map_or_else(SyncVerdict::Invalid, |()| SyncVerdict::Valid);
             self.effects.push(Effect::AnswerSync { ticket, value, verdict });
         }
-        if let Some((round, proposer)) = candidate.first {
-            let height = value.header.height;
-            let verdict = Err(invalid);
+        let early = candidate.value.is_empty() && round < FIRST_EMPTY_ROUND && verdict.is_ok();
+        if !entered || early {
+            return;
+        }
+        let height = candidate.value.header.height;
+        let mut answers = false;
+        for (round, proposed) in &mut candidate.proposed {
+            if std::mem::replace(&mut proposed.answered, true) {
+                continue;
+            }
+            let (round, proposer, value) = (*round, proposed.proposer, candidate.value.clone());
             self.effects.push(Effect::Answer { height, round, proposer, value, verdict });
+            answers = true;
+        }
+        if answers && verdict.is_ok() {
+            self.seal_ahead();
         }
     }
 
@@ -238,7 +316,20 @@ impl Driver {
         }
     }
 
-    pub(super) fn batches_of(&self, derived: &Derived) -> Option<Vec<Arc<Verified<Batch>>>> {
-        derived.cut.batches.iter().map(|ordered| self.lanes.get(&ordered.digest).cloned()).collect()
+    /// What is needed to execute a block, out of reach of whatever happens to lanes until then.
+    pub(super) fn decidable(&self, derived: Derived) -> Option<Decidable> {
+        let digests = derived.cut.batches.iter().map(|ordered| ordered.digest);
+        let batches = digests.map(|digest| self.lanes.get(&digest).cloned());
+        let batches = Picked::new(batches.collect::<Option<Vec<_>>>()?);
+        Some(Decidable { derived, batches })
     }
+}
+
+/// What can be said of a proposal by itself: nothing is fetched for a bad header, or for more
+/// observations than there are members.
+fn first_state(tip: &Tip, value: &ProposedBlock) -> CandidateState {
+    if value.observations.len() > tip.committee().members().len() {
+        return CandidateState::Invalid(Invalid::UnsortedObservations);
+    }
+    check_chain(tip, value).map_or_else(CandidateState::Invalid, |()| CandidateState::Open)
 }

@@ -42,7 +42,7 @@ use weft_types::{
 };
 
 use crate::build::Derived;
-use crate::lanes::{Inserted, Lanes};
+use crate::lanes::{Inserted, Lanes, Picked};
 use crate::leader::Rotation;
 use crate::observations::{Noted, Observations};
 pub use crate::stored::StoredBlock;
@@ -55,9 +55,6 @@ const MAX_CANDIDATES: usize = 32;
 /// After how many heights own batches that are not ordered are pushed again: whoever was not
 /// connected lacks them, and all that follow them in the lane.
 const PUSH_AGAIN_AFTER: Height = 4;
-
-/// How many proposals for the height after the next are kept.
-const MAX_EARLY_PROPOSALS: usize = 4;
 
 /// Two clocks, as read when an input came in.
 #[derive(Clone, Copy, Debug)]
@@ -147,8 +144,8 @@ pub enum Input {
     Batch(Arc<Verified<Batch>>),
     /// An observation came in, pushed or fetched.
     Observation(Verified<Observation>),
-    /// A peer says that it has decided a height.
-    PeerHeight(Height),
+    /// A validator says that it has decided a height.
+    PeerHeight(Address, Height),
     /// The mempool holds this many bytes of transactions.
     Mempool(usize),
     /// The answer to [`Effect::Seal`]: a batch, or nothing if the mempool turned out empty.
@@ -281,23 +278,39 @@ enum Stage {
 /// A proposed block of the next height and how far its judgement is.
 struct Candidate {
     value: ProposedBlock,
-    /// Round and proposer it was first seen with; none for one that came by sync or from disk.
-    first: Option<(u32, Address)>,
+    /// The rounds it was proposed in by others; none for one that came by sync or from disk.
+    proposed: BTreeMap<u32, Proposed>,
     tickets: Vec<u64>,
     state: CandidateState,
+}
+
+impl Candidate {
+    fn new(value: ProposedBlock, state: CandidateState) -> Self {
+        Self { value, proposed: BTreeMap::new(), tickets: Vec::new(), state }
+    }
+}
+
+/// Who proposed a block in a round, and whether the engine has been told what came of it.
+struct Proposed {
+    proposer: Address,
+    answered: bool,
 }
 
 enum CandidateState {
     /// Something it needs is missing.
     Open,
     /// Valid, and on its way to disk.
-    Persisting(Derived),
-    /// Valid and on disk, but the engine has not been told.
-    Withheld(Derived),
-    /// The engine knows that it is valid, or will not ask.
-    Valid(Derived),
-    /// The engine knows that it is not.
-    Invalid,
+    Persisting(Decidable),
+    /// Valid and on disk.
+    Stored(Decidable),
+    /// Never valid.
+    Invalid(Invalid),
+}
+
+/// A valid block's content.
+struct Decidable {
+    derived: Derived,
+    batches: Picked,
 }
 
 /// A value that the engine wants.
@@ -345,7 +358,12 @@ pub struct Driver {
     fetching: BTreeSet<BatchDigest>,
     fetching_observations: BTreeSet<ObservationHash>,
     mempool_bytes: usize,
-    best_peer: Height,
+    /// The last height each other validator is known to have decided.
+    peer_heights: BTreeMap<Address, Height>,
+    /// Whether the engine has entered the next height: before, it may drop what it is told.
+    entered: bool,
+    /// Whether something came in that a proposal may have been waiting for.
+    arrived: bool,
     resuming: bool,
     /// When the last input came in.
     stepped_at: Duration,
@@ -398,7 +416,9 @@ impl Driver {
             fetching: BTreeSet::new(),
             fetching_observations: BTreeSet::new(),
             mempool_bytes: 0,
-            best_peer: 0,
+            peer_heights: BTreeMap::new(),
+            entered: false,
+            arrived: false,
             resuming: boot.resuming,
             stepped_at: Duration::ZERO,
             effects: Vec::new(),
@@ -464,7 +484,7 @@ impl Driver {
             Input::Synced { ticket, block } => self.on_synced(now, ticket, block),
             Input::Batch(batch) => self.on_batch(now, batch),
             Input::Observation(observation) => self.on_observation(observation),
-            Input::PeerHeight(height) => self.best_peer = self.best_peer.max(height),
+            Input::PeerHeight(validator, height) => self.on_peer_height(validator, height),
             Input::Mempool(bytes) => self.mempool_bytes = bytes,
             Input::Sealed(batch) => self.on_sealed(now, batch),
         }
@@ -480,10 +500,18 @@ impl Driver {
         self.propose(now);
     }
 
+    fn on_peer_height(&mut self, validator: Address, height: Height) {
+        if self.tip.committee().index_of(&validator).is_some() {
+            let known = self.peer_heights.entry(validator).or_default();
+            *known = height.max(*known);
+        }
+    }
+
     fn on_batch(&mut self, now: Now, batch: Arc<Verified<Batch>>) {
         let digest = batch.witness().digest;
         let wanted = self.fetching.remove(&digest)
             || self.observations.is_supported(self.tip.committee(), &digest);
+        self.arrived = true;
         let inserted = self.lanes.insert(batch, now.wall_ms, &self.tip.state, wanted);
         if let Inserted::Fork(evidence) = inserted {
             self.effects.push(Effect::Keep(*evidence));
@@ -494,7 +522,9 @@ impl Driver {
         let height = observation.body.height;
         let next = self.tip.next_height();
         // Whoever observes a height has decided the one before.
-        self.best_peer = self.best_peer.max(height.saturating_sub(1));
+        if let Some(observer) = self.tip.committee().get(observation.body.observer) {
+            self.on_peer_height(observer.address, height.saturating_sub(1));
+        }
         if height == next + 1 {
             self.early_observations.entry(observation.body.observer).or_insert(observation);
         } else if height == next {
@@ -507,12 +537,16 @@ impl Driver {
         let observer = observation.body.observer;
         match self.observations.note(observation, wanted) {
             Noted::New => {
+                self.arrived = true;
                 let expected = self.observations.quorate_by(self.tip.committee(), observer);
                 if !expected.is_empty() {
                     self.effects.push(Effect::Expected(expected));
                 }
             }
-            Noted::Second(evidence) => self.effects.push(Effect::Keep(*evidence)),
+            Noted::Second(evidence) => {
+                self.arrived = true;
+                self.effects.push(Effect::Keep(*evidence));
+            }
             Noted::Known | Noted::Foreign => {}
         }
     }

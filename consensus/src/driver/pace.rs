@@ -7,6 +7,7 @@ use weft_types::limits::{MAX_BATCH_BYTES, MAX_UNORDERED_BATCHES};
 use weft_types::{Batch, Height, ObservationBody, Signed, Unverified, Verified};
 
 use super::{Driver, Effect, Now, PUSH_AGAIN_AFTER, Stage};
+use crate::lanes::seats_of;
 
 impl Driver {
     /// When [`Input::Tick`](super::Input::Tick) is due, on the monotonic clock.
@@ -31,6 +32,7 @@ impl Driver {
         if height != self.tip.next_height() {
             return;
         }
+        self.entered = true;
         self.round = self.round.max(round);
         if self.wanted.is_some_and(|wanted| wanted.round < round) {
             self.wanted = None;
@@ -75,7 +77,10 @@ impl Driver {
         if committee.is_support(self.observations.seats(committee)) {
             return Some(Reason::Others);
         }
-        if self.best_peer >= self.tip.next_height() {
+        // More than a third have decided it: this node is behind.
+        let ahead = self.peer_heights.iter().filter(|(_, at)| **at >= self.tip.next_height());
+        let seats = ahead.filter_map(|(validator, _)| committee.index_of(validator));
+        if committee.is_support(seats_of(committee, seats)) {
             return Some(Reason::Own);
         }
         (now.mono >= self.decided_at + self.timing.heartbeat).then_some(Reason::Own)

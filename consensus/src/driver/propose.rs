@@ -97,11 +97,12 @@ impl Driver {
         observations: Vec<Verified<Observation>>,
     ) {
         let id = value.header.id();
-        let Some(batches) = self.batches_of(&derived) else { return };
+        let Some(decidable) = self.decidable(derived) else { return };
+        let batches = decidable.batches.in_order().cloned().collect();
         let block = StoredBlock { value: value.clone(), observations, batches };
         self.effects.push(Effect::Persist(id, block));
-        let state = CandidateState::Persisting(derived);
-        self.candidates.insert(id, Candidate { value, first: None, tickets: Vec::new(), state });
+        let state = CandidateState::Persisting(decidable);
+        self.candidates.insert(id, Candidate::new(value, state));
     }
 
     /// Gives the engine the block built for the round it wants, once that is on disk.
@@ -111,7 +112,7 @@ impl Driver {
             return;
         }
         let Some(candidate) = self.candidates.get(&id) else { return };
-        if matches!(candidate.state, CandidateState::Withheld(_) | CandidateState::Valid(_)) {
+        if matches!(candidate.state, CandidateState::Stored(_)) {
             let height = candidate.value.header.height;
             let value = candidate.value.clone();
             self.effects.push(Effect::Propose { height, round, value });

@@ -683,8 +683,11 @@ impl World {
                     self.local(delay, i, Input::Synced { ticket: height, block });
                 }
             }
-            let delay = 30 + self.random.below(30);
-            self.after(delay, Event::Input(i, Input::PeerHeight(height)));
+            for peer in (0..self.nodes.len()).filter(|peer| *peer != i) {
+                let delay = 30 + self.random.below(30);
+                let address = self.nodes[peer].key.address();
+                self.after(delay, Event::Input(i, Input::PeerHeight(address, height)));
+            }
         }
     }
 }

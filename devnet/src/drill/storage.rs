@@ -99,7 +99,7 @@ async fn tear(network: &mut Network, cut: u64, findings: &mut Findings) -> eyre:
     node.process.restart()?;
     let took = back(network).await?;
     let lines = log_lines(&network.validators[VICTIM])?;
-    let said = lines[said..].iter().any(|line| line.contains("torn"));
+    let said = lines[said..].iter().any(|line| line.contains("never finished"));
     ensure!(said, "a tail torn by {cut} bytes was not mentioned");
     findings.note(
         format!("last {cut} bytes of the log lost"),
