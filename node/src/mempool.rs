@@ -5,7 +5,9 @@
 //! sender and salt if it pays more; one that has left for a batch cannot be replaced.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use weft_types::{Address, TimeMs, Transaction, TransactionId, Verified, Wei};
@@ -90,6 +92,8 @@ type Rank = (Wei, std::cmp::Reverse<u64>);
 struct Waiting {
     transaction: Verified<Transaction>,
     rank: Rank,
+    /// Until when it is left to another validator, which has sealed it; once only.
+    deferred: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -101,6 +105,8 @@ struct Pool {
     senders: HashMap<Address, Sender>,
     bytes: usize,
     arrivals: u64,
+    /// When the next deferral ends.
+    ripe_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -114,12 +120,18 @@ pub struct Mempool {
     pool: Mutex<Pool>,
     capacity: usize,
     bytes: watch::Sender<usize>,
+    refused: AtomicU64,
 }
 
 impl Mempool {
     /// Empty, for so many bytes.
     pub fn new(capacity: usize) -> Self {
-        Self { pool: Mutex::default(), capacity, bytes: watch::Sender::new(0) }
+        Self {
+            pool: Mutex::default(),
+            capacity,
+            bytes: watch::Sender::new(0),
+            refused: AtomicU64::new(0),
+        }
     }
 
     /// Follows how many bytes are waiting.
@@ -133,6 +145,11 @@ impl Mempool {
         (pool.bytes, pool.waiting.len())
     }
 
+    /// How many transactions have been refused since this was last asked.
+    pub fn take_refused(&self) -> u64 {
+        self.refused.swap(0, Ordering::Relaxed)
+    }
+
     /// Whether a transaction is waiting.
     pub fn contains(&self, id: &TransactionId) -> bool {
         self.lock().waiting.contains_key(id)
@@ -141,7 +158,9 @@ impl Mempool {
     /// Takes a transaction in. One that is waiting already is no error.
     pub fn insert(&self, transaction: Verified<Transaction>, terms: &Terms) -> Result<(), Refusal> {
         let mut pool = self.lock();
-        pool.insert(transaction, terms, self.capacity)?;
+        pool.insert(transaction, terms, self.capacity).inspect_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        })?;
         self.announce(&pool);
         Ok(())
     }
@@ -160,7 +179,13 @@ impl Mempool {
         pool.drop_below(price);
         let mut taken = Vec::new();
         let mut left = bytes;
-        let best: Vec<TransactionId> = pool.by_rank.values().rev().take(count).copied().collect();
+        let now = Instant::now();
+        let eligible = |id: &&TransactionId| {
+            let deferred = pool.waiting.get(*id).and_then(|waiting| waiting.deferred);
+            deferred.is_none_or(|until| until <= now)
+        };
+        let best: Vec<TransactionId> =
+            pool.by_rank.values().rev().filter(eligible).take(count).copied().collect();
         for id in best {
             let size = pool.waiting.get(&id).map_or(0, |w| size_of(&w.transaction));
             if size > left {
@@ -173,7 +198,33 @@ impl Mempool {
         taken
     }
 
-    /// Drops transactions that others have ordered or sealed.
+    /// Leaves transactions to another validator for a while, since it has sealed them into a
+    /// batch. Only once: a batch that never comes to be ordered must not keep anything out.
+    pub fn defer<'a>(&self, ids: impl IntoIterator<Item = &'a TransactionId>, until: Instant) {
+        let mut pool = self.lock();
+        if pool.waiting.is_empty() {
+            return;
+        }
+        for id in ids {
+            if let Some(waiting) = pool.waiting.get_mut(id)
+                && waiting.deferred.is_none()
+            {
+                waiting.deferred = Some(until);
+                pool.ripe_at = Some(pool.ripe_at.map_or(until, |at| at.min(until)));
+            }
+        }
+    }
+
+    /// How many bytes are waiting, if a deferral has ended since this was last asked.
+    pub fn ripe(&self, now: Instant) -> Option<usize> {
+        let mut pool = self.lock();
+        pool.ripe_at.take_if(|at| *at <= now)?;
+        let later = pool.waiting.values().filter_map(|waiting| waiting.deferred);
+        pool.ripe_at = later.filter(|until| *until > now).min();
+        Some(pool.bytes)
+    }
+
+    /// Drops transactions that have been ordered.
     pub fn remove<'a>(&self, ids: impl IntoIterator<Item = &'a TransactionId>) {
         let mut pool = self.lock();
         if pool.waiting.is_empty() {
@@ -266,7 +317,7 @@ impl Pool {
         let sender = self.senders.entry(witness.sender).or_default();
         sender.bytes += size;
         sender.count += 1;
-        self.waiting.insert(witness.id, Waiting { transaction, rank });
+        self.waiting.insert(witness.id, Waiting { transaction, rank, deferred: None });
         Ok(())
     }
 
@@ -304,7 +355,7 @@ impl Pool {
     }
 
     fn remove(&mut self, id: &TransactionId) -> Option<Verified<Transaction>> {
-        let Waiting { transaction, rank } = self.waiting.remove(id)?;
+        let Waiting { transaction, rank, .. } = self.waiting.remove(id)?;
         let (size, sender) = (size_of(&transaction), transaction.witness().sender);
         self.bytes -= size;
         self.by_rank.remove(&rank);

@@ -74,6 +74,8 @@ pub async fn start(setup: Setup<'_>) -> eyre::Result<Engine> {
         enabled: signer.is_some(),
         value_payload: ValuePayload::ProposalAndParts,
         queue_capacity: 16,
+        // Votes of a largest committee for a few rounds of the next height.
+        queue_per_height_capacity: 4096,
         ..ConsensusConfig::default()
     };
     let to_sync = Arc::new(OutputPort::<SyncMsg<Context>>::with_capacity(1024));

@@ -25,8 +25,9 @@ const FETCH: StreamProtocol = StreamProtocol::new("/weft/fetch/1");
 const SYNC: &str = "/weft/sync/1";
 const IDENTIFY: &str = "/weft/1";
 
-/// Most established connections: a full committee, and as many full nodes.
-const MAX_CONNECTIONS: u32 = 1024;
+/// Most connections from outside: a full committee, and as many full nodes. Configured peers and
+/// connections that this node opens do not count.
+const MAX_INCOMING: u32 = 512;
 
 /// Most connections being set up from outside at once.
 const MAX_PENDING_INBOUND: u32 = 64;
@@ -38,7 +39,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
     /// Limits on connections.
-    limits: connection_limits::Behaviour,
+    pub limits: connection_limits::Behaviour,
     /// Peers that are shut out.
     pub blocked: allow_block_list::Behaviour<BlockedPeers>,
     /// Finds out about dead connections.
@@ -57,7 +58,7 @@ impl Behaviour {
     /// For a node with this network key.
     pub fn new(key: &identity::Keypair, agent: &str, sync: sync::Config) -> eyre::Result<Self> {
         let limits = ConnectionLimits::default()
-            .with_max_established(Some(MAX_CONNECTIONS))
+            .with_max_established_incoming(Some(MAX_INCOMING))
             .with_max_established_per_peer(Some(2))
             .with_max_pending_incoming(Some(MAX_PENDING_INBOUND));
         let ping = ping::Config::new()

@@ -4,6 +4,7 @@
 //! A peer that breaks a rule is disconnected and shut out for a while. A peer that merely sends
 //! more than its share is read more slowly.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use weft_consensus::engine::codec::{self, Codec, ConsensusMessage, ProposalMessage};
-use weft_consensus::engine::{Context, Verifier};
+use weft_consensus::engine::{Context, ValidatorId, Verifier};
 use weft_types::{
     Address, Batch, BlockId, Committee, Height, Observation, Transaction, Unverified, Verified,
 };
@@ -30,15 +31,16 @@ use super::limit::Limit;
 use super::message::{
     Bulk, Hello, MAX_AGENT, MAX_BULK_FRAME, MAX_FORWARDED, MAX_URGENT_FRAME, Urgent, WIRE_VERSION,
 };
-use super::peers::Peers;
+use super::peers::{Kind, Peers};
 use super::relay::Relay;
 use super::swarm::Command;
 
 /// How long a peer has to introduce itself.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many heights ahead of the tip a message may be. Behind it, nothing is of use.
-const LOOKAHEAD: Height = 10;
+/// How many heights ahead of the tip a message may be: the one being decided, and the one after it,
+/// which faster peers are at. Behind the tip nothing is of use; further ahead sync is.
+const LOOKAHEAD: Height = 2;
 
 /// What a validator may send: votes and observations of a hundred heights a second, batches at the
 /// pace of a fast network.
@@ -50,7 +52,7 @@ const OTHER_URGENT: (u32, u32) = (64 * 1024, 200);
 const OTHER_BULK: (u32, u32) = (4 * 1024 * 1024, 200);
 
 /// Batches being checked at once. Checking is all computation.
-const CHECKS_AT_ONCE: usize = 2;
+const BATCH_CHECKS_AT_ONCE: usize = 2;
 
 /// What came in and was checked.
 #[derive(Debug)]
@@ -65,8 +67,8 @@ pub enum NetEvent {
     Observation(Verified<Observation>),
     /// A proposal: what it proposes; the engine has been given the rest.
     Proposal(Box<ProposalMessage>),
-    /// A peer has decided a height.
-    PeerHeight(Height),
+    /// A validator has decided a height.
+    PeerHeight(Address, Height),
     /// Transactions that a full node passes on.
     Transactions(Vec<Verified<Transaction>>),
     /// A validator asks for what it lacks.
@@ -91,6 +93,12 @@ pub enum Fault {
     /// A hello that is malformed.
     #[error("introduced itself badly")]
     BadHello,
+    /// A second stream of a kind: the two ends disagree on whether a connection stands.
+    #[error("opened a stream again")]
+    Again,
+    /// The connection that it belonged to is gone.
+    #[error("is gone")]
+    Gone,
     /// A proof of being a validator that does not hold.
     #[error("claims to be validator {0} without proof")]
     BadProof(Address),
@@ -112,8 +120,8 @@ impl Fault {
     fn is_peer_fault(&self) -> bool {
         match self {
             Self::Frame(error) => error.is_peer_fault(),
-            // A slow peer is not a bad one.
-            Self::NoHello | Self::Stopping => false,
+            // A slow peer is not a bad one, nor is one that has come back before it was missed.
+            Self::NoHello | Self::Again | Self::Gone | Self::Stopping => false,
             _ => true,
         }
     }
@@ -144,30 +152,31 @@ pub struct Inbound {
     /// Passes on what slow heights need.
     pub relay: Relay,
     /// Permits for checking batches.
-    pub checks: Arc<Semaphore>,
+    pub batch_checks: Arc<Semaphore>,
+    /// Permits for checking transactions that are passed on: batches do not wait for these.
+    pub transaction_checks: Arc<Semaphore>,
 }
 
-/// Permits for [`Inbound::checks`].
-pub fn checks() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(CHECKS_AT_ONCE))
+/// Permits for [`Inbound::batch_checks`].
+pub fn batch_checks() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(BATCH_CHECKS_AT_ONCE))
 }
 
-/// Which stream a reader reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The urgent one.
-    Urgent,
-    /// The bulk one.
-    Bulk,
+/// Permits for [`Inbound::transaction_checks`].
+pub fn transaction_checks() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
 }
 
 /// Accepts streams of a kind for as long as the node runs.
 pub async fn accept(inbound: Arc<Inbound>, mut incoming: IncomingStreams, kind: Kind) {
     while let Some((peer, stream)) = incoming.next().await {
         let inbound = Arc::clone(&inbound);
+        let Some(opened) = inbound.peers.open(&peer, kind) else { continue };
+        let generation = opened.generation;
         tokio::spawn(async move {
             let result = match kind {
-                Kind::Urgent => inbound.read_urgent(peer, stream).await,
+                _ if opened.again => Err(Fault::Again),
+                Kind::Urgent => inbound.read_urgent(peer, generation, stream).await,
                 Kind::Bulk => inbound.read_bulk(peer, stream).await,
             };
             let Err(fault) = result else { return };
@@ -176,7 +185,7 @@ pub async fn accept(inbound: Arc<Inbound>, mut incoming: IncomingStreams, kind: 
                 Command::ShutOut(peer)
             } else {
                 debug!(%peer, %fault, "stream closed");
-                Command::Disconnect(peer)
+                Command::Disconnect(peer, generation)
             };
             let _ = inbound.swarm.send(command).await;
         });
@@ -184,19 +193,26 @@ pub async fn accept(inbound: Arc<Inbound>, mut incoming: IncomingStreams, kind: 
 }
 
 impl Inbound {
-    async fn read_urgent(&self, peer: PeerId, mut stream: Stream) -> Result<(), Fault> {
+    async fn read_urgent(
+        &self,
+        peer: PeerId,
+        generation: u64,
+        mut stream: Stream,
+    ) -> Result<(), Fault> {
         let hello = self.hello(peer, &mut stream).await?;
         let validator = hello.validator.map(|proof| proof.address);
         let tip = hello.tip;
-        if !self.peers.introduce(&peer, hello) {
-            return Err(Fault::BadHello);
+        if !self.peers.introduce(&peer, generation, hello) {
+            return Err(Fault::Gone);
         }
         // This makes the engine's sync tell the peer where this node stands.
         let id = sync_peer(&peer);
         self.bus.emit(NetworkEvent::PeerConnected(id));
         self.bus.emit(NetworkEvent::PeerSubscribed(id, Channel::Sync));
         self.tell(NetEvent::PeerUp(peer, validator)).await?;
-        self.tell(NetEvent::PeerHeight(tip)).await?;
+        if let Some(validator) = validator {
+            self.tell(NetEvent::PeerHeight(validator, tip)).await?;
+        }
         let (bytes, frames) = if validator.is_some() { VALIDATOR_URGENT } else { OTHER_URGENT };
         let mut limit = Limit::new(bytes, frames);
         loop {
@@ -204,7 +220,7 @@ impl Inbound {
             limit.take(frame.len()).await;
             match frame::decode(&frame)? {
                 Urgent::Hello(_) => return Err(Fault::BadHello),
-                Urgent::Status(bytes) => self.status(peer, bytes)?,
+                Urgent::Status(bytes) => self.status(peer, validator, bytes)?,
                 Urgent::Consensus(message) => {
                     let from = validator.ok_or(Fault::NotValidator("a vote or proposal"))?;
                     self.consensus(peer, from, message, &frame, false).await?;
@@ -232,6 +248,10 @@ impl Inbound {
             match frame::decode(&frame)? {
                 Bulk::Batch(_) if !validator => return Err(Fault::NotValidator("a batch")),
                 Bulk::Batch(batch) => {
+                    let author = batch.body.lane.author;
+                    if self.committee.borrow().index_of(&author).is_none() {
+                        continue;
+                    }
                     let batch = self.check_batch(batch).await?;
                     self.tell(NetEvent::Batch(batch)).await?;
                 }
@@ -255,7 +275,9 @@ impl Inbound {
         let frame = timeout(HELLO_TIMEOUT, frame::read(stream, MAX_URGENT_FRAME))
             .await
             .map_err(|_| Fault::NoHello)??;
-        let Urgent::Hello(hello) = frame::decode(&frame)? else { return Err(Fault::BadHello) };
+        let Urgent::Hello(mut hello) = frame::decode(&frame)? else {
+            return Err(Fault::BadHello);
+        };
         if hello.version != WIRE_VERSION {
             return Err(Fault::Version(hello.version));
         }
@@ -273,11 +295,20 @@ impl Inbound {
             if self.own == Some(proof.address) {
                 return Err(Fault::OwnKey);
             }
+            // A key without a seat is worth no more than none.
+            if self.committee.borrow().index_of(&proof.address).is_none() {
+                hello.validator = None;
+            }
         }
         Ok(hello)
     }
 
-    fn status(&self, peer: PeerId, bytes: Vec<u8>) -> Result<(), Fault> {
+    fn status(
+        &self,
+        peer: PeerId,
+        validator: Option<Address>,
+        bytes: Vec<u8>,
+    ) -> Result<(), Fault> {
         let status: sync::Status<Context> = Codec
             .decode(bytes.into())
             .map_err(|e: codec::CodecError| Fault::Bad("status", e.to_string()))?;
@@ -286,8 +317,10 @@ impl Inbound {
         }
         let (tip, from) = (status.tip_height, status.history_min_height);
         self.bus.status(status.peer_id, Status::new(tip, from));
-        // A hint that something was decided: lost if the sequencer is that busy.
-        let _ = self.events.try_send(NetEvent::PeerHeight(tip.0));
+        if let Some(validator) = validator {
+            // A hint that something was decided: lost if the sequencer is that busy.
+            let _ = self.events.try_send(NetEvent::PeerHeight(validator, tip.0));
+        }
         Ok(())
     }
 
@@ -309,7 +342,10 @@ impl Inbound {
             return Ok(());
         }
         let event = self.check_consensus(peer, &message)?;
-        if again {
+        if again
+            && message.height() == tip + 1
+            && self.relay.may_pass_on(&signer_of(&message, from))
+        {
             self.relay.pass_on(&self.peers, frame, &from);
         }
         if let ConsensusMessage::Proposal(proposal) = message {
@@ -352,19 +388,21 @@ impl Inbound {
             ConsensusMessage::Polka(message) => {
                 let polka = codec::polka(message.clone())
                     .map_err(|e| Fault::Bad("polka", e.to_string()))?;
-                let fine = polka.votes(&Context).all(|vote| {
-                    member(&vote.message.voter.0)
-                        && self.verifier.check_vote(&vote.message, &vote.signature)
-                });
+                let voters = polka.votes(&Context).map(|vote| vote.message.voter);
+                let fine = has_quorum(&committee, voters)
+                    && polka
+                        .votes(&Context)
+                        .all(|vote| self.verifier.check_vote(&vote.message, &vote.signature));
                 if fine { Ok(NetworkEvent::PolkaCertificate(from, polka)) } else { Err(bad_vote()) }
             }
             ConsensusMessage::Round(message) => {
                 let round = codec::round(message.clone())
                     .map_err(|e| Fault::Bad("round certificate", e.to_string()))?;
-                let fine = round.votes(&Context).all(|vote| {
-                    member(&vote.message.voter.0)
-                        && self.verifier.check_vote(&vote.message, &vote.signature)
-                });
+                let voters = round.votes(&Context).map(|vote| vote.message.voter);
+                let fine = has_support(&committee, voters)
+                    && round
+                        .votes(&Context)
+                        .all(|vote| self.verifier.check_vote(&vote.message, &vote.signature));
                 if fine { Ok(NetworkEvent::RoundCertificate(from, round)) } else { Err(bad_vote()) }
             }
         }
@@ -396,7 +434,7 @@ impl Inbound {
 
     /// Checks a batch and every transaction in it, off the async threads.
     pub async fn check_batch(&self, batch: Batch) -> Result<Arc<Verified<Batch>>, Fault> {
-        let permit = Arc::clone(&self.checks).acquire_owned().await;
+        let permit = Arc::clone(&self.batch_checks).acquire_owned().await;
         let chain_id = self.chain_id;
         let check = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -412,7 +450,7 @@ impl Inbound {
     /// Checks transactions and keeps the good ones: a full node passes on what users send it, and
     /// may be fooled by them.
     async fn check_transactions(&self, list: Vec<Transaction>) -> Vec<Verified<Transaction>> {
-        let permit = Arc::clone(&self.checks).acquire_owned().await;
+        let permit = Arc::clone(&self.transaction_checks).acquire_owned().await;
         let chain_id = self.chain_id;
         let check = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -423,6 +461,39 @@ impl Inbound {
 
     async fn tell(&self, event: NetEvent) -> Result<(), Fault> {
         self.events.send(event).await.map_err(|_| Fault::Stopping)
+    }
+}
+
+/// Whether more than two thirds of all seats have voted, nobody twice.
+fn has_quorum(committee: &Committee, voters: impl Iterator<Item = ValidatorId>) -> bool {
+    seats_of(committee, voters).is_some_and(|seats| committee.is_quorum(seats))
+}
+
+/// Whether more than a third of all seats have voted. A validator may have voted twice: one vote
+/// of each kind counts for skipping a round.
+fn has_support(committee: &Committee, voters: impl Iterator<Item = ValidatorId>) -> bool {
+    let voters: BTreeSet<Address> = voters.map(|voter| voter.0).collect();
+    let voters = voters.into_iter().map(ValidatorId);
+    seats_of(committee, voters).is_some_and(|seats| committee.is_support(seats))
+}
+
+/// Seats of voters; `None` if one is no member or appears twice.
+fn seats_of(committee: &Committee, voters: impl Iterator<Item = ValidatorId>) -> Option<u64> {
+    let mut known = BTreeSet::new();
+    let mut seats = 0;
+    for voter in voters {
+        let index = committee.index_of(&voter.0).filter(|index| known.insert(*index))?;
+        seats += committee.get(index)?.seats;
+    }
+    Some(seats)
+}
+
+/// On whose account a message is passed on: that of who signed it, or of who put it together.
+fn signer_of(message: &ConsensusMessage, from: Address) -> Address {
+    match message {
+        ConsensusMessage::Vote(vote) => vote.voter,
+        ConsensusMessage::Proposal(proposal) => proposal.proposer,
+        ConsensusMessage::Polka(_) | ConsensusMessage::Round(_) => from,
     }
 }
 

@@ -30,13 +30,14 @@ pub fn start(
     queues: Queues,
     swarm: &mpsc::Sender<Command>,
 ) {
+    let generation = queues.generation;
     for (protocol, queue) in [(URGENT, queues.urgent), (BULK, queues.bulk)] {
         let (control, hello, swarm) = (control.clone(), hello.clone(), swarm.clone());
         tokio::spawn(async move {
             if let Err(error) = run(peer, protocol.clone(), control, hello, queue).await {
                 debug!(%peer, %protocol, %error, "link closed");
                 // If the swarm is gone, so is every link.
-                let _ = swarm.send(Command::Disconnect(peer)).await;
+                let _ = swarm.send(Command::Disconnect(peer, generation)).await;
             }
         });
     }

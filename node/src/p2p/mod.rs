@@ -36,9 +36,9 @@ use weft_consensus::engine::codec::{Codec, ConsensusMessage};
 use weft_types::{Batch, BlockId, Committee, Observation, SecretKey, Transaction};
 
 pub use bus::Bus;
-use inbound::Kind;
 pub use inbound::{Inbound, NetEvent, sync_peer};
 use message::{Bulk, FetchRequest, FetchResponse, Hello, PeerProof, Urgent, WIRE_VERSION};
+use peers::Kind;
 pub use peers::{Peer, Peers};
 use relay::Relay;
 pub use swarm::{Command, FetchJob, peer_of};
@@ -114,7 +114,8 @@ impl P2p {
             events: events.clone(),
             swarm: commands.clone(),
             relay: Relay::default(),
-            checks: inbound::checks(),
+            batch_checks: inbound::batch_checks(),
+            transaction_checks: inbound::transaction_checks(),
         });
         let mut control = swarm.behaviour().streams.new_control();
         for (protocol, kind) in [(behaviour::URGENT, Kind::Urgent), (behaviour::BULK, Kind::Bulk)] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use libp2p::PeerId;
@@ -11,8 +11,8 @@ use weft_types::{Address, Height};
 
 use super::message::Hello;
 
-/// Frames that may wait for one peer on its urgent stream. A peer that falls this far behind is
-/// cut off; it comes back with an empty queue.
+/// Frames that may wait for one peer on its urgent stream. What does not fit is not sent; a peer
+/// that takes nothing for long is cut off by its link.
 pub const URGENT_QUEUE: usize = 2048;
 
 /// Frames that may wait for one peer on its bulk stream. What does not fit is left for the peer to
@@ -21,7 +21,13 @@ pub const BULK_QUEUE: usize = 32;
 
 /// All peers.
 #[derive(Clone, Default)]
-pub struct Peers(Arc<RwLock<BTreeMap<PeerId, Peer>>>);
+pub struct Peers(Arc<RwLock<Table>>);
+
+#[derive(Default)]
+struct Table {
+    peers: BTreeMap<PeerId, Peer>,
+    generations: u64,
+}
 
 /// A connected peer.
 #[derive(Clone, Debug)]
@@ -32,6 +38,10 @@ pub struct Peer {
     pub hello: Option<Hello>,
     /// Since when it is connected.
     pub since: Instant,
+    /// Which of this peer's stays this is: what belonged to an earlier one must not end this one.
+    generation: u64,
+    /// Whether it has opened its urgent and its bulk stream.
+    opened: [bool; 2],
 }
 
 impl Peer {
@@ -41,12 +51,32 @@ impl Peer {
     }
 }
 
+/// Which of a peer's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The urgent one.
+    Urgent,
+    /// The bulk one.
+    Bulk,
+}
+
+/// A stream that a peer has opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Which of its stays the stream belongs to.
+    pub generation: u64,
+    /// Whether it had opened one of the kind before.
+    pub again: bool,
+}
+
 /// Where a link's writer takes its frames from.
 pub struct Queues {
     /// For the urgent stream.
     pub urgent: mpsc::Receiver<Bytes>,
     /// For the bulk stream.
     pub bulk: mpsc::Receiver<Bytes>,
+    /// Which of the peer's stays they are of.
+    pub generation: u64,
 }
 
 /// What became of frames that were queued.
@@ -63,25 +93,52 @@ impl Peers {
     pub fn add(&self, peer: PeerId) -> Queues {
         let (urgent, urgent_queue) = mpsc::channel(URGENT_QUEUE);
         let (bulk, bulk_queue) = mpsc::channel(BULK_QUEUE);
-        let entry = Peer { urgent, bulk, hello: None, since: Instant::now() };
-        self.write(|peers| peers.insert(peer, entry));
-        Queues { urgent: urgent_queue, bulk: bulk_queue }
+        let generation = self.write(|table| {
+            table.generations += 1;
+            let generation = table.generations;
+            let (hello, since, opened) = (None, Instant::now(), [false; 2]);
+            table.peers.insert(peer, Peer { urgent, bulk, hello, since, generation, opened });
+            generation
+        });
+        Queues { urgent: urgent_queue, bulk: bulk_queue, generation }
+    }
+
+    /// A peer has opened a stream. Returns which of its stays that belongs to, or nothing if it is
+    /// not connected.
+    pub fn open(&self, peer: &PeerId, kind: Kind) -> Option<Opened> {
+        self.write(|table| {
+            let entry = table.peers.get_mut(peer)?;
+            let before = std::mem::replace(&mut entry.opened[kind as usize], true);
+            Some(Opened { generation: entry.generation, again: before })
+        })
+    }
+
+    /// Whether a stay of a peer goes on.
+    pub fn is_current(&self, peer: &PeerId, generation: u64) -> bool {
+        self.read(|peers| peers.get(peer).is_some_and(|entry| entry.generation == generation))
     }
 
     /// A peer is gone. Returns whether it had introduced itself.
     pub fn remove(&self, peer: &PeerId) -> bool {
-        self.write(|peers| peers.remove(peer)).is_some_and(|peer| peer.hello.is_some())
+        self.write(|table| table.peers.remove(peer)).is_some_and(|peer| peer.hello.is_some())
     }
 
-    /// A peer has introduced itself. Returns `false` if it is not connected any more, or has done
-    /// so before.
-    pub fn introduce(&self, peer: &PeerId, hello: Hello) -> bool {
-        self.write(|peers| match peers.get_mut(peer) {
-            Some(entry) if entry.hello.is_none() => {
+    /// A peer has introduced itself. Returns `false` if that stay of it is over.
+    pub fn introduce(&self, peer: &PeerId, generation: u64, hello: Hello) -> bool {
+        self.write(|table| match table.peers.get_mut(peer) {
+            Some(entry) if entry.generation == generation => {
                 entry.hello = Some(hello);
                 true
             }
             _ => false,
+        })
+    }
+
+    /// Peers that have been connected for so long and have not introduced themselves.
+    pub fn silent(&self, patience: Duration) -> Vec<PeerId> {
+        self.read(|peers| {
+            let silent = |peer: &Peer| peer.hello.is_none() && peer.since.elapsed() > patience;
+            peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect()
         })
     }
 
@@ -161,10 +218,10 @@ impl Peers {
     }
 
     fn read<T>(&self, f: impl FnOnce(&BTreeMap<PeerId, Peer>) -> T) -> T {
-        f(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        f(&self.0.read().unwrap_or_else(PoisonError::into_inner).peers)
     }
 
-    fn write<T>(&self, f: impl FnOnce(&mut BTreeMap<PeerId, Peer>) -> T) -> T {
+    fn write<T>(&self, f: impl FnOnce(&mut Table) -> T) -> T {
         f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
 }

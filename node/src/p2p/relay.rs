@@ -5,7 +5,7 @@
 //! such, and whoever gets one passes it on, once, after checking it. So any connected network
 //! makes progress, and a calm one carries nothing twice.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,15 +20,29 @@ const REMEMBERED: usize = 4096;
 /// For how long. The engine repeats itself more slowly than that, and is listened to again.
 const MEMORY: Duration = Duration::from_millis(400);
 
+/// Messages of one signer that are passed on within [`BUDGET_PERIOD`]. An honest one has two votes
+/// and at most a proposal in a round, and sends them again once a second.
+const BUDGET: u32 = 64;
+
+/// See [`BUDGET`].
+const BUDGET_PERIOD: Duration = Duration::from_secs(1);
+
 /// What has been passed on lately.
 #[derive(Clone, Default)]
-pub struct Relay(Arc<Mutex<VecDeque<(Instant, B256)>>>);
+pub struct Relay(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    seen: VecDeque<(Instant, B256)>,
+    /// Since when, and what was passed on for whom since then.
+    spent: Option<(Instant, BTreeMap<Address, u32>)>,
+}
 
 impl Relay {
     /// Whether a message has not been seen lately; it has now.
     pub fn is_new(&self, frame: &[u8]) -> bool {
         let (hash, now) = (blake3(&[frame]), Instant::now());
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).seen;
         while seen.front().is_some_and(|(at, _)| now.duration_since(*at) > MEMORY) {
             seen.pop_front();
         }
@@ -42,6 +56,19 @@ impl Relay {
         true
     }
 
+    /// Whether one more message may be passed on for a signer; it is counted.
+    pub fn may_pass_on(&self, signer: &Address) -> bool {
+        let now = Instant::now();
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, spent) = match &mut state.spent {
+            Some(spent) if now.duration_since(spent.0) < BUDGET_PERIOD => spent,
+            over => over.insert((now, BTreeMap::new())),
+        };
+        let spent = spent.entry(*signer).or_default();
+        *spent = spent.saturating_add(1);
+        *spent <= BUDGET
+    }
+
     /// Queues a frame's content for every validator but the one it came from.
     pub fn pass_on(&self, peers: &Peers, content: &[u8], from: &Address) {
         let length = u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes();
@@ -53,6 +80,15 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signer_has_a_budget() {
+        let relay = Relay::default();
+        let signer = Address::with_last_byte(1);
+        let passed = (0..1000).filter(|_| relay.may_pass_on(&signer)).count();
+        assert!(passed >= BUDGET as usize && passed < 500, "{passed}");
+        assert!(relay.may_pass_on(&Address::with_last_byte(2)));
+    }
 
     #[test]
     fn a_message_is_new_once() {

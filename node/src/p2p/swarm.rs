@@ -32,11 +32,14 @@ const MAX_SHUT_OUT: usize = 4096;
 /// How often to look for configured peers that are not connected.
 const REDIAL: Duration = Duration::from_secs(1);
 
+/// A peer that is connected for this long without having introduced itself is disconnected.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What the swarm can be told to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Close every connection to a peer.
-    Disconnect(PeerId),
+    /// Close every connection to a peer, if this stay of it still goes on.
+    Disconnect(PeerId, u64),
     /// Close them and accept none for a while.
     ShutOut(PeerId),
     /// Ask a peer for blocks.
@@ -106,9 +109,13 @@ impl Loop {
                 configured.entry(peer).or_default().push(address);
             }
         }
+        let mut swarm = parts.swarm;
+        for peer in configured.keys() {
+            swarm.behaviour_mut().limits.bypass_peer_id(peer);
+        }
         Self {
-            control: parts.swarm.behaviour().streams.new_control(),
-            swarm: parts.swarm,
+            control: swarm.behaviour().streams.new_control(),
+            swarm,
             peers: parts.peers,
             bus: parts.bus,
             hello: parts.hello,
@@ -145,6 +152,9 @@ impl Loop {
         for peer in over {
             self.let_in(&peer);
         }
+        for peer in self.peers.silent(HELLO_PATIENCE) {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
         for (peer, addresses) in &self.configured {
             if self.swarm.is_connected(peer) || self.shut_out.contains_key(peer) {
                 continue;
@@ -162,9 +172,12 @@ impl Loop {
     fn on_command(&mut self, command: Command) {
         let behaviour = self.swarm.behaviour_mut();
         match command {
-            Command::Disconnect(peer) => {
-                // Not connected any more: nothing to do.
-                let _ = self.swarm.disconnect_peer_id(peer);
+            Command::Disconnect(peer, generation) => {
+                // Each of a stay's streams asks for this when it breaks; the next stay is not
+                // meant.
+                if self.peers.is_current(&peer, generation) {
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
             }
             Command::ShutOut(peer) => self.shut_out(peer),
             Command::SyncRequest(peer, bytes, answer) => {

@@ -95,7 +95,11 @@ async fn fetch_batches(
                 continue;
             };
             for batch in batches {
-                // A bad batch is the peer's fault; the good one is to be had elsewhere.
+                // A batch that is bad or was not asked for is the peer's fault; the good one is to
+                // be had elsewhere.
+                if !wanted.contains(&batch.body.digest()) {
+                    break;
+                }
                 let Ok(batch) = p2p.inbound().check_batch(batch).await else { break };
                 if wanted.remove(&batch.witness().digest)
                     && events.send(NetEvent::Batch(batch)).await.is_err()

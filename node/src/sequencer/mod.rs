@@ -33,8 +33,8 @@ use weft_consensus::validity::Invalid;
 use weft_consensus::{Driver, Tip};
 use weft_types::limits::{MAX_BATCH_BYTES, MAX_BATCH_TRANSACTIONS};
 use weft_types::{
-    Address, Batch, BatchDigest, Committee, LaneId, ProposedBlock, SecretKey, TransactionId,
-    Verified, batch,
+    Address, Batch, BatchDigest, Committee, LaneId, ProposedBlock, SecretKey, Transaction,
+    TransactionId, Verified, batch,
 };
 
 use crate::chain::{Chain, ids_of};
@@ -54,6 +54,12 @@ const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
 /// Most bytes of blocks given to a peer that syncs at once.
 const MAX_SYNC_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long transactions are left to another validator that has sealed them.
+const DEFERRAL: Duration = Duration::from_secs(2);
+
+/// Lists of transactions passed on by full nodes that may wait for the mempool.
+const PASSED_ON: usize = 16;
 
 /// Framing that a batch needs beside its transactions.
 const BATCH_OVERHEAD: usize = 256;
@@ -133,6 +139,7 @@ pub struct Sequencer {
     decided_reply: Option<(u64, RpcReplyPort<()>)>,
     sync_replies: BTreeMap<u64, SyncReply>,
     next_ticket: u64,
+    passed_on: mpsc::Sender<Vec<Verified<Transaction>>>,
     /// When writes were handed to the log.
     writing_since: VecDeque<Instant>,
     last_block_time: u64,
@@ -150,6 +157,13 @@ impl Sequencer {
         let (to_checked, checked) = mpsc::channel(4);
         let fetcher = Fetcher::new(parts.p2p.clone(), parts.to_net_events.clone());
         let last_block_time = parts.tip.header.time_ms;
+        let (passed_on, to_insert) = mpsc::channel(PASSED_ON);
+        tokio::spawn(insert_all(
+            parts.chain.clone(),
+            Arc::clone(&parts.mempool),
+            Arc::clone(&parts.tracker),
+            to_insert,
+        ));
         // A node that only follows asks for a block as soon as it hears of it.
         parts.p2p.bus().hold_statuses(validates);
         parts.p2p.bus().set_tip(parts.tip.header.height);
@@ -175,6 +189,7 @@ impl Sequencer {
             decided_reply: None,
             sync_replies: BTreeMap::new(),
             next_ticket: 0,
+            passed_on,
             writing_since: VecDeque::new(),
             last_block_time,
         })
@@ -200,12 +215,13 @@ impl Sequencer {
                 Some(written) = self.written.recv() => self.on_written(written)?,
                 () = timer => self.input(Input::Tick)?,
                 Some((ticket, block)) = self.checked.recv() => self.on_checked(ticket, block)?,
-                Some(event) = self.parts.net_events.recv() => self.on_net(event)?,
+                // A flood from the network must not keep these from their turn.
                 Ok(()) = mempool.changed() => {
                     let bytes = *mempool.borrow_and_update();
                     self.input(Input::Mempool(bytes))?;
                 }
-                _ = housekeeping.tick() => self.keep_house(),
+                _ = housekeeping.tick() => self.keep_house()?,
+                Some(event) = self.parts.net_events.recv() => self.on_net(event)?,
             }
         }
     }
@@ -540,7 +556,8 @@ impl Sequencer {
                 Ok(())
             }
             NetEvent::Batch(batch) => {
-                self.parts.mempool.remove(ids_of(std::slice::from_ref(&batch)));
+                let ids = ids_of(std::slice::from_ref(&batch));
+                self.parts.mempool.defer(ids, Instant::now() + DEFERRAL);
                 self.input(Input::Batch(batch))
             }
             NetEvent::Observation(observation) => self.input(Input::Observation(observation)),
@@ -550,16 +567,13 @@ impl Sequencer {
                 proposer: message.proposer,
                 value: message.block,
             }),
-            NetEvent::PeerHeight(height) => self.input(Input::PeerHeight(height)),
+            NetEvent::PeerHeight(validator, height) => {
+                self.input(Input::PeerHeight(validator, height))
+            }
             NetEvent::Transactions(transactions) => {
-                for transaction in transactions {
-                    // Refused ones are the sender's loss: the full node has checked them too.
-                    let _ = crate::submit::insert(
-                        &self.parts.chain,
-                        &self.parts.mempool,
-                        &self.parts.tracker,
-                        transaction,
-                    );
+                // What does not fit is the sender's loss, as on a full mempool.
+                if self.passed_on.try_send(transactions).is_err() {
+                    debug!("too many transactions are passed on");
                 }
                 Ok(())
             }
@@ -641,7 +655,10 @@ impl Sequencer {
         }
     }
 
-    fn keep_house(&mut self) {
+    fn keep_house(&mut self) -> eyre::Result<()> {
+        if let Some(bytes) = self.parts.mempool.ripe(Instant::now()) {
+            self.input(Input::Mempool(bytes))?;
+        }
         let tip = self.driver.tip().header.height;
         self.parts.p2p.bus().release(tip);
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
@@ -649,12 +666,37 @@ impl Sequencer {
         let (bytes, count) = self.parts.mempool.size();
         metrics.mempool_bytes.set(gauge(bytes));
         metrics.mempool_transactions.set(gauge(count));
+        metrics.refused.inc_by(self.parts.mempool.take_refused());
         let backlog = self.driver.lanes().bytes();
         metrics.lane_backlog_bytes.set(i64::try_from(backlog).unwrap_or(i64::MAX));
         metrics.view_lag.set(gauge(self.parts.chain.view().lag().0));
         let (peers, validators) = self.parts.p2p.peers().count();
         metrics.peers.set(gauge(peers));
         metrics.validator_peers.set(gauge(validators));
+        Ok(())
+    }
+}
+
+/// Takes in transactions that full nodes pass on. Looking them up takes a disk, so it is done
+/// beside the sequencer.
+async fn insert_all(
+    chain: Chain,
+    mempool: Arc<Mempool>,
+    tracker: Arc<Tracker>,
+    mut lists: mpsc::Receiver<Vec<Verified<Transaction>>>,
+) {
+    while let Some(list) = lists.recv().await {
+        let (chain, mempool) = (chain.clone(), Arc::clone(&mempool));
+        let tracker = Arc::clone(&tracker);
+        let inserting = tokio::task::spawn_blocking(move || {
+            for transaction in list {
+                // Refused ones are the sender's loss: the full node has checked them too.
+                let _ = crate::submit::insert(&chain, &mempool, &tracker, transaction);
+            }
+        });
+        if inserting.await.is_err() {
+            return;
+        }
     }
 }
 
