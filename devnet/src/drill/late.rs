@@ -35,16 +35,20 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let client = network.full_nodes[0].client.clone();
     let name = network.full_nodes[0].plan.name.clone();
     let process = &mut network.full_nodes[0].process;
-    crate::client::wait_for("the full node to catch up", PATIENCE, || {
-        let ended = process.ended();
-        let client = client.clone();
-        let name = name.clone();
-        async move {
-            ensure!(ended.is_none(), "{name} ended: {}", ended.unwrap_or_default());
-            Ok(client.height().await.ok().filter(|reached| *reached >= tip))
-        }
-    })
-    .await?;
+    let mut caught_up = async |height: u64| {
+        crate::client::wait_for("the full node to catch up", PATIENCE, || {
+            let ended = process.ended();
+            let (client, name) = (client.clone(), name.clone());
+            async move {
+                ensure!(ended.is_none(), "{name} ended: {}", ended.unwrap_or_default());
+                Ok(client.height().await.ok().filter(|reached| *reached >= height))
+            }
+        })
+        .await
+    };
+    caught_up(1).await?;
+    findings.note("first block after", seconds(joined.elapsed()));
+    caught_up(tip).await?;
     let took = joined.elapsed();
     let ratio = made.as_secs_f64() / took.as_secs_f64();
     findings.note(

@@ -1,6 +1,7 @@
 //! Logs are torn and flipped, views deleted.
 
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,12 +32,13 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     for kill in [false, true] {
         delete_view(&mut network, kill, findings).await?;
     }
-    for cut in [1, 7, 100] {
-        tear(&mut network, cut, findings).await?;
+    for bytes in [1, 7, 100] {
+        tear(&mut network, bytes, findings).await?;
     }
     let load = traffic.finish(findings).await?;
     flip(&mut network, findings).await?;
     audit::chain(&network, &load, findings).await?;
+    lose(&mut network, findings).await?;
     audit::logs(&network)?;
     network.stop().await?;
     Ok(())
@@ -88,23 +90,53 @@ async fn delete_view(
     Ok(())
 }
 
-/// Cuts bytes off the end of a killed node's log.
-async fn tear(network: &mut Network, cut: u64, findings: &mut Findings) -> eyre::Result<()> {
+/// Leaves a killed node's log with a write that was not finished: the beginning of a frame.
+async fn tear(network: &mut Network, bytes: usize, findings: &mut Findings) -> eyre::Result<()> {
     let node = &mut network.validators[VICTIM];
     node.process.kill().await?;
     let segment = newest_segment(node)?;
-    let length = fs::metadata(&segment)?.len();
-    OpenOptions::new().write(true).open(&segment)?.set_len(length - cut)?;
+    let length = usize::try_from(fs::metadata(&segment)?.len())?;
+    let whole = fs::read(&segment)?;
+    let from = length.saturating_sub(bytes * 2);
+    let file = OpenOptions::new().append(true).open(&segment)?;
+    (&file).write_all(&whole[from..from + bytes])?;
     let said = log_lines(node)?.len();
     node.process.restart()?;
     let took = back(network).await?;
     let lines = log_lines(&network.validators[VICTIM])?;
     let said = lines[said..].iter().any(|line| line.contains("never finished"));
-    ensure!(said, "a tail torn by {cut} bytes was not mentioned");
+    ensure!(said, "a tail torn after {bytes} bytes was not mentioned");
     findings.note(
-        format!("last {cut} bytes of the log lost"),
+        format!("log torn {bytes} bytes into a write"),
         format!("cut to the last whole frame, said so, caught up after {}", seconds(took)),
     );
+    Ok(())
+}
+
+/// Takes the last byte of a killed node's log away, which was durable. A validator that had gone
+/// on from there must not sign again; one that had not goes on.
+async fn lose(network: &mut Network, findings: &mut Findings) -> eyre::Result<()> {
+    let node = &mut network.validators[VICTIM];
+    node.process.kill().await?;
+    let segment = newest_segment(node)?;
+    let length = fs::metadata(&segment)?.len();
+    OpenOptions::new().write(true).open(&segment)?.set_len(length - 1)?;
+    let said = log_lines(node)?.len();
+    node.process.restart()?;
+    let found = match node.process.wait(Duration::from_secs(5)).await {
+        Ok(status) => {
+            ensure!(!status.success(), "ended without saying why");
+            let lines = log_lines(node)?;
+            let lost = lines[said..].iter().any(|line| line.contains("must not sign again"));
+            ensure!(lost, "ended without saying that durable records are lost");
+            "refused: this key may have signed what is lost"
+        }
+        Err(_) => {
+            back(network).await?;
+            "it was of no decided block: cut, caught up"
+        }
+    };
+    findings.note("last durable byte of the log lost", found);
     Ok(())
 }
 
