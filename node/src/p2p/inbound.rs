@@ -31,7 +31,7 @@ use super::limit::Limit;
 use super::message::{
     Bulk, Hello, MAX_AGENT, MAX_BULK_FRAME, MAX_FORWARDED, MAX_URGENT_FRAME, Urgent, WIRE_VERSION,
 };
-use super::peers::{Kind, Peers};
+use super::peers::{Gone, Kind, Peers};
 use super::relay::Relay;
 use super::swarm::Command;
 
@@ -171,13 +171,16 @@ pub fn transaction_checks() -> Arc<Semaphore> {
 pub async fn accept(inbound: Arc<Inbound>, mut incoming: IncomingStreams, kind: Kind) {
     while let Some((peer, stream)) = incoming.next().await {
         let inbound = Arc::clone(&inbound);
-        let Some(opened) = inbound.peers.open(&peer, kind) else { continue };
-        let generation = opened.generation;
+        let Some(generation) = inbound.peers.generation(&peer) else { continue };
         tokio::spawn(async move {
-            let result = match kind {
-                _ if opened.again => Err(Fault::Again),
-                Kind::Urgent => inbound.read_urgent(peer, generation, stream).await,
-                Kind::Bulk => inbound.read_bulk(peer, stream).await,
+            let result = match inbound.greet(peer, generation, stream, kind).await {
+                // A stream that ends before its hello was opened into another stay.
+                Err(Fault::Frame(FrameError::Io(_)) | Fault::NoHello | Fault::Gone) => return,
+                Err(fault) => Err(fault),
+                Ok((stream, hello)) => match kind {
+                    Kind::Urgent => inbound.read_urgent(peer, generation, stream, hello).await,
+                    Kind::Bulk => inbound.read_bulk(stream, hello).await,
+                },
             };
             let Err(fault) = result else { return };
             let command = if fault.is_peer_fault() {
@@ -193,13 +196,29 @@ pub async fn accept(inbound: Arc<Inbound>, mut incoming: IncomingStreams, kind: 
 }
 
 impl Inbound {
+    /// Reads a stream's first frame. A second stream of a kind is one too many.
+    async fn greet(
+        &self,
+        peer: PeerId,
+        generation: u64,
+        mut stream: Stream,
+        kind: Kind,
+    ) -> Result<(Stream, Hello), Fault> {
+        let hello = self.hello(peer, &mut stream).await?;
+        match self.peers.open(&peer, generation, kind) {
+            Ok(true) => Ok((stream, hello)),
+            Ok(false) => Err(Fault::Again),
+            Err(Gone) => Err(Fault::Gone),
+        }
+    }
+
     async fn read_urgent(
         &self,
         peer: PeerId,
         generation: u64,
         mut stream: Stream,
+        hello: Hello,
     ) -> Result<(), Fault> {
-        let hello = self.hello(peer, &mut stream).await?;
         let validator = hello.validator.map(|proof| proof.address);
         let tip = hello.tip;
         if !self.peers.introduce(&peer, generation, hello) {
@@ -237,8 +256,7 @@ impl Inbound {
         }
     }
 
-    async fn read_bulk(&self, peer: PeerId, mut stream: Stream) -> Result<(), Fault> {
-        let hello = self.hello(peer, &mut stream).await?;
+    async fn read_bulk(&self, mut stream: Stream, hello: Hello) -> Result<(), Fault> {
         let validator = hello.validator.is_some();
         let (bytes, frames) = if validator { VALIDATOR_BULK } else { OTHER_BULK };
         let mut limit = Limit::new(bytes, frames);

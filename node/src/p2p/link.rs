@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::behaviour::{BULK, URGENT};
 use super::frame;
-use super::peers::Queues;
+use super::peers::{Peers, Queues};
 use super::swarm::Command;
 
 /// A peer that takes longer to accept a frame is cut off.
@@ -28,13 +28,18 @@ pub fn start(
     control: &Control,
     hello: &Bytes,
     queues: Queues,
+    peers: &Peers,
     swarm: &mpsc::Sender<Command>,
 ) {
     let generation = queues.generation;
     for (protocol, queue) in [(URGENT, queues.urgent), (BULK, queues.bulk)] {
         let (control, hello, swarm) = (control.clone(), hello.clone(), swarm.clone());
+        let peers = peers.clone();
         tokio::spawn(async move {
-            if let Err(error) = run(peer, protocol.clone(), control, hello, queue).await {
+            // Opening a stream to a peer that is gone would dial it: the swarm's loop does that.
+            let goes_on = || peers.is_current(&peer, generation);
+            let ended = run(peer, protocol.clone(), control, hello, queue, goes_on).await;
+            if let Err(error) = ended {
                 debug!(%peer, %protocol, %error, "link closed");
                 // If the swarm is gone, so is every link.
                 let _ = swarm.send(Command::Disconnect(peer, generation)).await;
@@ -49,8 +54,9 @@ async fn run(
     control: Control,
     hello: Bytes,
     mut queue: mpsc::Receiver<Bytes>,
+    goes_on: impl Fn() -> bool,
 ) -> std::io::Result<()> {
-    let mut stream = open(peer, protocol, control).await?;
+    let mut stream = open(peer, protocol, control, &goes_on).await?;
     send(&mut stream, &hello).await?;
     flush(&mut stream).await?;
     while let Some(frame) = queue.recv().await {
@@ -68,11 +74,17 @@ async fn open(
     peer: PeerId,
     protocol: StreamProtocol,
     mut control: Control,
+    goes_on: impl Fn() -> bool,
 ) -> std::io::Result<Stream> {
     let mut last = std::io::Error::from(std::io::ErrorKind::NotConnected);
     for attempt in 0..OPEN_ATTEMPTS {
+        if !goes_on() {
+            break;
+        }
         match control.open_stream(peer, protocol.clone()).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) if goes_on() => return Ok(stream),
+            // It leads into the peer's next stay, which has its own.
+            Ok(_) => break,
             Err(error) => last = std::io::Error::other(error),
         }
         sleep(Duration::from_millis(50 << attempt)).await;

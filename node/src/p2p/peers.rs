@@ -60,14 +60,9 @@ pub enum Kind {
     Bulk,
 }
 
-/// A stream that a peer has opened.
+/// A peer, or that stay of it, is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// Which of its stays the stream belongs to.
-    pub generation: u64,
-    /// Whether it had opened one of the kind before.
-    pub again: bool,
-}
+pub struct Gone;
 
 /// Where a link's writer takes its frames from.
 pub struct Queues {
@@ -103,13 +98,19 @@ impl Peers {
         Queues { urgent: urgent_queue, bulk: bulk_queue, generation }
     }
 
-    /// A peer has opened a stream. Returns which of its stays that belongs to, or nothing if it is
-    /// not connected.
-    pub fn open(&self, peer: &PeerId, kind: Kind) -> Option<Opened> {
-        self.write(|table| {
-            let entry = table.peers.get_mut(peer)?;
-            let before = std::mem::replace(&mut entry.opened[kind as usize], true);
-            Some(Opened { generation: entry.generation, again: before })
+    /// Which of its stays a peer is in, if it is connected.
+    pub fn generation(&self, peer: &PeerId) -> Option<u64> {
+        self.read(|peers| peers.get(peer).map(|entry| entry.generation))
+    }
+
+    /// A peer has opened a stream and introduced itself on it. Returns whether that is its first
+    /// of the kind in this stay.
+    pub fn open(&self, peer: &PeerId, generation: u64, kind: Kind) -> Result<bool, Gone> {
+        self.write(|table| match table.peers.get_mut(peer) {
+            Some(entry) if entry.generation == generation => {
+                Ok(!std::mem::replace(&mut entry.opened[kind as usize], true))
+            }
+            _ => Err(Gone),
         })
     }
 

@@ -217,7 +217,7 @@ impl Loop {
             {
                 let queues = self.peers.add(peer_id);
                 let hello = (self.hello)();
-                link::start(peer_id, &self.control, &hello, queues, &self.to_self);
+                link::start(peer_id, &self.control, &hello, queues, &self.peers, &self.to_self);
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. }
                 if self.peers.remove(&peer_id) =>
