@@ -1,5 +1,6 @@
 //! A whole Weft network on one machine: start it, load it, break it, report on it.
 
+pub mod bench;
 pub mod client;
 pub mod command;
 pub mod conduct;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use weft_devnet::bench::{BareCommand, BenchCommand};
 use weft_devnet::drill::DrillCommand;
 use weft_devnet::load::LoadCommand;
 use weft_devnet::up::Up;
@@ -23,6 +24,11 @@ enum Command {
     Load(LoadCommand),
     /// Breaks networks of its own in stated ways, and reports what they did
     Drill(DrillCommand),
+    /// Measures, and prints figures and ratios
+    Bench(BenchCommand),
+    /// Runs one bare engine, for the bench
+    #[command(hide = true)]
+    Bare(BareCommand),
 }
 
 #[tokio::main]
@@ -32,6 +38,8 @@ async fn main() -> ExitCode {
         None => cli.up.run().await,
         Some(Command::Load(command)) => command.run().await,
         Some(Command::Drill(command)) => command.run().await,
+        Some(Command::Bench(command)) => command.run().await,
+        Some(Command::Bare(command)) => command.run().await,
     };
     weft_devnet::ended(ended)
 }

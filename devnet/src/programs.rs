@@ -19,6 +19,8 @@ pub struct Programs {
     pub weft_rollup: PathBuf,
     /// `weft-conduct`: a validator that misbehaves.
     pub weft_conduct: PathBuf,
+    /// `weft-devnet` itself.
+    pub weft_devnet: PathBuf,
 }
 
 impl Programs {
@@ -59,6 +61,7 @@ impl Programs {
             weft: program("weft")?,
             weft_rollup: program("weft-rollup")?,
             weft_conduct: program("weft-conduct")?,
+            weft_devnet: program("weft-devnet")?,
         })
     }
 }

@@ -283,7 +283,8 @@ fn silent_through(boots: Boots, opened: &store::Opened, tip: &Tip) -> Height {
     }
 }
 
-fn value_sync(config: &Config) -> ValueSyncConfig {
+/// How the engine catches up.
+pub fn value_sync(config: &Config) -> ValueSyncConfig {
     ValueSyncConfig {
         enabled: true,
         // Peers hear of each decision at once.
@@ -296,7 +297,8 @@ fn value_sync(config: &Config) -> ValueSyncConfig {
     }
 }
 
-fn sync_behaviour(config: &Config) -> sync::Config {
+/// How the network carries what sync asks for.
+pub fn sync_behaviour(config: &Config) -> sync::Config {
     let value_sync = value_sync(config);
     sync::Config::new(true)
         .with_request_timeout(value_sync.request_timeout)

@@ -19,7 +19,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let mut network = lab.start(options).await?;
     let rates =
         Rates { rate: 20.0, rollup_rate: 20.0, duration, patience: Duration::from_secs(10) };
-    let traffic = Traffic::start(&network, rates, &[]);
+    let traffic = Traffic::start(&network, rates, &[]).await?;
     let started = Instant::now();
     let (mut kills, mut engine_kills) = (0, 0);
     while started.elapsed() + Duration::from_secs(5) < duration {

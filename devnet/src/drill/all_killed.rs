@@ -28,7 +28,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
         duration: lab.scale.pick(Duration::from_secs(30), Duration::from_secs(180)),
         patience: Duration::from_secs(5),
     };
-    let traffic = Traffic::start(&network, rates, &[]);
+    let traffic = Traffic::start(&network, rates, &[]).await?;
     let mut slowest = Duration::ZERO;
     for round in 1..=rounds {
         let tip = network.validators[0].client.height().await?;

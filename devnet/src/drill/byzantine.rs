@@ -70,9 +70,9 @@ async fn one(
     // what honest validators accepted must become final.
     let spared: &[usize] = if conduct == As::Honest { &[] } else { &[LIAR] };
     let rates = Rates { rate: 100.0, rollup_rate: 0.0, duration: lasts, patience: PATIENCE };
-    let own = Traffic::start(&network, Rates { rate: 40.0, ..rates }, &[1, 2, 3]);
+    let own = Traffic::start(&network, Rates { rate: 40.0, ..rates }, &[1, 2, 3]).await?;
     let mut quiet = Findings::new(name.clone(), |_| ());
-    let load = Traffic::start(&network, rates, spared).finish(&mut quiet).await?;
+    let load = Traffic::start(&network, rates, spared).await?.finish(&mut quiet).await?;
     drop(own);
     ensure!(
         load.missing == 0,
@@ -112,6 +112,7 @@ async fn one(
         network.wait_ready(PATIENCE).await?;
         let after =
             Traffic::start(&network, Rates { duration: Duration::from_secs(2), ..rates }, &[])
+                .await?
                 .finish(&mut quiet)
                 .await?;
         ensure!(after.missing == 0, "{name}: {} not final afterwards", after.missing);

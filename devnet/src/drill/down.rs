@@ -59,7 +59,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
         duration: lasts * 4 + Duration::from_secs(15),
         patience: Duration::from_secs(30),
     };
-    let traffic = Traffic::start(&network, rates, &[2, 3]);
+    let traffic = Traffic::start(&network, rates, &[2, 3]).await?;
     let client: Client = network.validators[0].client.clone();
     client.wait_height(10, PATIENCE).await?;
     let mut blocks = client.blocks(client.height().await?).await?;

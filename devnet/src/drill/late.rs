@@ -25,7 +25,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let made = Instant::now();
     let rates =
         Rates { rate: 200.0, rollup_rate: 0.0, duration, patience: Duration::from_secs(10) };
-    let load = Traffic::start(&network, rates, &[]).finish(findings).await?;
+    let load = Traffic::start(&network, rates, &[]).await?.finish(findings).await?;
     let tip = network.validators[0].client.height().await?;
     let made = made.elapsed();
 

@@ -55,7 +55,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
         duration: lab.scale.pick(Duration::from_secs(25), Duration::from_secs(180)),
         patience: Duration::from_secs(5),
     };
-    let traffic = Traffic::start(&network, rates, &[]);
+    let traffic = Traffic::start(&network, rates, &[]).await?;
     let (mut lost, mut kept) = (0, 0);
     for round in 1..=rounds {
         let tip = network.validators[0].client.height().await?;

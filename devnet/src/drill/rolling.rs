@@ -25,7 +25,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     };
     let mut network = lab.start(options).await?;
     let rates = Rates { rate: 100.0, rollup_rate: 5.0, duration, patience: Duration::from_secs(5) };
-    let traffic = Traffic::start(&network, rates, &[]);
+    let traffic = Traffic::start(&network, rates, &[]).await?;
 
     let started = Instant::now();
     let (mut kills, mut slowest) = (0, Duration::ZERO);

@@ -25,7 +25,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let duration = lab.scale.pick(Duration::from_secs(20), Duration::from_secs(240));
     let rates =
         Rates { rate: 200.0, rollup_rate: 0.0, duration, patience: Duration::from_secs(10) };
-    let traffic = Traffic::start(&network, rates, &[VICTIM]);
+    let traffic = Traffic::start(&network, rates, &[VICTIM]).await?;
     let first = &network.validators[0].client;
     first.wait_height(first.height().await? + lab.scale.pick(100, 2000), duration).await?;
 

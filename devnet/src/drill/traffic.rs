@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use eyre::WrapErr;
+use eyre::{WrapErr, eyre};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::Findings;
 use crate::load::evm::{EvmLoad, EvmReport};
 use crate::load::{Load, Report};
 use crate::network::Network;
+
+/// How long the first transactions may take.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a rollup may take to execute the last transfers.
 const EVM_PATIENCE: Duration = Duration::from_secs(60);
@@ -34,8 +38,8 @@ pub struct Rates {
 }
 
 impl Traffic {
-    /// Starts it. Validators in `spared` are sent nothing.
-    pub fn start(network: &Network, rates: Rates, spared: &[usize]) -> Self {
+    /// Starts it, and waits until it is under way. Validators in `spared` are sent nothing.
+    pub async fn start(network: &Network, rates: Rates, spared: &[usize]) -> eyre::Result<Self> {
         let nodes = network.validators.iter().enumerate();
         let nodes = nodes.filter(|(i, _)| !spared.contains(i)).map(|(_, node)| node.plan.api);
         let load = Load {
@@ -46,6 +50,7 @@ impl Traffic {
             rate: rates.rate,
             duration: rates.duration,
             bytes: 200,
+            pack: 1,
             connections: 2,
             patience: rates.patience,
         };
@@ -60,7 +65,26 @@ impl Traffic {
             };
             tokio::spawn(async move { load.run().await })
         });
-        Self { evm: evm.collect(), load: tokio::spawn(async move { load.run().await }) }
+        let traffic =
+            Self { evm: evm.collect(), load: tokio::spawn(async move { load.run().await }) };
+        for rollup in &network.rollups {
+            rollup.wait_blocks(2, START_PATIENCE).await?;
+        }
+        if let Some(node) = network.validators.iter().enumerate().find(|(i, _)| !spared.contains(i))
+        {
+            let client = &node.1.client;
+            let mut blocks = client.blocks(client.height().await?).await?;
+            let loaded = async {
+                while let Some(block) = blocks.next().await? {
+                    if !block.transactions.is_empty() {
+                        return Ok(());
+                    }
+                }
+                Err(eyre!("the node ended its stream"))
+            };
+            timeout(START_PATIENCE, loaded).await.wrap_err("load does not start")??;
+        }
+        Ok(traffic)
     }
 
     /// Waits for its end. Checks that rollups executed everything exactly once, and notes what

@@ -36,6 +36,9 @@ pub struct LoadCommand {
     /// About how many bytes each transaction has
     #[arg(long, default_value_t = 200)]
     pub bytes: usize,
+    /// Payloads in each transaction, of so many bytes each, as gateways pack them
+    #[arg(long, default_value_t = 1)]
+    pub pack: usize,
     /// Connections per node
     #[arg(long, default_value_t = 2)]
     pub connections: usize,
@@ -76,6 +79,7 @@ impl LoadCommand {
             rate: self.rate,
             duration: self.duration,
             bytes: self.bytes,
+            pack: self.pack,
             connections: self.connections,
             patience: PATIENCE,
         };

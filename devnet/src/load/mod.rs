@@ -43,8 +43,10 @@ pub struct Load {
     pub rate: f64,
     /// For how long.
     pub duration: Duration,
-    /// About how many bytes each transaction has.
+    /// About how many bytes each transaction has, or each of its payloads if it has several.
     pub bytes: usize,
+    /// Payloads in each transaction.
+    pub pack: usize,
     /// Connections per node.
     pub connections: usize,
     /// How long to wait for the last ones to be final.

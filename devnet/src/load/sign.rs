@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use weft_types::{
     Bytes, NamespaceId, Payload, SecretKey, Signed, Transaction, TransactionBody, hash::blake3,
-    transaction::id_of,
+    signature::SIGNATURE_LENGTH, transaction::id_of,
 };
 
 use super::{Load, Ready};
@@ -81,17 +81,26 @@ fn transaction(load: &Load, number: u64) -> Transaction {
     let namespace = NamespaceId(load.namespaces[index % load.namespaces.len()]);
     let payload = Payload::Submit { namespace, data: vec![Bytes::new()] };
     let mut body = body(payload, load.chain_id, number);
-    let empty = borsh::object_length(&body).unwrap_or(0) + weft_types::signature::SIGNATURE_LENGTH;
-    let size = load.bytes.saturating_sub(empty).max(8);
-    // Bytes that do not compress, as real ones do not.
-    let mut data = Vec::with_capacity(size);
+    let data = if load.pack > 1 {
+        (0..load.pack as u64).map(|part| noise(number, part, load.bytes)).collect()
+    } else {
+        let frame = borsh::object_length(&body).unwrap_or(0) + SIGNATURE_LENGTH;
+        vec![noise(number, 0, load.bytes.saturating_sub(frame).max(8))]
+    };
+    body.payload = Payload::Submit { namespace, data };
+    Signed::new(body, load.chain_id, key)
+}
+
+/// Bytes that do not compress, as real ones do not.
+fn noise(number: u64, part: u64, size: usize) -> Bytes {
+    let mut data = Vec::with_capacity(size + 32);
     while data.len() < size {
-        let block = blake3(&[&number.to_be_bytes(), &data.len().to_be_bytes()]);
+        let place = (data.len() as u64).to_be_bytes();
+        let block = blake3(&[&number.to_be_bytes(), &part.to_be_bytes(), &place]);
         data.extend_from_slice(block.as_slice());
     }
     data.truncate(size);
-    body.payload = Payload::Submit { namespace, data: vec![Bytes::from(data)] };
-    Signed::new(body, load.chain_id, key)
+    Bytes::from(data)
 }
 
 fn request(load: &Load, lane: usize, transaction: &Transaction) -> Vec<u8> {

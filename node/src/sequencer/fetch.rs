@@ -2,6 +2,7 @@
 //! until it is here or the height is over.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use libp2p::PeerId;
@@ -19,17 +20,21 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Pause before everybody is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Members who did not give what they were asked for last time; they are asked last.
+type Unhelpful = Arc<Mutex<BTreeSet<Address>>>;
+
 /// Fetches of the current height.
 pub struct Fetcher {
     p2p: P2p,
     events: mpsc::Sender<NetEvent>,
     running: JoinSet<()>,
+    unhelpful: Unhelpful,
 }
 
 impl Fetcher {
     /// Nothing under way.
     pub fn new(p2p: P2p, events: mpsc::Sender<NetEvent>) -> Self {
-        Self { p2p, events, running: JoinSet::new() }
+        Self { p2p, events, running: JoinSet::new(), unhelpful: Unhelpful::default() }
     }
 
     /// Gives up on everything: the height is over.
@@ -51,9 +56,10 @@ impl Fetcher {
             }
         }
         for (namers, digests) in groups {
-            let members = in_turn(&namers, committee);
+            let members = in_turn(&namers, committee, &self.unhelpful);
             let (p2p, events) = (self.p2p.clone(), self.events.clone());
-            self.running.spawn(fetch_batches(p2p, events, digests, members));
+            let unhelpful = Arc::clone(&self.unhelpful);
+            self.running.spawn(fetch_batches(p2p, events, digests, members, unhelpful));
         }
     }
 
@@ -64,19 +70,32 @@ impl Fetcher {
         proposer: Option<u16>,
         committee: &Committee,
     ) {
-        let members = in_turn(proposer.as_slice(), committee);
+        let members = in_turn(proposer.as_slice(), committee, &self.unhelpful);
         let (p2p, events) = (self.p2p.clone(), self.events.clone());
         let wanted = hashes.into_iter().collect();
         self.running.spawn(fetch_observations(p2p, events, wanted, members));
     }
 }
 
-/// Some members first, then the others.
-fn in_turn(first: &[u16], committee: &Committee) -> Vec<Address> {
+/// Some members first, then the others; those who did not help lately after all of them.
+fn in_turn(first: &[u16], committee: &Committee, unhelpful: &Unhelpful) -> Vec<Address> {
     let all = (0u16..).zip(committee.members()).map(|(index, _)| index);
     let rest = all.filter(|index| !first.contains(index));
-    let order: Vec<u16> = first.iter().copied().chain(rest).collect();
-    order.iter().filter_map(|index| committee.get(*index)).map(|m| m.address).collect()
+    let order = first.iter().copied().chain(rest);
+    let mut members: Vec<Address> =
+        order.filter_map(|index| committee.get(index)).map(|m| m.address).collect();
+    let unhelpful = unhelpful.lock().unwrap_or_else(PoisonError::into_inner);
+    members.sort_by_key(|member| unhelpful.contains(member));
+    members
+}
+
+fn remember(unhelpful: &Unhelpful, member: &Address, helped: bool) {
+    let mut unhelpful = unhelpful.lock().unwrap_or_else(PoisonError::into_inner);
+    if helped {
+        unhelpful.remove(member);
+    } else {
+        unhelpful.insert(*member);
+    }
 }
 
 async fn fetch_batches(
@@ -84,16 +103,18 @@ async fn fetch_batches(
     events: mpsc::Sender<NetEvent>,
     mut wanted: BTreeSet<BatchDigest>,
     members: Vec<Address>,
+    unhelpful: Unhelpful,
 ) {
     loop {
         for member in &members {
             let Some(peer) = p2p.peers().of_validator(member) else { continue };
             let digests = wanted.iter().take(MAX_FETCH).copied().collect();
-            let Some(FetchResponse::Batches(batches)) =
-                ask(&p2p, peer, FetchRequest::Batches(digests)).await
-            else {
+            let answer = ask(&p2p, peer, FetchRequest::Batches(digests)).await;
+            let Some(FetchResponse::Batches(batches)) = answer else {
+                remember(&unhelpful, member, false);
                 continue;
             };
+            remember(&unhelpful, member, !batches.is_empty());
             for batch in batches {
                 // A batch that is bad or was not asked for is the peer's fault; the good one is to
                 // be had elsewhere.

@@ -1,0 +1,172 @@
+//! A bare engine: Malachite with the same signing scheme, network and timeouts, and a host that
+//! has nothing to do. What one height costs before anything is ordered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_malachitebft_core_consensus::{LocallyProposedValue, ProposedValue};
+use arc_malachitebft_core_types::{HeightParams, Round, Validity, ValueOrigin};
+use arc_malachitebft_engine::consensus::ConsensusMsg;
+use arc_malachitebft_engine::host::{Next, SyncedValueOutcome};
+use arc_malachitebft_metrics::SharedRegistry;
+use eyre::eyre;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use weft_consensus::engine::{Context, Height, ValidatorId, ValidatorSet, Value, Verifier};
+use weft_consensus::leader::Rotation;
+use weft_node::config::Config;
+use weft_node::engine::host::EngineEvent;
+use weft_node::engine::{self, Engine};
+use weft_node::home::Home;
+use weft_node::p2p::{self, NetEvent, P2p};
+use weft_node::{keystore, run};
+use weft_types::{Address, Committee, Header, ProposedBlock};
+
+/// Heights that are not counted, while connections come up.
+const WARM_UP: u64 = 20;
+
+/// Runs one bare engine in a node's home.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BareCommand {
+    /// The node's home
+    #[arg(long)]
+    pub home: PathBuf,
+    /// For how long
+    #[arg(long = "for", value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+}
+
+/// What it came to.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Heights {
+    /// Heights decided.
+    pub heights: u64,
+    /// Mean time between decisions, in milliseconds.
+    pub mean_ms: f64,
+}
+
+/// The host.
+struct Host {
+    engine: Engine,
+    committee: Committee,
+    config: Config,
+    own: Address,
+    header: Header,
+    tip: Arc<AtomicU64>,
+    counted: Option<Instant>,
+}
+
+impl BareCommand {
+    /// Runs it.
+    #[expect(clippy::print_stdout, reason = "what a command answers")]
+    pub async fn run(self) -> eyre::Result<()> {
+        let home = Home::new(&self.home);
+        let config = Config::load(&home.config(), &serde_json::json!({}))?;
+        let genesis = home.genesis()?;
+        let committee = genesis.check()?;
+        let password_file = config.keys.password_file.as_ref().map(|file| home.resolve(file));
+        let path = home.resolve(&config.keys.validator);
+        let password = keystore::password(password_file.as_deref(), &path.display().to_string())?;
+        let key = keystore::read(&path, &password)?;
+        let header = genesis.header(&committee);
+        let tip = Arc::new(AtomicU64::new(0));
+        let verifier = Verifier::new(genesis.chain_id);
+        let (_committee, of_next_height) = watch::channel(Arc::new(committee.clone()));
+        let (to_events, mut events) = mpsc::channel(1024);
+        let p2p = p2p::Config {
+            chain_id: genesis.chain_id,
+            genesis: header.id(),
+            key: home.network_key()?,
+            validator: Some(key.clone()),
+            listen: config.p2p.listen.clone(),
+            peers: config.p2p.peers.clone(),
+            sync: run::sync_behaviour(&config),
+        };
+        let (p2p, _swarm) =
+            P2p::start(p2p, verifier.clone(), of_next_height, Arc::clone(&tip), to_events)?;
+        std::fs::create_dir_all(home.wal().parent().ok_or_else(|| eyre!("no data directory"))?)?;
+        let (engine_events, mut asked) = mpsc::unbounded_channel();
+        let engine = engine::start(engine::Setup {
+            chain_id: genesis.chain_id,
+            key: Some(key.clone()),
+            wal: &home.wal(),
+            sync: run::value_sync(&config),
+            p2p,
+            verifier,
+            events: engine_events,
+            registry: SharedRegistry::global(),
+        })
+        .await?;
+        let own = key.address();
+        let mut host = Host { engine, committee, config, own, header, tip, counted: None };
+        let until = tokio::time::sleep(self.duration);
+        tokio::pin!(until);
+        loop {
+            tokio::select! {
+                () = &mut until => break,
+                Some(event) = asked.recv() => host.answer(event)?,
+                Some(event) = events.recv() => host.hear(event),
+            }
+        }
+        let heights = host.tip.load(Ordering::Relaxed).saturating_sub(WARM_UP);
+        let since = host.counted.ok_or_else(|| eyre!("not even warm"))?;
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52 heights")]
+        let mean_ms = since.elapsed().as_secs_f64() * 1000.0 / heights.max(1) as f64;
+        println!("{}", serde_json::to_string(&Heights { heights, mean_ms })?);
+        Ok(())
+    }
+}
+
+impl Host {
+    fn params(&self) -> HeightParams<Context> {
+        let members = vec![true; self.committee.members().len()];
+        let rotation = Rotation::new(&self.committee, &members);
+        let set = ValidatorSet::new(&self.committee, rotation);
+        HeightParams::new(set, self.config.timeouts(), None)
+    }
+
+    fn answer(&mut self, event: EngineEvent) -> eyre::Result<()> {
+        let next = Height(self.tip.load(Ordering::Relaxed) + 1);
+        match event {
+            EngineEvent::Ready(reply) => reply.send((next, self.params()))?,
+            EngineEvent::ValueWanted { height, round, reply } => {
+                let header = Header { height, proposer: self.own, ..self.header };
+                let block = ProposedBlock { header, observations: Vec::new() };
+                let value = Value::new(block).ok_or_else(|| eyre!("a block that is none"))?;
+                // The round may be over.
+                let _ =
+                    reply.send(LocallyProposedValue::new(Height(height), Round::new(round), value));
+            }
+            EngineEvent::Decided(certificate, reply) => {
+                let height = certificate.height.0;
+                self.tip.store(height, Ordering::Relaxed);
+                if height == WARM_UP {
+                    self.counted = Some(Instant::now());
+                }
+                reply.send(())?;
+            }
+            EngineEvent::Finalized { reply, .. } => {
+                reply.send(Next::Start(next, self.params()))?;
+            }
+            EngineEvent::DecidedValues { reply, .. } => reply.send(Vec::new())?,
+            EngineEvent::Synced { reply, .. } => reply.send(SyncedValueOutcome::PeerFault)?,
+            EngineEvent::StartedRound { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Finds every proposal valid.
+    fn hear(&self, event: NetEvent) {
+        let NetEvent::Proposal(message) = event else { return };
+        let (height, round) = (Height(message.block.header.height), Round::new(message.round));
+        let proposer = ValidatorId(message.proposer);
+        let Some(value) = Value::new(message.block) else { return };
+        let (valid_round, validity) = (Round::Nil, Validity::Valid);
+        let value = ProposedValue { height, round, valid_round, proposer, value, validity };
+        let message = ConsensusMsg::ReceivedProposedValue(value, ValueOrigin::Consensus);
+        // The engine may be stopping.
+        let _ = self.engine.consensus.cast(message);
+    }
+}

@@ -1,0 +1,78 @@
+//! The drills at their short scale, and real contracts on both rollups. Real processes, one network
+//! at a time: whoever runs takes a lock that other test processes wait for.
+
+use std::fs::File;
+
+use rustix::fs::{FlockOperation, flock};
+use weft_devnet::Options;
+use weft_devnet::drill::{Drill, Lab, Scale, free_base_port};
+use weft_devnet::exchange;
+use weft_devnet::programs::{Programs, workspace};
+use weft_devnet::tools::Tools;
+use weft_devnet::up::ROLLUPS;
+
+#[expect(clippy::print_stderr, reason = "progress of tests that take a minute")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Waits for its turn, and gets everything ready.
+async fn lab() -> (Lab, File) {
+    let dir = workspace().join("target/drill-tests");
+    std::fs::create_dir_all(&dir).unwrap();
+    let lock = File::create(dir.join("lock")).unwrap();
+    let lock = tokio::task::spawn_blocking(move || {
+        flock(&lock, FlockOperation::LockExclusive).map(|()| lock)
+    });
+    let lock = lock.await.unwrap().unwrap();
+    let (programs, _) = Programs::build(false).await.unwrap();
+    let tools = Tools::install(say).await.unwrap();
+    let base_port = free_base_port().unwrap();
+    (Lab { programs, tools, dir, base_port, scale: Scale::Short, say }, lock)
+}
+
+async fn drill(drill: Drill) {
+    let (lab, _lock) = lab().await;
+    let report = drill.run(&lab).await;
+    assert!(report.failure.is_none(), "{}", report.markdown());
+}
+
+macro_rules! drills {
+    ($($name:ident: $drill:ident;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                drill(Drill::$drill).await;
+            }
+        )*
+    };
+}
+
+drills! {
+    nothing_final_is_lost_while_validators_are_killed_in_turn: Rolling;
+    nobody_signs_twice_when_all_are_killed_at_once: AllKilled;
+    rollups_execute_exactly_once_wherever_they_are_killed: Adapters;
+    damaged_storage_is_mended_or_refused: Storage;
+    nothing_final_is_lost_when_power_fails: Power;
+    one_validator_may_be_down_and_two_stop_ordering: Down;
+    a_late_full_node_catches_up_and_serves_proven_slices: Late;
+    misbehaving_validators_are_outvoted: Byzantine;
+    garbage_gets_clear_errors: Garbage;
+}
+
+/// Both engines run the same transactions of the same wallet, so they must give the same answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_works_on_both_rollups() {
+    let (lab, _lock) = lab().await;
+    let options = Options { rollups: ROLLUPS.to_vec(), ..lab.options("exchange") };
+    let mut network = lab.start(options).await.unwrap();
+    let key = alloy_primitives::B256::from(network.plan.accounts[5].to_bytes());
+    let mut reports = Vec::new();
+    for rollup in &network.rollups {
+        let rpc = rollup.rpc.url();
+        let report = exchange::run(&lab.tools, rpc, key, say).await.unwrap();
+        reports.push((report.contracts, report.amounts));
+    }
+    assert_eq!(reports[0], reports[1], "the engines disagree");
+    network.stop().await.unwrap();
+}
