@@ -86,7 +86,9 @@ pub async fn run_as(
     let chain = Chain::new(genesis.clone(), log, view.clone(), &tip);
     let mempool = Arc::new(Mempool::new(config.mempool.max_bytes));
     let tracker = Arc::new(Tracker::default());
-    let evidence = Arc::new(EvidenceStore::open(&home.evidence(), genesis.chain_id)?);
+    let evidence =
+        EvidenceStore::open(&home.evidence(), genesis.chain_id, metrics.evidence.clone())?;
+    let evidence = Arc::new(evidence);
 
     // Bound before anything signs: a port in use is found out here.
     let api_listener = TcpListener::bind(config.api.listen)
