@@ -73,10 +73,9 @@ pub async fn run_as(
     info!(height = tip.header.height, block = %tip.id, "the chain on disk is executed");
     let undecided = undecided(&log, &opened, &tip)?;
 
+    let boot = past.boots.count;
     match address {
-        Some(address) if validates => {
-            info!(%address, boot = past.boots.count, "running as a validator")
-        }
+        Some(address) if validates => info!(%address, boot, "running as a validator"),
         Some(address) => warn!(%address, "the key holds no seat; running as a full node"),
         None => info!("running as a full node"),
     }
@@ -136,7 +135,7 @@ pub async fn run_as(
     let sequencer = Sequencer::new(Parts {
         tip,
         key: key.filter(|_| validates),
-        incarnation: past.boots.count,
+        incarnation: boot,
         silent_through: past.boots.silent_through,
         undecided,
         resuming,

@@ -22,7 +22,9 @@ use super::frame::{self, HEADER, Head, Kind, Salt};
 use super::{LogError, durable};
 
 /// Length of what a segment starts with.
-pub const PREAMBLE: u64 = 8 + 32 + 32 + 16;
+pub const PREAMBLE: u64 = PREAMBLE_BYTES as u64;
+
+const PREAMBLE_BYTES: usize = 8 + 32 + 32 + 16;
 
 const MAGIC: [u8; 8] = *b"weftlog2";
 
@@ -132,7 +134,7 @@ impl Segment {
         writes: bool,
     ) -> Result<Self, LogError> {
         let file = OpenOptions::new().read(true).write(writes).open(path)?;
-        let mut start = [0; PREAMBLE as usize];
+        let mut start = [0; PREAMBLE_BYTES];
         let short = |e: io::Error| match e.kind() {
             io::ErrorKind::UnexpectedEof => corrupt(path, 0, "the segment is cut short"),
             _ => LogError::Io(e),

@@ -1,5 +1,7 @@
 //! The log against crashes and damage, the view against being wrong.
 
+#![allow(clippy::cast_possible_truncation, reason = "test values are small")]
+
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
