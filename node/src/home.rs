@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use weft_types::Genesis;
 
 use crate::config::TEMPLATE;
+use crate::store::durable;
 
 /// A network to join: what it started from, and where to find it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -139,7 +140,7 @@ impl Home {
     /// sign against each other.
     pub fn lock(&self) -> eyre::Result<File> {
         let path = self.0.join("data/lock");
-        std::fs::create_dir_all(self.0.join("data"))?;
+        durable::create_directory(&self.0.join("data"))?;
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             eyre!("another process runs on {}: {} is locked", self.0.display(), path.display())

@@ -1,6 +1,5 @@
 //! Starting a node: from what is on disk to a running process.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use arc_malachitebft_app::config::ValueSyncConfig;
 use arc_malachitebft_metrics::SharedRegistry;
 use arc_malachitebft_sync as sync;
-use eyre::{WrapErr, bail, ensure, eyre};
+use eyre::{WrapErr, eyre};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -16,7 +15,7 @@ use tracing::{error, info, warn};
 use weft_consensus::Tip;
 use weft_consensus::driver::StoredBlock;
 use weft_consensus::engine::Verifier;
-use weft_types::{Height, SecretKey};
+use weft_types::SecretKey;
 
 use crate::api::{self, Api};
 use crate::chain::Chain;
@@ -30,10 +29,13 @@ use crate::p2p::{self, P2p};
 use crate::replay;
 use crate::sequencer::{Conduct, EvidenceStore, Honest, Parts, Sequencer, Tracker};
 use crate::store::view::View;
-use crate::store::{self, Boots, Log};
+use crate::store::{self, Log, MAX_PAYLOAD, Past};
 
 /// Events from the network that may wait for the sequencer.
 const NET_EVENTS: usize = 1024;
+
+/// What a response to a peer that syncs needs beside a largest block: certificate and framing.
+const SYNC_FRAMING: usize = 1024 * 1024;
 
 /// Runs a node until `stop` says otherwise.
 pub async fn run(home: Home, config: Config, stop: watch::Receiver<bool>) -> eyre::Result<()> {
@@ -58,13 +60,9 @@ pub async fn run_as(
 
     // The truth, then the view of it.
     let (log, opened) = Log::open(&home.log(), genesis_id, config.store.segment_bytes)?;
-    let first_boot = !home.boots().exists();
     let address = key.as_ref().map(SecretKey::address);
     let validates = address.is_some_and(|a| committee.index_of(&a).is_some());
-    if validates && !first_boot {
-        check_wal(&home.wal(), opened.tip)?;
-    }
-    let boots = Boots::count(&home.boots())?;
+    let past = Past::begin(&home.boots(), &home.wal(), &opened, validates)?;
     let stored = View::open(&home.view(), &genesis, config.store.view_cache_bytes)?;
     let (view, view_writer) = (stored.view, stored.writer);
     let tip = {
@@ -74,10 +72,10 @@ pub async fn run_as(
     };
     info!(height = tip.header.height, block = %tip.id, "the chain on disk is executed");
     let undecided = undecided(&log, &opened, &tip)?;
-    let silent_through = silent_through(boots, &opened, &tip);
 
+    let boot = past.boots.count;
     match address {
-        Some(address) if validates => info!(%address, boot = boots.0, "running as a validator"),
+        Some(address) if validates => info!(%address, boot, "running as a validator"),
         Some(address) => warn!(%address, "the key holds no seat; running as a full node"),
         None => info!("running as a full node"),
     }
@@ -87,7 +85,9 @@ pub async fn run_as(
     let chain = Chain::new(genesis.clone(), log, view.clone(), &tip);
     let mempool = Arc::new(Mempool::new(config.mempool.max_bytes));
     let tracker = Arc::new(Tracker::default());
-    let evidence = Arc::new(EvidenceStore::open(&home.evidence(), genesis.chain_id)?);
+    let evidence =
+        EvidenceStore::open(&home.evidence(), genesis.chain_id, metrics.evidence.clone())?;
+    let evidence = Arc::new(evidence);
 
     // Bound before anything signs: a port in use is found out here.
     let api_listener = TcpListener::bind(config.api.listen)
@@ -117,7 +117,7 @@ pub async fn run_as(
     info!(peer_id = %p2p.peer_id(), "network started");
     listen(&p2p);
 
-    let resuming = first_boot || wal_height(&home.wal()) == Some(tip.next_height());
+    let resuming = past.is_none() || past.engine_height == tip.next_height();
     let (engine_tx, engine_events) = mpsc::unbounded_channel();
     let engine = engine::start(engine::Setup {
         chain_id: genesis.chain_id,
@@ -135,8 +135,8 @@ pub async fn run_as(
     let sequencer = Sequencer::new(Parts {
         tip,
         key: key.filter(|_| validates),
-        incarnation: boots.0,
-        silent_through,
+        incarnation: boot,
+        silent_through: past.boots.silent_through,
         undecided,
         resuming,
         timing: config.timing(),
@@ -228,34 +228,6 @@ fn validator_key(home: &Home, config: &Config) -> eyre::Result<Option<SecretKey>
     keystore::read(&path, &password).map(Some)
 }
 
-/// The height the engine's write-ahead log is at, if there is one.
-fn wal_height(path: &Path) -> Option<Height> {
-    if !path.exists() {
-        return None;
-    }
-    arc_malachitebft_wal::Log::open(path).ok().map(|log| log.sequence())
-}
-
-/// Refuses to sign when the disk has lost what it had said was durable. The engine starts a height
-/// only after the certificate of the one before is on disk; so a write-ahead log that is further
-/// on, or gone, means that votes may have been cast that nothing here remembers.
-fn check_wal(path: &Path, tip: Height) -> eyre::Result<()> {
-    let Some(height) = wal_height(path) else {
-        bail!(
-            "{} is gone, with the votes this key has cast. It must not sign again; join under a \
-             new key, or remove the keystore to run as a full node",
-            path.display()
-        )
-    };
-    ensure!(
-        height <= tip + 1,
-        "the write-ahead log is at height {height}, the block log ends at {tip}: the disk lost \
-         records that were durable. This key may have signed what is lost, and must not sign \
-         again; join under a new one"
-    );
-    Ok(())
-}
-
 /// Undecided blocks of the next height: the engine may be locked on one.
 fn undecided(log: &Log, opened: &store::Opened, tip: &Tip) -> eyre::Result<Vec<StoredBlock>> {
     let mut blocks = Vec::new();
@@ -268,19 +240,6 @@ fn undecided(log: &Log, opened: &store::Opened, tip: &Tip) -> eyre::Result<Vec<S
         }
     }
     Ok(blocks)
-}
-
-/// The last height that may have been observed before this boot. An observation of D + 1 leaves
-/// only after D is on disk; if the log had a torn tail, that may have been the certificate of the
-/// height after its tip.
-fn silent_through(boots: Boots, opened: &store::Opened, tip: &Tip) -> Height {
-    if boots.is_first() {
-        0
-    } else if opened.torn_bytes > 0 {
-        tip.next_height() + 1
-    } else {
-        tip.next_height()
-    }
 }
 
 /// How the engine catches up.
@@ -304,4 +263,5 @@ pub fn sync_behaviour(config: &Config) -> sync::Config {
         .with_request_timeout(value_sync.request_timeout)
         .with_parallel_requests(value_sync.parallel_requests)
         .with_batch_size(value_sync.batch_size)
+        .with_max_response_size(MAX_PAYLOAD + SYNC_FRAMING)
 }

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +21,7 @@ use weft_types::{BlockId, Height, NamespaceId, TransactionId, json};
 
 use super::blocks::parse_height;
 use super::namespaces::{parse_namespace, read};
+use super::server::{Client, OpenStream};
 use super::{Api, Problem, blocking};
 use crate::chain::{Chain, Head};
 
@@ -64,12 +65,13 @@ pub struct BlockEvent {
     ))]
 pub async fn slices(
     State(api): State<Api>,
+    Extension(client): Extension<Client>,
     Path(namespace): Path<String>,
     Query(from): Query<From>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let what = What::Slices(parse_namespace(&namespace)?);
-    follow(&api, what, &from, &headers)
+    follow(&api, &client, what, &from, &headers)
 }
 
 /// Blocks as they are decided, with the ids of what they order.
@@ -80,24 +82,34 @@ pub async fn slices(
     ))]
 pub async fn blocks(
     State(api): State<Api>,
+    Extension(client): Extension<Client>,
     Query(from): Query<From>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    follow(&api, What::Blocks, &from, &headers)
+    follow(&api, &client, What::Blocks, &from, &headers)
 }
 
-fn follow(api: &Api, what: What, from: &From, headers: &HeaderMap) -> Result<Response, Problem> {
+fn follow(
+    api: &Api,
+    client: &Client,
+    what: What,
+    from: &From,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let next = match (last, &from.from) {
         (Some(last), _) => parse_height(last)?.saturating_add(1),
         (None, Some(from)) => parse_height(from)?,
         (None, None) => api.chain.head().header.height,
     };
+    let open = client
+        .open_stream()
+        .ok_or_else(|| Problem::too_much("too many streams are open from your address"))?;
     let permit = Arc::clone(&api.streams)
         .try_acquire_owned()
         .map_err(|_| Problem::too_much("too many streams are open"))?;
     let (chain, head) = (api.chain.clone(), api.chain.watch());
-    let follower = Follower { chain, head, what, next, _permit: permit };
+    let follower = Follower { chain, head, what, next, _open: open, _permit: permit };
     let events = stream::unfold(follower, |mut follower| async {
         let event = follower.event().await?;
         Some((Ok::<_, Infallible>(event), follower))
@@ -117,7 +129,8 @@ struct Follower {
     head: watch::Receiver<Head>,
     what: What,
     next: Height,
-    /// Held for as long as the stream is open.
+    /// Held for as long as the stream is open, of the client's and of all.
+    _open: OpenStream,
     _permit: OwnedSemaphorePermit,
 }
 

@@ -6,8 +6,8 @@ use eyre::WrapErr;
 use super::{HomeArgs, say};
 use crate::config::StoreConfig;
 use crate::replay;
-use crate::store::Log;
 use crate::store::view::View;
+use crate::store::{Log, verify};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Db {
@@ -24,19 +24,23 @@ impl Db {
         let _lock = home.lock()?;
         let genesis = home.genesis()?;
         let id = genesis.header(&genesis.check()?).id();
-        let store = StoreConfig::default();
-        let (log, opened) = Log::open(&home.log(), id, store.segment_bytes)?;
-        if opened.torn_bytes > 0 {
-            say(&format!("cut off a torn tail of {} bytes", opened.torn_bytes));
-        }
         match self {
             Self::Verify(_) => {
-                let tip = log.verify(|segment, heights| {
+                let found = verify(&home.log(), id, |segment, heights| {
                     say(&format!("ok  {}  {heights} heights", segment.display()));
                 })?;
-                say(&format!("the block log is intact up to height {tip}"));
+                say(&format!("the block log is intact up to height {}", found.tip));
+                if found.torn_bytes > 0 {
+                    say(&format!(
+                        "behind that is a torn tail of {} bytes; the next start cuts it off",
+                        found.torn_bytes
+                    ));
+                }
             }
             Self::RebuildView(_) => {
+                let store = StoreConfig::default();
+                // Writes nothing, and so leaves a torn tail to the next start.
+                let (log, _) = Log::open(&home.log(), id, store.segment_bytes)?;
                 let path = home.view();
                 if path.exists() {
                     std::fs::remove_dir_all(&path)

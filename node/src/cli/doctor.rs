@@ -13,7 +13,7 @@ use super::say;
 use crate::config::Config;
 use crate::home::Home;
 use crate::p2p::peer_of;
-use crate::store::Log;
+use crate::store::{Opened, verify};
 
 /// An fsync that takes longer than this will be felt in every height.
 const SLOW_FSYNC: Duration = Duration::from_millis(10);
@@ -142,15 +142,20 @@ fn store(home: &Home) -> Finding {
     if !home.log().exists() {
         return Fine("no block log yet".to_owned());
     }
-    let check = || -> eyre::Result<Option<u64>> {
+    let check = || -> eyre::Result<Option<Opened>> {
         let Ok(_lock) = home.lock() else { return Ok(None) };
         let genesis = home.genesis()?;
         let id = genesis.header(&genesis.check()?).id();
-        let (log, _) = Log::open(&home.log(), id, u64::MAX)?;
-        Ok(Some(log.verify(|_, _| {})?))
+        Ok(Some(verify(&home.log(), id, |_, _| {})?))
     };
     match check() {
-        Ok(Some(tip)) => Fine(format!("the block log is intact up to height {tip}")),
+        Ok(Some(Opened { tip, torn_bytes: 0, .. })) => {
+            Fine(format!("the block log is intact up to height {tip}"))
+        }
+        Ok(Some(Opened { tip, torn_bytes, .. })) => Warning(format!(
+            "the block log is intact up to height {tip}; behind that is a torn tail of \
+             {torn_bytes} bytes, which the next start cuts off"
+        )),
         Ok(None) => Fine("in use by a running node; stop it to check the block log".to_owned()),
         Err(error) => Bad(format!("{error:#}")),
     }

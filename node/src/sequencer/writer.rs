@@ -10,6 +10,7 @@ use weft_types::{BlockId, Certificate, Height};
 use crate::store::{Log, LogError, Record};
 
 /// Something to write.
+#[allow(clippy::large_enum_variant, reason = "few wait at a time, and most of them are blocks")]
 pub enum Job {
     /// A block.
     Persist(BlockId, StoredBlock),

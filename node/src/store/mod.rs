@@ -1,8 +1,11 @@
 //! What a node keeps: the block log, which is the truth, and the view of it, which can be rebuilt.
 
 mod boot;
+pub mod durable;
 mod frame;
+mod index;
 mod log;
+mod past;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -13,7 +16,9 @@ use std::io;
 use weft_types::{BlockId, Height};
 
 pub use boot::Boots;
-pub use log::{Log, Record};
+pub use frame::MAX_PAYLOAD;
+pub use log::{Log, Record, verify};
+pub use past::{Past, PastError};
 
 /// Why the log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +72,7 @@ pub enum LogError {
 pub struct Opened {
     /// The last height whose certificate is in it; 0 for none.
     pub tip: Height,
-    /// Bytes of a torn tail that were cut off.
+    /// Bytes of a torn tail. They are cut off with the first write.
     pub torn_bytes: u64,
     /// Blocks above the tip.
     pub undecided: Vec<BlockId>,

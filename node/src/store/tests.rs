@@ -1,5 +1,7 @@
 //! The log against crashes and damage, the view against being wrong.
 
+#![allow(clippy::cast_possible_truncation, reason = "test values are small")]
+
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use weft_types::certificate::CommitSignature;
 use weft_types::genesis::Allocation;
 use weft_types::*;
 
-use super::view::{BlockChanges, TransactionRecord, View};
+use super::view::{BlockChanges, TransactionRecord, View, ViewError};
 use super::*;
 
 const GENESIS: BlockId = BlockId(B256::repeat_byte(7));
@@ -60,6 +62,11 @@ fn open(directory: &Path) -> Result<(Log, Opened), LogError> {
     Log::open(directory, GENESIS, SEGMENT)
 }
 
+/// The tip of a log that reads well from front to back.
+fn verified(directory: &Path) -> Height {
+    verify(directory, GENESIS, |_, _| {}).unwrap().tip
+}
+
 /// A log with so many decided heights.
 fn log_of(heights: Height) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -82,7 +89,7 @@ fn what_was_written_is_there_after_a_restart() {
         assert_eq!(log.certificate(height).unwrap(), Some(certificate(&block(height, 0))));
     }
     assert_eq!(log.block(6).unwrap(), None);
-    assert_eq!(log.verify(|_, _| {}).unwrap(), 5);
+    assert_eq!(verified(directory.path()), 5);
 }
 
 #[test]
@@ -134,11 +141,107 @@ fn a_torn_tail_is_cut_off_at_every_length() {
         let (log, opened) = open(directory.path()).unwrap();
         assert_eq!(opened.tip, 3, "cut to {length}");
         assert_eq!(opened.torn_bytes, (length - whole.len()) as u64);
-        assert_eq!(fs::metadata(&file).unwrap().len(), whole.len() as u64);
         write(&log, &block(4, 1));
         commit(&log, &block(4, 1));
-        assert_eq!(log.verify(|_, _| {}).unwrap(), 4);
+        assert_eq!(verified(directory.path()), 4);
     }
+}
+
+/// Whoever looks at a torn log and writes nothing leaves it as it is, for the next start to see.
+#[test]
+fn a_torn_tail_stays_until_something_is_written() {
+    let (directory, file) = log_of(3);
+    let whole = fs::metadata(&file).unwrap().len();
+    let raw = OpenOptions::new().write(true).open(&file).unwrap();
+    raw.write_all_at(&[0xee; 50], whole).unwrap();
+    let torn = Opened { tip: 3, torn_bytes: 50, undecided: vec![] };
+    let before = fs::read(&file).unwrap();
+    assert_eq!(verify(directory.path(), GENESIS, |_, _| {}).unwrap(), torn);
+    for _ in 0..2 {
+        let (log, opened) = open(directory.path()).unwrap();
+        assert_eq!(opened, torn);
+        assert!(log.block(3).unwrap().is_some());
+    }
+    assert_eq!(fs::read(&file).unwrap(), before);
+    let (log, _) = open(directory.path()).unwrap();
+    write(&log, &block(4, 0));
+    drop(log);
+    let undecided = vec![block(4, 0).id()];
+    let (_, opened) = open(directory.path()).unwrap();
+    assert_eq!(opened, Opened { tip: 3, torn_bytes: 0, undecided });
+
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(verified(empty.path()), 0);
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "nothing is made");
+}
+
+/// What users put into their transactions may look like frames. A block that holds some and is cut
+/// off is a torn tail all the same.
+#[test]
+fn frames_inside_a_block_are_none() {
+    let (directory, file) = log_of(3);
+    let whole = fs::read(&file).unwrap();
+    // Frames of this very log, with its salt.
+    let forged = &whole[super::segment::PREAMBLE as usize..];
+    let torn = [&whole[..], &[0xee; 700], forged, &[0xee; 20]].concat();
+    fs::write(&file, &torn).unwrap();
+    let (_, opened) = open(directory.path()).unwrap();
+    assert_eq!((opened.tip, opened.torn_bytes), (3, (torn.len() - whole.len()) as u64));
+}
+
+/// Pages of one write may reach the disk in any order: if the power fails before it is synced, its
+/// end may be there and its beginning not.
+#[test]
+fn a_write_that_reached_the_disk_out_of_order_is_a_torn_tail() {
+    let (directory, file) = log_of(3);
+    let (log, _) = open(directory.path()).unwrap();
+    write(&log, &block(4, 0));
+    let before = fs::metadata(&file).unwrap().len();
+    let (certificate, next) = (certificate(&block(4, 0)), block(5, 0));
+    let bytes = borsh::to_vec(&next).unwrap();
+    let (id, height) = (next.id(), 5);
+    let group = [Record::Commit(&certificate), Record::Block { id, height, bytes: &bytes }];
+    log.append(&group, true).unwrap();
+    drop(log);
+    let written = fs::read(&file).unwrap();
+    let damage = |offset: u64| {
+        let mut bytes = written.clone();
+        bytes[offset as usize + 30] ^= 1;
+        fs::write(&file, bytes).unwrap();
+    };
+    damage(before);
+    let (log, opened) = open(directory.path()).unwrap();
+    let torn_bytes = written.len() as u64 - before;
+    assert_eq!(opened, Opened { tip: 3, torn_bytes, undecided: vec![block(4, 0).id()] });
+    drop(log);
+
+    // The write before had been synced when this one was made.
+    fs::write(&file, &written).unwrap();
+    let frame = super::frame::HEADER + borsh::object_length(&block(4, 0)).unwrap();
+    damage(before - frame as u64);
+    assert!(matches!(open(directory.path()), Err(LogError::Corrupt { .. })));
+}
+
+/// A log that is not synced as it goes may lose anything since it last was.
+#[test]
+fn what_was_never_synced_may_be_lost_from_the_middle() {
+    let (directory, file) = log_of(2);
+    let synced = fs::metadata(&file).unwrap().len();
+    let (log, _) = open(directory.path()).unwrap();
+    for height in 3..=6 {
+        let b = block(height, 0);
+        let bytes = borsh::to_vec(&b).unwrap();
+        let certificate = certificate(&b);
+        let b = Record::Block { id: b.id(), height, bytes: &bytes };
+        log.append(&[b, Record::Commit(&certificate)], false).unwrap();
+    }
+    drop(log);
+    let raw = OpenOptions::new().write(true).open(&file).unwrap();
+    raw.write_all_at(&[0; 64], synced + 10).unwrap();
+    assert_eq!(open(directory.path()).unwrap().1.tip, 2);
+    // What was there when the log was opened had been synced.
+    raw.write_all_at(&[0; 8], synced - 100).unwrap();
+    assert!(matches!(open(directory.path()), Err(LogError::Corrupt { .. })));
 }
 
 /// A flipped bit before the last frame is refused, and nothing of the log is served.
@@ -171,7 +274,8 @@ fn damage_is_found_on_reading() {
     raw.write_all_at(&[0xff; 4], 200).unwrap();
     assert!(matches!(log.block(1), Err(LogError::Corrupt { .. })));
     assert!(log.block(3).unwrap().is_some());
-    assert!(matches!(log.verify(|_, _| {}), Err(LogError::Corrupt { .. })));
+    let verified = verify(directory.path(), GENESIS, |_, _| {});
+    assert!(matches!(verified, Err(LogError::Corrupt { .. })));
 }
 
 #[test]
@@ -182,7 +286,7 @@ fn segments_roll_and_stay_readable() {
         write(&log, &block(height, 0));
         commit(&log, &block(height, 0));
     }
-    let segments = fs::read_dir(directory.path()).unwrap().count();
+    let segments = segments(directory.path()).len();
     assert!(segments > 5, "{segments} segments");
     drop(log);
     let (log, opened) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
@@ -190,7 +294,7 @@ fn segments_roll_and_stay_readable() {
     for height in (1..=40).rev() {
         assert_eq!(log.block(height).unwrap(), Some(block(height, 0)), "height {height}");
     }
-    assert_eq!(log.verify(|_, _| {}).unwrap(), 40);
+    assert_eq!(verified(directory.path()), 40);
 
     // A sealed segment has no tail to be torn.
     let first = directory.path().join(format!("{:020}.log", 1));
@@ -199,8 +303,79 @@ fn segments_roll_and_stay_readable() {
     let (log, _) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
     assert!(matches!(log.block(1), Err(LogError::Corrupt { .. })));
     fs::remove_file(&first).unwrap();
+    let gap = verify(directory.path(), GENESIS, |_, _| {});
+    assert!(matches!(gap, Err(LogError::Gap { expected: 1, .. })));
+}
+
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    super::segment::list(directory).unwrap().into_values().collect()
+}
+
+/// A block that was reported durable in the write that fills a segment may be decided next.
+#[test]
+fn undecided_blocks_move_into_the_next_segment() {
+    let directory = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
-    assert!(matches!(log.verify(|_, _| {}), Err(LogError::Gap { expected: 1, .. })));
+    write(&log, &block(1, 0));
+    let mut height = 1;
+    while segments(directory.path()).len() < 3 {
+        let (decided, next) = (certificate(&block(height, 0)), block(height + 1, 0));
+        let (id, bytes) = (next.id(), borsh::to_vec(&next).unwrap());
+        let rival = block(height + 1, 1);
+        let (rival_id, rival) = (rival.id(), borsh::to_vec(&rival).unwrap());
+        height += 1;
+        let group = [
+            Record::Commit(&decided),
+            Record::Block { id: rival_id, height, bytes: &rival },
+            Record::Block { id, height, bytes: &bytes },
+        ];
+        log.append(&group, true).unwrap();
+    }
+    assert_eq!(log.undecided(&block(height, 1).id()).unwrap(), Some(block(height, 1)));
+    drop(log);
+
+    let (log, opened) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
+    assert_eq!((opened.tip, opened.undecided.len()), (height - 1, 2));
+    commit(&log, &block(height, 0));
+    drop(log);
+    let (log, opened) = Log::open(directory.path(), GENESIS, 2_000).unwrap();
+    assert_eq!(opened.tip, height);
+    for height in 1..=height {
+        assert_eq!(log.block(height).unwrap(), Some(block(height, 0)), "height {height}");
+    }
+    assert_eq!(verified(directory.path()), height);
+}
+
+/// A sealed segment is read as a whole only if its index is of no use, and then once.
+#[test]
+fn an_index_saves_reading_a_sealed_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let reopen = || Log::open(directory.path(), GENESIS, 4_000).unwrap().0;
+    let log = reopen();
+    for height in 1..=20 {
+        write(&log, &block(height, 0));
+        commit(&log, &block(height, 0));
+    }
+    let first = &segments(directory.path())[0];
+    let index = first.with_extension("idx");
+    let fine = fs::read(&index).unwrap();
+    for of_no_use in
+        [None, Some(&fine[1..]), Some(&b""[..]), Some(&[fine.as_slice(), &[0; 16]].concat())]
+    {
+        fs::remove_file(&index).unwrap();
+        if let Some(bytes) = of_no_use {
+            fs::write(&index, bytes).unwrap();
+        }
+        assert_eq!(reopen().block(1).unwrap(), Some(block(1, 0)));
+        assert_eq!(fs::read(&index).unwrap(), fine, "it is made anew");
+    }
+    // Damage to one block is no hindrance to reading another, unless all must be read.
+    let raw = OpenOptions::new().write(true).open(first).unwrap();
+    raw.write_all_at(&[0xff; 4], super::segment::PREAMBLE + 60).unwrap();
+    assert!(matches!(reopen().block(1), Err(LogError::Corrupt { .. })));
+    assert_eq!(reopen().block(2).unwrap(), Some(block(2, 0)));
+    fs::remove_file(&index).unwrap();
+    assert!(matches!(reopen().block(2), Err(LogError::Corrupt { .. })));
 }
 
 proptest! {
@@ -310,4 +485,24 @@ fn a_view_that_cannot_be_opened_is_moved_aside() {
     opened.view.stop();
     opened.writer.join().unwrap();
     assert!(directory.path().join("view.damaged").exists());
+}
+
+/// Once the view cannot be written it says so to whoever asks, and takes no more in.
+#[test]
+fn a_view_that_has_failed_holds_and_answers_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = View::open(&directory.path().join("view"), &genesis(), 1 << 20).unwrap();
+    let view = opened.view;
+    view.push(changes(1, B256::ZERO));
+    let id = TransactionId(B256::repeat_byte(1));
+    assert!(view.transaction(&id).unwrap().is_some());
+    view.fail();
+    assert!(view.has_failed());
+    view.push(changes(2, B256::ZERO));
+    assert_eq!(view.lag(), (0, 0));
+    assert!(matches!(view.transaction(&id), Err(ViewError::Failed)));
+    assert!(matches!(view.leaves(1), Err(ViewError::Failed)));
+    assert!(matches!(view.namespaces(), Err(ViewError::Failed)));
+    view.stop();
+    opened.writer.join().unwrap();
 }

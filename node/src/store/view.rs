@@ -115,6 +115,9 @@ pub enum ViewError {
     /// sled gave up.
     #[error("view: sled panicked while opening")]
     Panicked,
+    /// Writing has failed before. What is stored is not the whole truth any more.
+    #[error("view: it could not be written; restart the node to rebuild it from the block log")]
+    Failed,
 }
 
 /// The view, shared by whoever reads it.
@@ -131,7 +134,6 @@ struct Inner {
 struct Wake {
     waiting: bool,
     stop: bool,
-    failed: bool,
 }
 
 #[derive(Clone)]
@@ -153,6 +155,8 @@ struct Pending {
     entries: BTreeMap<Key, (Height, Option<Value>)>,
     transactions: BTreeMap<TransactionId, (Height, TransactionRecord)>,
     tip: Height,
+    /// Whether writing has failed for good. Then nothing is taken in, and nothing answered.
+    failed: bool,
 }
 
 /// What opening the view came to.
@@ -193,14 +197,29 @@ impl View {
         let view = Self(inner);
         let writer = std::thread::Builder::new().name("view".to_owned()).spawn({
             let view = view.clone();
-            move || view.write_behind()
+            move || {
+                // sled is known to panic.
+                match catch_unwind(AssertUnwindSafe(|| view.write_behind())) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        error!(%error, "the view cannot be written; restart the node to rebuild it");
+                        view.fail();
+                    }
+                    Err(_) => {
+                        error!("the view's writer panicked; restart the node to rebuild the view");
+                        view.fail();
+                    }
+                }
+            }
         })?;
         Ok(Opened { view, held, writer })
     }
 
     /// Forgets everything: the view does not belong to the log beside it.
     pub fn clear(&self) -> Result<(), ViewError> {
-        *self.write() = Pending::default();
+        let mut pending = self.write();
+        *pending = Pending { failed: pending.failed, ..Pending::default() };
+        drop(pending);
         self.0.trees.clear()
     }
 
@@ -224,6 +243,9 @@ impl View {
     pub fn push(&self, block: BlockChanges) {
         let height = block.height;
         let mut pending = self.write();
+        if pending.failed {
+            return;
+        }
         for (key, value) in &block.changes {
             pending.entries.insert(*key, (height, value.clone()));
         }
@@ -258,12 +280,19 @@ impl View {
 
     /// Whether writing has failed for good; a restart rebuilds what is missing.
     pub fn has_failed(&self) -> bool {
-        lock(&self.0.wake.0).failed
+        self.read().failed
+    }
+
+    /// Gives up: forgets what is not on disk and takes no more in. The chain goes on without the
+    /// view, whose readers hear that it has failed.
+    pub(super) fn fail(&self) {
+        let mut pending = self.write();
+        *pending = Pending { tip: pending.tip, failed: true, ..Pending::default() };
     }
 
     /// An entry of the ledger.
     pub fn entry(&self, key: &Key) -> Result<Option<Value>, ViewError> {
-        if let Some((_, value)) = self.read().entries.get(key) {
+        if let Some((_, value)) = self.alive()?.entries.get(key) {
             return Ok(value.clone());
         }
         get(&self.0.trees.state, &encode(key))
@@ -271,6 +300,7 @@ impl View {
 
     /// Every namespace's entry, ascending by id.
     pub fn namespaces(&self) -> Result<BTreeMap<NamespaceId, weft_ledger::Namespace>, ViewError> {
+        drop(self.alive()?);
         let mut found = BTreeMap::new();
         let prefix = &encode(&Key::Namespace(NamespaceId(0)))[..1];
         for row in self.0.trees.state.scan_prefix(prefix) {
@@ -281,7 +311,7 @@ impl View {
                 found.insert(id, *namespace);
             }
         }
-        for (key, (_, value)) in &self.read().entries {
+        for (key, (_, value)) in &self.alive()?.entries {
             if let (Key::Namespace(id), Some(Value::Namespace(namespace))) = (key, value) {
                 found.insert(*id, (**namespace).clone());
             }
@@ -291,7 +321,7 @@ impl View {
 
     /// What became of a transaction, if it has been ordered.
     pub fn transaction(&self, id: &TransactionId) -> Result<Option<TransactionRecord>, ViewError> {
-        if let Some((_, record)) = self.read().transactions.get(id) {
+        if let Some((_, record)) = self.alive()?.transactions.get(id) {
             return Ok(Some(*record));
         }
         get(&self.0.trees.transactions, id.as_bytes())
@@ -300,7 +330,7 @@ impl View {
     /// The leaves of a height's slices, ascending by namespace; `None` above the tip.
     pub fn leaves(&self, height: Height) -> Result<Option<Vec<SliceLeaf>>, ViewError> {
         {
-            let pending = self.read();
+            let pending = self.alive()?;
             if height > pending.tip {
                 return Ok(None);
             }
@@ -318,22 +348,18 @@ impl View {
         namespace: NamespaceId,
         height: Height,
     ) -> Result<Vec<EntryPlace>, ViewError> {
-        if let Some(block) = self.read().blocks.get(&height) {
+        if let Some(block) = self.alive()?.blocks.get(&height) {
             let slice = block.slices.iter().find(|(leaf, _)| leaf.namespace == namespace);
             return Ok(slice.map(|(_, places)| places.clone()).unwrap_or_default());
         }
         Ok(get(&self.0.trees.slices, &slice_key(namespace, height))?.unwrap_or_default())
     }
 
-    fn write_behind(&self) {
+    fn write_behind(&self) -> Result<(), ViewError> {
         let mut flushed = Instant::now();
         loop {
             let stop = self.wait();
-            if let Err(error) = self.write_pending() {
-                error!(%error, "the view cannot be written; it will be rebuilt at the next start");
-                lock(&self.0.wake.0).failed = true;
-                return;
-            }
+            self.write_pending()?;
             if stop || flushed.elapsed() >= FLUSH {
                 if let Err(error) = self.0.trees.flush() {
                     warn!(%error, "the view could not be flushed");
@@ -341,7 +367,7 @@ impl View {
                 flushed = Instant::now();
             }
             if stop {
-                return;
+                return Ok(());
             }
         }
     }
@@ -371,6 +397,12 @@ impl View {
         pending.entries.retain(|_, (height, _)| *height > written);
         pending.transactions.retain(|_, (height, _)| *height > written);
         Ok(())
+    }
+
+    /// What is not on disk yet, unless it never will be.
+    fn alive(&self) -> Result<std::sync::RwLockReadGuard<'_, Pending>, ViewError> {
+        let pending = self.read();
+        if pending.failed { Err(ViewError::Failed) } else { Ok(pending) }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Pending> {

@@ -8,8 +8,8 @@ import type { Kind } from "./kind.ts";
 import { commitHashes } from "./merkle.ts";
 import {
   type L1Block, type LaneView, type Observation,
-  MOST_BATCHES, MOST_L1_BLOCKS, MOST_LANES, l1Block, observation, observationHash, readIndex, readNumber,
-  slotOf, times,
+  MOST_BATCHES, MOST_L1_BLOCKS, MOST_LANES, l1Block, observation, observationHash, readIndex, readLane,
+  readNumber, slotOf, times, writeLanes,
 } from "./observation.ts";
 import { ascending } from "./refusal.ts";
 import { signature, signer } from "./signature.ts";
@@ -17,6 +17,8 @@ import { signature, signer } from "./signature.ts";
 const MOST_MEMBERS = 256;
 const NOT_NAMED = 0;
 const FAR = 15;
+/** In the count of lanes: some are outside of the table. */
+const OUTSIDE = 0x8000;
 
 /** A lane of the block and the sequences of batches that observers report of it. */
 interface Lane {
@@ -103,11 +105,14 @@ function readViews(input: Input, lanes: Lane[]): LaneView[] {
   return views;
 }
 
-function writeViews(output: Output, lanes: Lane[], views: LaneView[]): void {
+/** Writes what the table has of an observer's views, and returns the rest. */
+function writeViews(output: Output, lanes: Lane[], views: LaneView[]): LaneView[] {
   const nibbles = times(2 * Math.ceil(lanes.length / 2), () => NOT_NAMED);
   const far: [chain: number, length: number][] = [];
-  for (const view of views) {
-    const at = lanes.findIndex((lane) => orderOfLanes(lane, view) === 0);
+  const place = (view: LaneView) => lanes.findIndex((lane) => orderOfLanes(lane, view) === 0);
+  const inside = views.filter((view) => place(view) >= 0);
+  for (const view of inside) {
+    const at = place(view);
     const chain = chainOf(lanes[at]!.chains, view.digests);
     nibbles[at] = chain === 0 ? view.digests.length : FAR;
     if (chain !== 0) far.push([chain, view.digests.length]);
@@ -117,16 +122,39 @@ function writeViews(output: Output, lanes: Lane[], views: LaneView[]): void {
     writeVarint(output, chain);
     u8.write(output, length);
   }
-  for (const age of views.flatMap((view) => view.ages_ms)) u16.write(output, age);
+  for (const age of inside.flatMap((view) => view.ages_ms)) u16.write(output, age);
+  return views.filter((view) => place(view) < 0);
 }
 
-function lanesOf(observations: Observation[]): Lane[] {
+/** An observer's views with those outside of the table, in order. */
+function withOutside(input: Input, inside: LaneView[]): LaneView[] {
+  const count = readVarint(input);
+  if (count > BigInt(MOST_LANES - inside.length)) throw new Malformed("too many lanes");
+  const outside: LaneView[] = [];
+  for (let i = 0; i < Number(count); i++) outside.push(readLane(input, outside.at(-1)?.author ?? 0));
+  const views = [...inside, ...outside].sort(orderOfLanes);
+  if (!ascending(views, orderOfLanes)) throw new Malformed("a lane twice");
+  return views;
+}
+
+/** The lanes of the table in order, and whether there are others: most named first, then the least. */
+function lanesOf(observations: Observation[]): [lanes: Lane[], someOutside: boolean] {
   const views = observations.flatMap(({ body }) => body.lanes).sort(orderOfLanes);
-  const first = views.filter((view, i) => i === 0 || orderOfLanes(views[i - 1]!, view) !== 0);
-  return first.map(({ author, incarnation }) => {
-    const own = views.filter((view) => view.author === author && view.incarnation === incarnation);
+  const all: LaneView[][] = [];
+  for (const view of views) {
+    const last = all.at(-1);
+    if (last !== undefined && orderOfLanes(last[0]!, view) === 0) last.push(view);
+    else all.push([view]);
+  }
+  const table = [...all]
+    .sort((a, b) => b.length - a.length || orderOfLanes(a[0]!, b[0]!))
+    .slice(0, MOST_LANES)
+    .sort((a, b) => orderOfLanes(a[0]!, b[0]!));
+  const lanes = table.map((own) => {
+    const { author, incarnation } = own[0]!;
     return { author, incarnation, chains: chainsOf(own.map((view) => view.digests)) };
   });
+  return [lanes, all.length > MOST_LANES];
 }
 
 /** A difference as an unsigned number, modulo 2^64: small distances are small numbers. */
@@ -144,7 +172,8 @@ export const observationSet: Codec<Observation[]> = {
     const height = u64.read(input);
     const parent = hash.read(input);
 
-    const laneCount = u16.read(input);
+    const counted = u16.read(input);
+    const [laneCount, someOutside] = [counted & ~OUTSIDE, (counted & OUTSIDE) !== 0];
     if (laneCount > MOST_LANES) throw new Malformed("too many lanes");
     const lanes: Lane[] = [];
     for (let i = 0; i < laneCount; i++) {
@@ -166,7 +195,9 @@ export const observationSet: Codec<Observation[]> = {
       const signed = signature.read(input);
       const l1Length = u8.read(input);
       const l1 = l1Length === 0 ? [] : prefix(l1Chains, readVarint(input), l1Length).map(blockOf);
-      const body = { height, parent, observer, clock_ms, lanes: readViews(input, lanes), l1 };
+      const inside = readViews(input, lanes);
+      const views = someOutside ? withOutside(input, inside) : inside;
+      const body = { height, parent, observer, clock_ms, lanes: views, l1 };
       observations.push({ body, signature: signed });
     }
     return observations;
@@ -175,8 +206,8 @@ export const observationSet: Codec<Observation[]> = {
     u64.write(output, observations[0]?.body.height ?? 0n);
     hash.write(output, observations[0]?.body.parent ?? ZERO_HASH);
 
-    const lanes = lanesOf(observations);
-    u16.write(output, lanes.length);
+    const [lanes, someOutside] = lanesOf(observations);
+    u16.write(output, lanes.length | (someOutside ? OUTSIDE : 0));
     let author = 0;
     for (const lane of lanes) {
       writeVarint(output, lane.author - author);
@@ -196,7 +227,11 @@ export const observationSet: Codec<Observation[]> = {
       signature.write(output, signed);
       u8.write(output, body.l1.length);
       if (body.l1.length > 0) writeVarint(output, chainOf(l1Chains, body.l1.map(blockBytes)));
-      writeViews(output, lanes, body.lanes);
+      const outside = writeViews(output, lanes, body.lanes);
+      if (someOutside) {
+        writeVarint(output, outside.length);
+        writeLanes(output, outside);
+      }
     }
   },
   show: list(observation).show,

@@ -2,7 +2,7 @@
 
 import { type Bytes, toHex } from "./bytes.ts";
 import {
-  type Input, type Of, type StructCodec, Malformed, encode, hash, list, readVarint, struct, u16, u32, u64, u8,
+  type Input, type Of, type Output, type StructCodec, Malformed, encode, hash, list, readVarint, struct, u16, u32, u64, u8,
   writeVarint,
 } from "./borsh.ts";
 import { committeeOf, validatorsHash } from "./committee.ts";
@@ -64,7 +64,8 @@ export function readIndex(input: Input, before: number): number {
   return index;
 }
 
-function readLane(input: Input, authorBefore: number): LaneView {
+/** A lane as an observation has it. */
+export function readLane(input: Input, authorBefore: number): LaneView {
   const author = readIndex(input, authorBefore);
   const code = readVarint(input);
   const batches = Number(code % 4n) + 1;
@@ -75,6 +76,17 @@ function readLane(input: Input, authorBefore: number): LaneView {
     digests: times(batches, () => hash.read(input)),
     ages_ms: times(batches, () => u16.read(input)),
   };
+}
+
+export function writeLanes(output: Output, lanes: LaneView[]): void {
+  let author = 0;
+  for (const lane of lanes) {
+    writeVarint(output, lane.author - author);
+    author = lane.author;
+    writeVarint(output, BigInt(lane.incarnation) * 4n + BigInt(lane.digests.length - 1));
+    lane.digests.forEach((digest) => hash.write(output, digest));
+    lane.ages_ms.forEach((age) => u16.write(output, age));
+  }
 }
 
 const body: StructCodec<ObservationBody> = {
@@ -98,14 +110,7 @@ const body: StructCodec<ObservationBody> = {
     u16.write(output, value.observer);
     u64.write(output, value.clock_ms);
     u16.write(output, value.lanes.length);
-    let author = 0;
-    for (const lane of value.lanes) {
-      writeVarint(output, lane.author - author);
-      author = lane.author;
-      writeVarint(output, BigInt(lane.incarnation) * 4n + BigInt(lane.digests.length - 1));
-      lane.digests.forEach((digest) => hash.write(output, digest));
-      lane.ages_ms.forEach((age) => u16.write(output, age));
-    }
+    writeLanes(output, value.lanes);
     u8.write(output, value.l1.length);
     value.l1.forEach((block) => l1Block.write(output, block));
   },

@@ -32,7 +32,7 @@ use crate::verified::Verify;
 use crate::wire::{invalid, read_array, read_varint, write_varint};
 use crate::{Height, TimeMs};
 
-pub use set::ObservationSet;
+pub use set::{MAX_SET_BYTES, ObservationSet};
 
 /// Most lanes one observation may name: an open and a newer one per author.
 pub const MAX_LANES: usize = 2 * MAX_COMMITTEE;

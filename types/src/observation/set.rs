@@ -4,9 +4,13 @@
 //! adds how far along them it got. At 100 seats this is a tenth of what the observations take one
 //! by one. Every observation comes back bit for bit: its signature covers its own encoding.
 //!
+//! The table has room for two lanes of every member. Authors who show each observer another lane,
+//! and observers who name lanes that are none, can make for more: then the lanes that most
+//! observers name stand in the table, and what is outside stands in full with each observer.
+//!
 //! ```text
 //! height u64 | parent 32
-//! | lanes u16 | (author varint, difference | incarnation varint | chains)*
+//! | lanes u16, the top bit set if some are outside | (author varint, difference | incarnation varint | chains)*
 //! | l1 chains
 //! | observers u16 | observer*
 //!
@@ -14,6 +18,9 @@
 //! observer = index varint, difference | clock varint, zigzag difference to the observer before
 //!          | signature 65
 //!          | l1 prefix | lane prefix * lanes, as nibbles | far prefixes | age_ms u16 * batches
+//!          | if some are outside: lanes outside
+//!
+//! lanes outside = count varint | lane*, each as in an observation's body
 //!
 //! nibble 0: lane not named; 1 to 4: that many items of the lane's first chain;
 //! nibble 15: a far prefix (chain varint | length u8) follows after the nibbles.
@@ -33,6 +40,28 @@ use crate::{Height, TimeMs};
 
 const NOT_NAMED: u8 = 0;
 const FAR: u8 = 15;
+
+/// Set in the count of lanes if some are outside of the table.
+const OUTSIDE: u16 = 1 << 15;
+
+/// Most bytes of one author's batches in an observation that shares nothing with others: two lanes
+/// in the table (author, incarnation, one chain; chain and length with the observer), four digests
+/// and four ages.
+const MAX_AUTHOR_BYTES: usize = 2 * (3 + 5 + 2 + 1 + 2 + 1) + MAX_UNORDERED_BATCHES * (32 + 2);
+
+/// Most bytes that one observer adds: index, clock, signature, L1 blocks of its own, a nibble for
+/// each lane of the table, a count, batches of every author.
+const MAX_OBSERVER_BYTES: usize = 3
+    + 10
+    + 65
+    + (1 + 2 + 1 + 64 * MAX_L1_BLOCKS)
+    + MAX_LANES / 2
+    + 2
+    + MAX_COMMITTEE * MAX_AUTHOR_BYTES;
+
+/// Most bytes of the observations of a block, if as many observers as there can be agree on
+/// nothing: 10.5 MiB. Observers who hold the same batches take a hundredth of it.
+pub const MAX_SET_BYTES: usize = 8 + 32 + 2 + 2 + 2 + MAX_COMMITTEE * MAX_OBSERVER_BYTES;
 
 /// Observations of one height on one parent, ascending by observer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,11 +106,8 @@ impl ObservationSet {
 struct Chains<T>(Vec<Vec<T>>);
 
 impl<T: Clone + Ord> Chains<T> {
-    fn collect<'a>(sequences: impl Iterator<Item = &'a [T]>) -> Self
-    where
-        T: 'a,
-    {
-        let mut all: Vec<&[T]> = sequences.filter(|sequence| !sequence.is_empty()).collect();
+    fn collect(mut all: Vec<&[T]>) -> Self {
+        all.retain(|sequence| !sequence.is_empty());
         all.sort_unstable();
         all.dedup();
         // In this order a sequence stands right before those that it begins.
@@ -94,11 +120,11 @@ impl<T: Clone + Ord> Chains<T> {
         Self(chains)
     }
 
+    /// The first chain that begins with a sequence. Chains must be in order, as collected.
     fn find(&self, sequence: &[T]) -> io::Result<usize> {
-        self.0
-            .iter()
-            .position(|chain| chain.starts_with(sequence))
-            .ok_or_else(|| invalid("sequence in no chain"))
+        let at = self.0.partition_point(|chain| chain.as_slice() < sequence);
+        let found = self.0.get(at).is_some_and(|chain| chain.starts_with(sequence));
+        found.then_some(at).ok_or_else(|| invalid("sequence in no chain"))
     }
 
     fn prefix(&self, chain: usize, length: usize) -> io::Result<&[T]> {
@@ -142,10 +168,16 @@ impl<T: BorshDeserialize> Chains<T> {
 }
 
 /// A lane of the block and what observers hold of it.
-struct Lane {
+pub(super) struct Lane {
     author: u16,
     incarnation: u32,
     chains: Chains<BatchDigest>,
+}
+
+impl Lane {
+    pub(super) fn key(&self) -> (u16, u32) {
+        (self.author, self.incarnation)
+    }
 }
 
 impl BorshSerialize for ObservationSet {
@@ -155,8 +187,9 @@ impl BorshSerialize for ObservationSet {
         height.serialize(out)?;
         parent.serialize(out)?;
 
-        let lanes = collect_lanes(&self.0);
-        u16::try_from(lanes.len()).map_err(|_| invalid("too many lanes"))?.serialize(out)?;
+        let (lanes, some_outside) = collect_lanes(&self.0);
+        let count = u16::try_from(lanes.len()).map_err(|_| invalid("too many lanes"))?;
+        (count | if some_outside { OUTSIDE } else { 0 }).serialize(out)?;
         let mut author = 0;
         for lane in &lanes {
             write_varint(out, u64::from(lane.author - author))?;
@@ -164,7 +197,7 @@ impl BorshSerialize for ObservationSet {
             write_varint(out, u64::from(lane.incarnation))?;
             lane.chains.write(out)?;
         }
-        let l1 = Chains::collect(self.0.iter().map(|o| o.body.l1.as_slice()));
+        let l1 = Chains::collect(self.0.iter().map(|o| o.body.l1.as_slice()).collect());
         l1.write(out)?;
 
         u16::try_from(self.0.len()).map_err(|_| invalid("too many observers"))?.serialize(out)?;
@@ -176,7 +209,10 @@ impl BorshSerialize for ObservationSet {
             (observer, clock) = (body.observer, body.clock_ms);
             observation.signature.serialize(out)?;
             write_l1_prefix(&l1, &body.l1, out)?;
-            write_lane_prefixes(&lanes, &body.lanes, out)?;
+            let outside = write_lane_prefixes(&lanes, &body.lanes, out)?;
+            if some_outside {
+                write_outside(&outside, out)?;
+            }
         }
         Ok(())
     }
@@ -188,6 +224,7 @@ impl BorshDeserialize for ObservationSet {
         let parent = BlockId::deserialize_reader(input)?;
 
         let count = u16::deserialize_reader(input)?;
+        let (count, some_outside) = (count & !OUTSIDE, count & OUTSIDE != 0);
         if usize::from(count) > MAX_LANES {
             return Err(invalid("too many lanes"));
         }
@@ -200,7 +237,7 @@ impl BorshDeserialize for ObservationSet {
             let chains = Chains::read(input, MAX_UNORDERED_BATCHES)?;
             lanes.push(Lane { author, incarnation, chains });
         }
-        if !lanes.is_sorted_by(|a, b| (a.author, a.incarnation) < (b.author, b.incarnation)) {
+        if !lanes.is_sorted_by(|a, b| a.key() < b.key()) {
             return Err(invalid("lanes not ascending"));
         }
         let l1 = Chains::read(input, MAX_L1_BLOCKS)?;
@@ -216,7 +253,10 @@ impl BorshDeserialize for ObservationSet {
             clock_ms = unzigzag(clock_ms, read_varint(input)?);
             let signature = Signature::deserialize_reader(input)?;
             let l1 = read_l1_prefix(&l1, input)?;
-            let lanes = read_lane_prefixes(&lanes, input)?;
+            let mut lanes = read_lane_prefixes(&lanes, input)?;
+            if some_outside {
+                read_outside(&mut lanes, input)?;
+            }
             let body = ObservationBody { height, parent, observer, clock_ms, lanes, l1 };
             observations.push(Observation { body, signature });
         }
@@ -224,20 +264,29 @@ impl BorshDeserialize for ObservationSet {
     }
 }
 
-fn collect_lanes(observations: &[Observation]) -> Vec<Lane> {
-    let views = || observations.iter().flat_map(|o| &o.body.lanes);
-    let mut names: Vec<(u16, u32)> = views().map(|v| (v.author, v.incarnation)).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-        .into_iter()
-        .map(|(author, incarnation)| {
-            let sequences = views()
-                .filter(|view| (view.author, view.incarnation) == (author, incarnation))
-                .map(|view| view.digests.as_slice());
-            Lane { author, incarnation, chains: Chains::collect(sequences) }
-        })
-        .collect()
+/// The lanes of the table, ascending, and whether there are others: as many as it may hold of
+/// those that most observers name, of equals the first.
+pub(super) fn collect_lanes(observations: &[Observation]) -> (Vec<Lane>, bool) {
+    let mut views: Vec<&LaneView> = observations.iter().flat_map(|o| &o.body.lanes).collect();
+    views.sort_by_key(|view| key_of(view));
+    let mut lanes: Vec<&[&LaneView]> = views.chunk_by(|a, b| key_of(a) == key_of(b)).collect();
+    let some_outside = lanes.len() > MAX_LANES;
+    if some_outside {
+        // Stable: equals stay in order.
+        lanes.sort_by_key(|views| std::cmp::Reverse(views.len()));
+        lanes.truncate(MAX_LANES);
+        lanes.sort_by_key(|views| key_of(views[0]));
+    }
+    let lane = |views: &&[&LaneView]| {
+        let (author, incarnation) = key_of(views[0]);
+        let sequences = views.iter().map(|view| view.digests.as_slice()).collect();
+        Lane { author, incarnation, chains: Chains::collect(sequences) }
+    };
+    (lanes.iter().map(lane).collect(), some_outside)
+}
+
+fn key_of(view: &LaneView) -> (u16, u32) {
+    (view.author, view.incarnation)
 }
 
 fn read_index<R: Read>(input: &mut R, before: u16) -> io::Result<u16> {
@@ -268,17 +317,20 @@ fn read_l1_prefix<R: Read>(chains: &Chains<L1Block>, input: &mut R) -> io::Resul
     Ok(chains.prefix(chain, length)?.to_vec())
 }
 
-fn write_lane_prefixes<W: Write>(
+/// Writes the views that the table has, and returns the others.
+fn write_lane_prefixes<'a, W: Write>(
     lanes: &[Lane],
-    views: &[LaneView],
+    views: &'a [LaneView],
     out: &mut W,
-) -> io::Result<()> {
+) -> io::Result<Vec<&'a LaneView>> {
     let mut nibbles = vec![NOT_NAMED; lanes.len().next_multiple_of(2)];
-    let mut far = Vec::new();
+    let (mut far, mut ages, mut outside) = (Vec::new(), Vec::new(), Vec::new());
     for view in views {
-        let at = lanes
-            .binary_search_by_key(&(view.author, view.incarnation), |l| (l.author, l.incarnation))
-            .map_err(|_| invalid("lane in no table"))?;
+        let at = lanes.binary_search_by_key(&key_of(view), Lane::key);
+        let Ok(at) = at else {
+            outside.push(view);
+            continue;
+        };
         let length = u8::try_from(view.digests.len()).map_err(|_| invalid("lane too long"))?;
         match lanes[at].chains.find(&view.digests)? {
             0 => nibbles[at] = length,
@@ -288,12 +340,44 @@ fn write_lane_prefixes<W: Write>(
                 far.push(length);
             }
         }
+        ages.extend_from_slice(&view.ages_ms);
     }
     for pair in nibbles.chunks_exact(2) {
         (pair[0] | pair[1] << 4).serialize(out)?;
     }
     out.write_all(&far)?;
-    views.iter().flat_map(|view| &view.ages_ms).try_for_each(|age| age.serialize(out))
+    ages.iter().try_for_each(|age| age.serialize(out))?;
+    Ok(outside)
+}
+
+fn write_outside<W: Write>(views: &[&LaneView], out: &mut W) -> io::Result<()> {
+    write_varint(out, views.len() as u64)?;
+    let mut author = 0;
+    for view in views {
+        let difference =
+            view.author.checked_sub(author).ok_or_else(|| invalid("lanes not ascending"))?;
+        author = view.author;
+        view.write(difference, out)?;
+    }
+    Ok(())
+}
+
+/// Reads what an observer names outside of the table, and puts it in its place among the rest.
+fn read_outside<R: Read>(views: &mut Vec<LaneView>, input: &mut R) -> io::Result<()> {
+    let count = usize::try_from(read_varint(input)?).unwrap_or(usize::MAX);
+    if count > MAX_LANES.saturating_sub(views.len()) {
+        return Err(invalid("too many lanes"));
+    }
+    let mut author = 0;
+    for _ in 0..count {
+        author = read_index(input, author)?;
+        views.push(LaneView::read(author, input)?);
+    }
+    views.sort_by_key(key_of);
+    if !views.is_sorted_by(|a, b| key_of(a) < key_of(b)) {
+        return Err(invalid("a lane twice"));
+    }
+    Ok(())
 }
 
 fn read_lane_prefixes<R: Read>(lanes: &[Lane], input: &mut R) -> io::Result<Vec<LaneView>> {

@@ -107,6 +107,77 @@ fn stays_small_at_100_seats() {
     }
 }
 
+/// A view of a lane that nobody else has.
+fn lie(observer: u16, author: u16, batches: usize, which: u32) -> LaneView {
+    let name = (usize::from(observer) << 20) + which as usize * 8;
+    LaneView {
+        author,
+        incarnation: u32::MAX / 2 + u32::from(observer) * 2 + which,
+        digests: (0..batches).map(|i| digest(author, name + i)).collect(),
+        ages_ms: vec![u16::MAX; batches],
+    }
+}
+
+fn comes_back(set: &ObservationSet) -> usize {
+    let bytes = borsh::to_vec(set).unwrap();
+    assert_eq!(&borsh::from_slice::<ObservationSet>(&bytes).unwrap(), set);
+    bytes.len()
+}
+
+/// 33 of 100 push another lane to each observer, and name lanes that are none.
+#[test]
+fn liars_cannot_make_a_set_that_does_not_come_back() {
+    let is_liar = |member: u16| member % 3 == 1;
+    let lanes = |observer: u16| -> Vec<LaneView> {
+        (0..100u16)
+            .flat_map(|author| match (is_liar(observer), is_liar(author)) {
+                (true, _) => vec![lie(observer, author, 2, 0), lie(observer, author, 2, 1)],
+                (false, true) => vec![lie(observer, author, 4, 0)],
+                (false, false) => vec![view(author, 4)],
+            })
+            .collect()
+    };
+    let observations: Vec<Observation> = (0..100).map(|o| unsigned(body(o, lanes(o)))).collect();
+    assert_eq!(observations.iter().filter(|o| is_liar(o.body.observer)).count(), 33);
+    let alone: usize = observations.iter().map(|o| borsh::object_length(o).unwrap()).sum();
+    let set = ObservationSet::new(observations).unwrap();
+    let together = comes_back(&set);
+    // What honest observers share still stands once: 67 lanes of four, for 66 of 67 observers.
+    assert!(together < alone - 66 * 67 * 4 * 32 + 100 * MAX_LANES, "{together} of {alone}");
+}
+
+#[test]
+fn the_largest_committee_that_agrees_on_nothing_fits() {
+    let lanes = |observer: u16| {
+        let both = |author| [lie(observer, author, 2, 0), lie(observer, author, 2, 1)];
+        (0..MAX_COMMITTEE as u16).flat_map(both).collect()
+    };
+    let l1 = |observer: u16| {
+        let block = |i| L1Block { hash: digest(observer, i).0, events_digest: B256::ZERO };
+        (0..MAX_L1_BLOCKS).map(block).collect()
+    };
+    let observation = |o| unsigned(ObservationBody { l1: l1(o), ..body(o, lanes(o)) });
+    let observations = (0..MAX_COMMITTEE as u16).map(observation).collect();
+    let bytes = comes_back(&ObservationSet::new(observations).unwrap());
+    assert!(bytes <= MAX_SET_BYTES, "{bytes} bytes");
+    assert!(bytes > MAX_SET_BYTES * 9 / 10, "{bytes} bytes: the bound is far off");
+}
+
+/// Who is in the table: the lanes that most observers name, of equals the first.
+#[test]
+fn the_table_has_the_lanes_that_most_name() {
+    let named = |author: u16, incarnation| LaneView { incarnation, ..view(author, 1) };
+    let all = (0..256).flat_map(|a| [named(a, 1), named(a, 2)]).collect();
+    let few = vec![named(254, 9), named(255, 2), named(300, 1)];
+    let set = ObservationSet::new(vec![unsigned(body(0, all)), unsigned(body(1, few))]).unwrap();
+    comes_back(&set);
+    let (lanes, some_outside) = set::collect_lanes(set.as_slice());
+    let keys: Vec<_> = lanes.iter().map(set::Lane::key).collect();
+    assert!(some_outside && keys.len() == MAX_LANES);
+    assert!(keys.contains(&(254, 9)) && keys.contains(&(255, 2)));
+    assert!(!keys.contains(&(255, 1)) && !keys.contains(&(300, 1)));
+}
+
 #[test]
 fn set_refuses_disorder() {
     let (a, b) = (unsigned(body(1, vec![])), unsigned(body(2, vec![])));

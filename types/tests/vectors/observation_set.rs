@@ -11,6 +11,7 @@ use crate::observation::{body, l1, sign, view};
 
 pub(crate) fn vectors() -> Vec<Vector> {
     let mut vectors = decodable();
+    vectors.push(more_lanes_than_the_table_holds());
     vectors.extend(undecodable());
     vectors
 }
@@ -67,6 +68,23 @@ fn decodable() -> Vec<Vector> {
     .into_iter()
     .map(|(name, bodies)| vector(name, bodies.into_iter().map(sign).collect()))
     .collect()
+}
+
+/// The table has all lanes but the last two of those that one observer names.
+fn more_lanes_than_the_table_holds() -> Vector {
+    let view = |author, incarnation| LaneView {
+        author,
+        incarnation,
+        digests: vec![digest("the same everywhere")],
+        ages_ms: vec![5],
+    };
+    let all = (0..256).flat_map(|author| [view(author, 1), view(author, 2)]).collect();
+    let few = vec![view(254, 9), view(255, 2), view(300, 1)];
+    let observations: Vec<Observation> = [body(0, all), body(1, few)].map(sign).into();
+    let item = hash_of("the same everywhere");
+    let of_one = |author: u8, incarnation| [&[author, incarnation, 1, 1], item.as_slice()].concat();
+    let unit = [of_one(1, 1), of_one(0, 2)].concat();
+    described(observations, |set| Vector::long("more lanes than the table holds", set, &unit))
 }
 
 /// Lane 3 of author 1 as [`view`] has it, but other batches from the second on.
@@ -133,6 +151,18 @@ fn undecodable() -> Vec<Vector> {
     let l1_chain = [&[1, 1][..], &[0xbb; 64]].concat();
     assert!(borsh::from_slice::<ObservationSet>(&l1(l1_chain.clone(), &[1, 0]).bytes()).is_ok());
 
+    // The same, with a lane outside of the table.
+    let outside = |lanes_outside: &[u8]| Parts {
+        lanes: [&[1, 0x80][..], &lane(&[1], &[3], &chain)].concat(),
+        rest: [&[0, 0x01, 1, 0][..], lanes_outside].concat(),
+        ..fine.clone()
+    };
+    let full = |author: u8, incarnation: u8| [&[author, incarnation * 4][..], &item, &[1, 0]].concat();
+    let one_outside = |lane: Vec<u8>| outside(&[&[1][..], &lane].concat());
+    for parts in [outside(&[0]), one_outside(full(1, 4)), one_outside(full(0, 3))] {
+        assert!(borsh::from_slice::<ObservationSet>(&parts.bytes()).is_ok());
+    }
+
     let five = [&[1, 5][..], &item.repeat(5)].concat();
     let nine = [&[1, 9][..], &[0xbb; 64].repeat(9)].concat();
     let again = two_lanes(lane(&[1], &[3], &chain), lane(&[0], &[3], &chain));
@@ -162,6 +192,12 @@ fn undecodable() -> Vec<Vector> {
         ("an observer twice", Parts { observers: 2, ..observer(vec![0, 6]) }),
         ("observer above 65535", observer(vec![0x80, 0x80, 4, 6])),
         ("clock not in the shortest form", observer(vec![2, 0x86, 0])),
+        ("no lanes outside where some are announced", outside(&[])),
+        ("lanes outside that are not announced", rest(vec![0, 0x01, 1, 0, 0])),
+        ("a lane outside that the table has", one_outside(full(1, 3))),
+        ("a lane outside twice", outside(&[&[2][..], &full(1, 4), &full(0, 4)].concat())),
+        ("fewer lanes outside than counted", outside(&[&[2][..], &full(1, 4)].concat())),
+        ("more lanes outside than there can be", outside(&[0x80, 4])),
     ];
     let bytes = fine.bytes();
     let cut = [
@@ -181,13 +217,20 @@ pub(crate) fn content(observations: &[Observation]) -> Value {
 }
 
 fn vector(name: &str, observations: Vec<Observation>) -> Vector {
+    described(observations, |set| Vector::with_content(name, set, content(set.as_slice())))
+}
+
+fn described(
+    observations: Vec<Observation>,
+    vector: impl FnOnce(&ObservationSet) -> Vector,
+) -> Vector {
     let hashes: Vec<_> = observations.iter().map(|o| o.body.hash()).collect();
     let signers: Vec<_> = observations
         .iter()
         .map(|o| o.signature.recover(o.body.slot().signing_hash(CHAIN, o.body.hash().0)).unwrap())
         .collect();
     let set = ObservationSet::new(observations).unwrap();
-    Vector::with_content(name, &set, content(set.as_slice()))
+    vector(&set)
         .context("chain_id", CHAIN.to_string())
         .hash("hashes", &hashes)
         .hash("observations_root", observations_root(&hashes))
