@@ -236,7 +236,8 @@ max_items = {max_items}
 max_live = {max_live}
 # How far ahead of Weft time valid_until lies.
 validity_ms = {validity_ms}
-# How many times the price of the moment is offered, and the most per byte in wei.
+# How many times the price of the moment is offered, twice as much after each Weft transaction that
+# came to nothing, and the most per byte in wei. What is charged is the ledger's price.
 fee_headroom = {fee_headroom}
 max_fee_per_byte = "{max_fee_per_byte}"
 # Weft transactions that may carry a transaction before it is given up.
