@@ -29,6 +29,7 @@ use crate::home::{Home, HomeError};
 use crate::metrics::{EvmMetrics, FollowMetrics, LookedUp};
 use crate::rpc::metrics::RpcMetrics;
 use crate::rpc::{self, Rpc};
+use crate::serve::serve;
 use crate::shutdown::{self, Shutdown};
 use crate::source::{Source, SourceError, SourceStatus};
 
@@ -245,15 +246,9 @@ struct Shown {
     head: watch::Receiver<Head>,
 }
 
-async fn serve_metrics(
-    listener: TcpListener,
-    shown: Shown,
-    mut shutdown: Shutdown,
-) -> io::Result<()> {
+async fn serve_metrics(listener: TcpListener, shown: Shown, shutdown: Shutdown) {
     let router = axum::Router::new().route("/metrics", get(metrics)).with_state(shown);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { shutdown.requested().await })
-        .await
+    serve(listener, router, shutdown).await;
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {

@@ -1,13 +1,15 @@
 //! The port: JSON-RPC over HTTP and WebSocket, `/health`, `/ready`.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{DefaultBodyLimit, State, WebSocketUpgrade};
+use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -16,50 +18,76 @@ use super::error::RpcError;
 use super::wire::{self, Answer};
 use super::{Rpc, socket};
 use crate::gateway::price::wall_ms;
+use crate::serve::serve;
+
+/// How long a client may take to send a request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many times the largest request is read at most before a larger one is answered.
+const MAX_THROWN_AWAY: usize = 8;
 
 impl Rpc {
     /// Serves until told to finish.
-    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
-        let mut shutdown = self.setup().shutdown.clone();
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(async move { shutdown.requested().await })
-            .await
+    pub async fn serve(self, listener: TcpListener) {
+        let shutdown = self.setup().shutdown.clone();
+        serve(listener, self.router(), shutdown).await;
     }
 
     fn router(self) -> Router {
-        let limit = DefaultBodyLimit::max(self.setup().limits.request_bytes);
         Router::new()
             .route("/", get(upgrade).post(http).options(preflight))
             .route("/health", get(health))
             .route("/ready", get(ready))
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
-            .layer(limit)
             .layer(middleware::map_response(allow_any_origin))
             .with_state(self)
     }
 }
 
 fn refuse(status: StatusCode, error: RpcError) -> Response {
-    (status, Json(json!(Answer::new(Value::Null, Err(error))))).into_response()
+    (status, Json(Answer::new(Value::Null, Err(error)))).into_response()
 }
 
-async fn http(State(rpc): State<Rpc>, body: Result<Bytes, BytesRejection>) -> Response {
+async fn http(State(rpc): State<Rpc>, body: Body) -> Response {
     let limits = rpc.setup().limits;
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+    let reading = read(body, limits.request_bytes);
+    let body = match tokio::time::timeout(BODY_TIMEOUT, reading).await {
+        Ok(Ok(Some(body))) => body,
+        Ok(Ok(None)) => {
             let message = format!("request of more than {} bytes", limits.request_bytes);
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, RpcError::limit(message));
         }
-        Err(rejection) => {
-            return refuse(StatusCode::BAD_REQUEST, RpcError::request(rejection.to_string()));
+        Ok(Err(error)) => {
+            return refuse(StatusCode::BAD_REQUEST, RpcError::request(error.to_string()));
+        }
+        Err(_) => {
+            let message = format!("the request was not sent in {} s", BODY_TIMEOUT.as_secs());
+            return refuse(StatusCode::REQUEST_TIMEOUT, RpcError::request(message));
         }
     };
     match rpc.answer(wire::read(&body, limits.batch)).await {
-        Some(answer) => Json(answer).into_response(),
+        Some(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     }
+}
+
+/// Reads a request's body; `None` if it is too large. Of what is too large some more is read and
+/// thrown away: a client that is still sending when the connection closes does not see the answer.
+async fn read(body: Body, limit: usize) -> Result<Option<Vec<u8>>, axum::Error> {
+    let mut chunks = body.into_data_stream();
+    let (mut body, mut total) = (Vec::new(), 0usize);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        total = total.saturating_add(chunk.len());
+        if total <= limit {
+            body.extend_from_slice(&chunk);
+        } else if total > limit.saturating_mul(MAX_THROWN_AWAY) {
+            break;
+        } else {
+            body = Vec::new();
+        }
+    }
+    Ok((total <= limit).then_some(body))
 }
 
 async fn upgrade(
