@@ -31,8 +31,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until told to finish, and until what was asked by then is answered. A request's body is
 /// the router's to bound.
-pub async fn serve(listener: TcpListener, router: Router, mut shutdown: Shutdown) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    serve_at_most(MAX_CONNECTIONS, listener, router, shutdown).await;
+}
+
+async fn serve_at_most(
+    connections: usize,
+    listener: TcpListener,
+    router: Router,
+    mut shutdown: Shutdown,
+) {
+    let permits = Arc::new(Semaphore::new(connections));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -157,7 +166,44 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: weft\r\n\r\n";
+
+    /// Reads an answer, which ends with its body.
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut read = Vec::new();
+        while !read.ends_with(b"hello") {
+            assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0, "closed too early");
+        }
+        String::from_utf8(read).unwrap()
+    }
+
+    #[tokio::test]
+    async fn connections_above_the_limit_wait_and_shutting_down_ends_all() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || "hello"));
+        let (trigger, shutdown) = crate::shutdown::channel();
+        let serving = tokio::spawn(serve_at_most(1, listener, router, shutdown));
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
+        let mut second = TcpStream::connect(address).await.unwrap();
+        second.write_all(REQUEST).await.unwrap();
+        for _ in 0..20 {
+            first.write_all(REQUEST).await.unwrap();
+            answer(&mut first).await;
+        }
+        let early = second.try_read(&mut [0]).unwrap_err();
+        assert_eq!(early.kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        answer(&mut second).await;
+        trigger.shut_down();
+        serving.await.unwrap();
+        assert_eq!(second.read(&mut [0]).await.unwrap(), 0, "closed");
+    }
 
     #[tokio::test]
     async fn who_takes_nothing_is_left_and_who_takes_a_little_is_not() {

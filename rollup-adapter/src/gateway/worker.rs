@@ -170,6 +170,7 @@ impl Worker {
         for (id, attempt) in &stored.attempts {
             live.extend(attempt.items.iter().map(|hash| (*hash, *id)));
         }
+        let mut changes = Changes::default();
         let mut pool = self.pool();
         for (hash, reason) in stored.dropped {
             pool.remember(hash, reason);
@@ -177,8 +178,16 @@ impl Worker {
         for (hash, item) in stored.items {
             // What was accepted once is checked once more: the rules may have changed with the
             // software.
-            let Ok(transaction) = Checked::new(&item.bytes(), self.setup.chain.spec()) else {
-                continue;
+            let transaction = match Checked::new(&item.bytes(), self.setup.chain.spec()) {
+                Ok(transaction) => transaction,
+                Err(reason) => {
+                    tracing::warn!(%hash, %reason, "accepted once, but no longer valid: given up");
+                    let reason = DropReason::Skipped(reason);
+                    pool.remember(hash, reason);
+                    changes.dropped.push((hash, reason));
+                    self.setup.metrics.dropped();
+                    continue;
+                }
             };
             let item = Item {
                 transaction,
@@ -197,8 +206,12 @@ impl Worker {
         let (items, attempts) = (pool.len(), stored.attempts.len());
         drop(pool);
         self.restored = stored.attempts;
-        if items > 0 {
-            tracing::info!(items, attempts, "gateway pool restored");
+        let given_up = changes.dropped.len();
+        if given_up > 0 {
+            self.store.apply(&changes)?;
+        }
+        if items > 0 || given_up > 0 {
+            tracing::info!(items, attempts, given_up, "gateway pool restored");
         }
         Ok(())
     }

@@ -50,20 +50,9 @@ fn refuse(status: StatusCode, error: RpcError) -> Response {
 
 async fn http(State(rpc): State<Rpc>, body: Body) -> Response {
     let limits = rpc.setup().limits;
-    let reading = read(body, limits.request_bytes);
-    let body = match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(Some(body))) => body,
-        Ok(Ok(None)) => {
-            let message = format!("request of more than {} bytes", limits.request_bytes);
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, RpcError::limit(message));
-        }
-        Ok(Err(error)) => {
-            return refuse(StatusCode::BAD_REQUEST, RpcError::request(error.to_string()));
-        }
-        Err(_) => {
-            let message = format!("the request was not sent in {} s", BODY_TIMEOUT.as_secs());
-            return refuse(StatusCode::REQUEST_TIMEOUT, RpcError::request(message));
-        }
+    let body = match receive(body, limits.request_bytes, BODY_TIMEOUT).await {
+        Ok(body) => body,
+        Err((status, error)) => return refuse(status, error),
     };
     match rpc.answer(wire::read(&body, limits.batch)).await {
         Some(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
@@ -71,23 +60,39 @@ async fn http(State(rpc): State<Rpc>, body: Body) -> Response {
     }
 }
 
-/// Reads a request's body; `None` if it is too large. Of what is too large some more is read and
-/// thrown away: a client that is still sending when the connection closes does not see the answer.
-async fn read(body: Body, limit: usize) -> Result<Option<Vec<u8>>, axum::Error> {
+/// Reads a request's body. Of one that is too large some more is read and thrown away: a client
+/// that is still sending when the connection closes does not see the answer.
+async fn receive(
+    body: Body,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Vec<u8>, (StatusCode, RpcError)> {
     let mut chunks = body.into_data_stream();
     let (mut body, mut total) = (Vec::new(), 0usize);
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        total = total.saturating_add(chunk.len());
-        if total <= limit {
-            body.extend_from_slice(&chunk);
-        } else if total > limit.saturating_mul(MAX_THROWN_AWAY) {
-            break;
-        } else {
-            body = Vec::new();
+    let reading = async {
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            total = total.saturating_add(chunk.len());
+            if total <= limit {
+                body.extend_from_slice(&chunk);
+            } else if total > limit.saturating_mul(MAX_THROWN_AWAY) {
+                break;
+            }
+        }
+        Ok::<_, axum::Error>(())
+    };
+    match tokio::time::timeout(timeout, reading).await {
+        Ok(Ok(())) if total <= limit => Ok(body),
+        Ok(Ok(())) => {
+            let message = format!("request of more than {limit} bytes");
+            Err((StatusCode::PAYLOAD_TOO_LARGE, RpcError::limit(message)))
+        }
+        Ok(Err(error)) => Err((StatusCode::BAD_REQUEST, RpcError::request(error.to_string()))),
+        Err(_) => {
+            let message = format!("the request took more than {} s", timeout.as_secs());
+            Err((StatusCode::REQUEST_TIMEOUT, RpcError::request(message)))
         }
     }
-    Ok((total <= limit).then_some(body))
 }
 
 async fn upgrade(
@@ -167,4 +172,26 @@ async fn ready(State(rpc): State<Rpc>) -> Response {
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Bytes;
+    use futures_util::stream;
+
+    #[tokio::test]
+    async fn takes_no_more_and_waits_no_longer_than_it_says() {
+        let second = Duration::from_secs(1);
+        assert_eq!(receive(Body::from("1234"), 4, second).await, Ok(b"1234".to_vec()));
+        let (status, error) = receive(Body::from("12345"), 4, second).await.unwrap_err();
+        assert_eq!((status, error.code), (StatusCode::PAYLOAD_TOO_LARGE, -32005));
+        let endless = || stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from_static(b"12345")));
+        let (status, _) = receive(Body::from_stream(endless()), 4, second).await.unwrap_err();
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+        let stuck = endless().take(1).chain(stream::pending());
+        let short = Duration::from_millis(20);
+        let (status, _) = receive(Body::from_stream(stuck), 1000, short).await.unwrap_err();
+        assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+    }
 }
