@@ -99,7 +99,7 @@ pub struct GatewaySection {
     pub max_live: usize,
     /// How far ahead of Weft time `valid_until` lies.
     pub validity_ms: u64,
-    /// How many times the price of the moment is offered.
+    /// How many times the price of the moment is offered, at first.
     pub fee_headroom: u32,
     /// Most that is offered per byte, in wei, as a decimal string.
     #[serde(with = "weft_types::json::decimal")]
@@ -300,6 +300,17 @@ impl Config {
         Ok(())
     }
 
+    /// Refuses to offer less than what a byte costs at least on the network, in wei: nothing would
+    /// ever be ordered.
+    pub fn check_offer(&self, least_price: Wei) -> Result<(), ConfigError> {
+        let most = self.gateway.max_fee_per_byte;
+        if most >= least_price {
+            return Ok(());
+        }
+        let why = format!("{most} wei, but on this network a byte costs at least {least_price}");
+        Err(ConfigError::Value { key: "gateway.max_fee_per_byte", why })
+    }
+
     /// The endpoints.
     pub fn urls(&self) -> Result<Vec<Url>, ConfigError> {
         self.weft.endpoints.iter().map(|url| http_url("weft.endpoints", url)).collect()
@@ -402,6 +413,14 @@ mod tests {
             let error = load(&format!("{LEAST}{more}")).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn an_offer_that_nobody_takes_is_refused() {
+        let config = load(&format!("{LEAST}[gateway]\nmax_fee_per_byte = \"15\"\n")).unwrap();
+        assert!(config.check_offer(15).is_ok());
+        let error = config.check_offer(16).unwrap_err().to_string();
+        assert!(error.contains("gateway.max_fee_per_byte"), "{error}");
     }
 
     #[test]

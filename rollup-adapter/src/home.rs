@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::hex;
 use weft_types::{Genesis, SecretKey};
 
-use crate::config::{Config, ConfigError, FILE};
+use crate::config::{Config, ConfigError, EngineKind, FILE};
 use crate::evm::genesis::EvmGenesis;
+use crate::evm::spec::Leaves;
 use crate::random;
 
 /// A rollup's home directory.
@@ -46,6 +47,12 @@ pub enum HomeError {
         /// The chain id.
         chain_id: u64,
     },
+    /// The genesis asks for a trie that an external engine does not make.
+    #[error(
+        "the rollup's genesis file says stateLeaves = \"ethereum\", but an external engine always \
+         has \"visited\": leave stateLeaves out, or use engine revm"
+    )]
+    Leaves,
     /// Others may read the key.
     #[error("{0} may be read by others than its owner: set its mode to 0600")]
     KeyMode(PathBuf),
@@ -93,10 +100,12 @@ impl Home {
         read_weft_genesis(&self.path(&config.weft.genesis))
     }
 
-    /// The rollup's genesis, which has to be that of the namespace.
+    /// The rollup's genesis, which has to be that of the namespace, and one that the engine can
+    /// follow.
     pub fn evm_genesis(&self, config: &Config) -> Result<EvmGenesis, HomeError> {
         let genesis = read_evm_genesis(&self.path(&config.engine.genesis))?;
         check_namespace(config.weft.namespace, &genesis)?;
+        check_leaves(&config.engine_kind()?, &genesis)?;
         Ok(genesis)
     }
 
@@ -140,6 +149,7 @@ impl NewHome {
         read_weft_genesis(&self.weft_genesis)?;
         let evm = read_evm_genesis(&self.evm_genesis)?;
         check_namespace(self.config.weft.namespace, &evm)?;
+        check_leaves(&self.config.engine_kind()?, &evm)?;
         let key = match &self.gateway_key {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(file(path))?;
@@ -197,6 +207,14 @@ fn check_namespace(namespace: u64, genesis: &EvmGenesis) -> Result<(), HomeError
     Err(HomeError::Namespace { namespace, chain_id })
 }
 
+/// What the trie has leaves for is part of every block hash, and an external engine's own affair.
+fn check_leaves(engine: &EngineKind, genesis: &EvmGenesis) -> Result<(), HomeError> {
+    match (engine, genesis.spec.leaves) {
+        (EngineKind::External(_), Leaves::Ethereum) => Err(HomeError::Leaves),
+        _ => Ok(()),
+    }
+}
+
 /// A commented configuration file.
 pub fn template(config: &Config) -> String {
     let Config { weft, engine, gateway, rpc, metrics, log } = config;
@@ -236,7 +254,8 @@ max_items = {max_items}
 max_live = {max_live}
 # How far ahead of Weft time valid_until lies.
 validity_ms = {validity_ms}
-# How many times the price of the moment is offered, and the most per byte in wei.
+# How many times the price of the moment is offered, twice as much after each Weft transaction that
+# came to nothing, and the most per byte in wei. What is charged is the ledger's price.
 fee_headroom = {fee_headroom}
 max_fee_per_byte = "{max_fee_per_byte}"
 # Weft transactions that may carry a transaction before it is given up.
@@ -300,4 +319,27 @@ filter = {filter:?}
         sockets = rpc.sockets,
         filter = log.filter,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_that_the_engine_does_not_make_are_refused() {
+        let genesis = |leaves: &str| {
+            let weft = format!(r#"{{"stateLeaves":"{leaves}"}}"#);
+            let json = format!(r#"{{"config":{{"chainId":7}},"alloc":{{}},"weft":{weft}}}"#);
+            EvmGenesis::from_json(&json).unwrap()
+        };
+        let external = EngineKind::External("http://127.0.0.1:1".parse().unwrap());
+        for (engine, leaves, fine) in [
+            (&EngineKind::Revm, "visited", true),
+            (&EngineKind::Revm, "ethereum", true),
+            (&external, "visited", true),
+            (&external, "ethereum", false),
+        ] {
+            assert_eq!(check_leaves(engine, &genesis(leaves)).is_ok(), fine, "{engine:?} {leaves}");
+        }
+    }
 }

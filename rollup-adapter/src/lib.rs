@@ -12,6 +12,7 @@ pub mod light;
 pub mod metrics;
 pub mod random;
 pub mod rpc;
+pub mod serve;
 pub mod service;
 pub mod shutdown;
 pub mod source;

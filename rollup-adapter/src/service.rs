@@ -23,12 +23,13 @@ use crate::evm::external::{EngineClient, External, ExternalError, Journal};
 use crate::evm::store::{Store, StoreError};
 use crate::follow::{Follow, FollowError, Head};
 use crate::gateway::metrics::GatewayMetrics;
-use crate::gateway::price::wall_ms;
+use crate::gateway::price::{least_price, wall_ms};
 use crate::gateway::worker;
 use crate::home::{Home, HomeError};
 use crate::metrics::{EvmMetrics, FollowMetrics, LookedUp};
 use crate::rpc::metrics::RpcMetrics;
 use crate::rpc::{self, Rpc};
+use crate::serve::serve;
 use crate::shutdown::{self, Shutdown};
 use crate::source::{Source, SourceError, SourceStatus};
 
@@ -87,6 +88,8 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
     let key = home.gateway_key(config)?;
     let network = genesis.header(&genesis.check()?).id();
     let namespace = NamespaceId(config.weft.namespace);
+    let least_price = least_price(&genesis.params);
+    config.check_offer(least_price)?;
     let identity = alloy_primitives::keccak256([evm_genesis.fingerprint().0, network.0.0].concat());
 
     let rpc_listener = listen(config.rpc.listen).await?;
@@ -125,6 +128,8 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
             namespace,
             key: key.clone(),
             endpoints,
+            source: status.clone(),
+            least_price,
             config: config.gateway(),
             head: head.clone(),
             metrics: GatewayMetrics::new(&mut registry),
@@ -241,15 +246,9 @@ struct Shown {
     head: watch::Receiver<Head>,
 }
 
-async fn serve_metrics(
-    listener: TcpListener,
-    shown: Shown,
-    mut shutdown: Shutdown,
-) -> io::Result<()> {
+async fn serve_metrics(listener: TcpListener, shown: Shown, shutdown: Shutdown) {
     let router = axum::Router::new().route("/metrics", get(metrics)).with_state(shown);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { shutdown.requested().await })
-        .await
+    serve(listener, router, shutdown).await;
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {

@@ -10,7 +10,7 @@ use support::dir::TempDir;
 use support::node::{Network, Node};
 use support::process::{Rollup, RollupHome};
 use support::programs::deployer;
-use support::tools::Anvil;
+use support::tools::{Anvil, Relay};
 use support::wallet::{Wallet, wallet};
 use weft_rollup_adapter::evm::embedded::Embedded;
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
@@ -129,8 +129,10 @@ async fn the_embedded_engine_executes_every_slice_once() {
     let node = Node::start(&network).await;
     let home =
         network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
+    let error = home.verify().unwrap_err();
+    assert!(error.contains("nothing to verify"), "{error}");
     survive(&home, &network, &wallets, &[]).await;
-    let said = home.verify();
+    let said = home.verify().unwrap();
     assert!(said.contains("root"), "{said}");
 }
 
@@ -143,7 +145,11 @@ async fn an_external_engine_executes_every_slice_once() {
         network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
     let anvil = Anvil::start(&home.evm_genesis, None);
     let engine = format!("external:{}", anvil.url);
-    survive(&home, &network, &wallets, &["--engine", &engine]).await;
+    home.configure("kind", &format!("{engine:?}"));
+    survive(&home, &network, &wallets, &[]).await;
+    let error = home.verify().unwrap_err();
+    assert!(error.contains("nothing to verify") && error.contains(&anvil.url), "{error}");
+    assert!(!home.path().join("data/state.redb").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,8 +160,8 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     let home =
         network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
     let anvil = Anvil::start(&home.evm_genesis, None);
-    let port = anvil.port;
-    let engine = format!("external:{}", anvil.url);
+    let relay = Relay::start(&anvil).await;
+    let engine = format!("external:{}", relay.url);
     let arguments = ["--engine", engine.as_str()];
     let rollup = home.start(&arguments);
     rollup.until_block(20).await;
@@ -174,8 +180,10 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     same_head(&rollup, &network, &wallets).await;
     assert!(rollup.log().contains("older state"));
     // It dies, and comes back with nothing at all.
+    relay.lead_to(None);
     anvil.kill();
-    let anvil = Anvil::start_on(&home.evm_genesis, None, port);
+    let anvil = Anvil::start(&home.evm_genesis, None);
+    relay.lead_to(Some(&anvil));
     more(b"and one more");
     same_head(&rollup, &network, &wallets).await;
     // Both die.
@@ -183,13 +191,15 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     let state = home.dir.join("anvil-state.json");
     anvil.save(&state).await;
     anvil.kill();
-    let anvil = Anvil::start_on(&home.evm_genesis, None, port);
+    let anvil = Anvil::start(&home.evm_genesis, None);
+    relay.lead_to(Some(&anvil));
     let rollup = home.start(&arguments);
     same_head(&rollup, &network, &wallets).await;
     rollup.kill();
     anvil.kill();
     // A saved state does not bring back what BLOCKHASH knows: that is noticed.
-    let _anvil = Anvil::start_on(&home.evm_genesis, Some(&state), port);
+    let anvil = Anvil::start(&home.evm_genesis, Some(&state));
+    relay.lead_to(Some(&anvil));
     let log = home.start(&arguments).until_failed();
     assert!(log.contains("start it empty"), "{log}");
 }

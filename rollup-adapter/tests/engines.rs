@@ -197,5 +197,6 @@ async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
         executed += head.transactions as usize;
         skipped += count - head.transactions as usize;
     }
-    println!("{executed} executed, {skipped} skipped, {} contracts", contracts.len());
+    // Shown if the case fails, and with --nocapture.
+    eprintln!("{executed} executed, {skipped} skipped, {} contracts", contracts.len());
 }

@@ -263,11 +263,10 @@ async fn waits_for_endpoints_that_are_not_there_yet() {
     let network = chain(BLOCKS);
     let node = Node::start(&network).await;
     node.set(Fault::Errors);
-    let gone = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
-    let urls = [gone, node.url()];
+    // Bound and not listening: refused, and nobody else can get the port meanwhile.
+    let gone = tokio::net::TcpSocket::new_v4().unwrap();
+    gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let urls = [format!("http://{}", gone.local_addr().unwrap()), node.url()];
     let mut running = Running::start_with(&network, &urls, Recorder::default());
     let failed = |status: &SourceStatus| status.snapshot().iter().all(|s| s.failures > 1);
     tokio::time::timeout(Duration::from_secs(20), async {

@@ -22,6 +22,10 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a stream may be silent, keep-alives included, before it counts as dead.
 pub const STREAM_SILENCE: Duration = Duration::from_secs(30);
+/// For how long a busy endpoint that does not say is left alone.
+const DEFAULT_REST: Duration = Duration::from_secs(1);
+/// For how long a busy endpoint is left alone at most, whatever it says.
+const MAX_REST: Duration = Duration::from_secs(60);
 
 /// Why an endpoint did not answer as it should. All of them are its fault, or the network's.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,14 @@ impl ApiError {
     /// Whether the endpoint understood the request and will refuse it again.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if (400..500).contains(status))
+    }
+
+    /// For how long the endpoint has asked to be left alone, if it has.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after } => Some(*retry_after),
+            _ => None,
+        }
     }
 }
 
@@ -223,8 +235,8 @@ async fn check(response: Response) -> Result<Response, ApiError> {
     }
     if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
         let header = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
-        let seconds = header.and_then(|v| v.parse().ok()).unwrap_or(1u64).min(60);
-        return Err(ApiError::Busy { retry_after: Duration::from_secs(seconds) });
+        let asked = header.and_then(|v| v.parse().ok()).map_or(DEFAULT_REST, Duration::from_secs);
+        return Err(ApiError::Busy { retry_after: asked.min(MAX_REST) });
     }
     let bytes = body(response, MAX_ANSWER).await.unwrap_or_default();
     let problem: Problem = serde_json::from_slice(&bytes).unwrap_or_default();

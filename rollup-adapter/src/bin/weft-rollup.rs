@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use eyre::{WrapErr, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use weft_rollup_adapter::config::{Config, Flags};
+use weft_rollup_adapter::config::{Config, EngineKind, Flags};
 use weft_rollup_adapter::evm::external::anvil_arguments;
 use weft_rollup_adapter::evm::store::Store;
 use weft_rollup_adapter::home::{Home, NewHome};
@@ -31,7 +31,8 @@ enum Command {
     Start(Start),
     /// Prints the arguments with which anvil has to be started as the home's external engine
     AnvilArgs(At),
-    /// Computes the state root of a home from scratch and compares it with the last block
+    /// Computes the state root of a home from scratch and compares it with the last block; for
+    /// engine revm only
     Verify(At),
 }
 
@@ -157,9 +158,16 @@ fn print_anvil_arguments(at: &At) -> eyre::Result<()> {
 #[expect(clippy::print_stdout, reason = "what a command answers")]
 fn verify(at: &At) -> eyre::Result<()> {
     let (home, config) = load(at, &Flags::default())?;
+    if let EngineKind::External(url) = config.engine_kind()? {
+        bail!("there is nothing to verify: this home's state is kept by the engine at {url}");
+    }
+    let state = home.data("state.redb")?;
+    if !state.exists() {
+        bail!("there is nothing to verify: {} does not exist", state.display());
+    }
     let (weft, evm) = (home.weft_genesis(&config)?, home.evm_genesis(&config)?);
     let network = weft.header(&weft.check()?).id();
-    let store = Store::open(&home.data("state.redb")?, &evm, network.0)?;
+    let store = Store::open(&state, &evm, network.0)?;
     let head = store.view()?.head()?;
     let check = store.check_state()?;
     println!("block {} {}", head.header.number, head.hash);

@@ -22,6 +22,8 @@ pub struct Load {
     pub data: Vec<Bytes>,
     /// Bytes that the Weft transaction will have, generously.
     pub bytes: usize,
+    /// How often the one of them that was carried most often was carried already.
+    pub attempts: u32,
     /// Whether more would have been ready.
     pub is_full: bool,
 }
@@ -37,6 +39,7 @@ pub fn load(pool: &Pool, max_items: usize) -> Load {
             return false;
         }
         load.bytes += size;
+        load.attempts = load.attempts.max(item.attempts);
         load.hashes.push(item.transaction.hash);
         load.data.push(item.transaction.raw.clone());
         true

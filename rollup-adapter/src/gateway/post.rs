@@ -10,6 +10,7 @@ use weft_types::{TimeMs, TransactionId};
 use crate::api::{ApiError, Endpoint};
 use crate::follow::Head;
 use crate::random;
+use crate::source::SourceStatus;
 use crate::source::health::{Health, Pick};
 
 /// How long after handing over an endpoint is asked what became of it.
@@ -24,17 +25,28 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 pub struct Post {
     endpoints: Arc<Vec<Endpoint>>,
     health: Arc<Mutex<Health>>,
+    source: SourceStatus,
 }
 
 impl Post {
-    /// Hands to these endpoints, the first one first.
-    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+    /// Hands to these endpoints, the first one first, but to none that is quarantined.
+    pub fn new(endpoints: Vec<Endpoint>, source: SourceStatus) -> Self {
         let health = Arc::new(Mutex::new(Health::new(endpoints.len())));
-        Self { endpoints: Arc::new(endpoints), health }
+        Self { endpoints: Arc::new(endpoints), health, source }
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is not quarantined, and has not asked to be left alone.
+    fn may_ask(&self, index: usize) -> bool {
+        self.source.is_trusted(index) && !self.health().is_resting(index, Instant::now())
+    }
+
+    fn failed(&self, index: usize, error: &ApiError) {
+        let (now, jitter) = (Instant::now(), random::fraction());
+        self.health().fail(index, now, jitter, error.retry_after());
     }
 
     /// Hands a transaction over, and again, until a verified block time is past `valid_until`.
@@ -70,6 +82,9 @@ impl Post {
             first
         };
         for index in (0..count).map(|turn| (start + turn) % count) {
+            if !self.may_ask(index) {
+                continue;
+            }
             let endpoint = &self.endpoints[index];
             match endpoint.submit(borsh.to_vec()).await {
                 Ok(status) => {
@@ -81,7 +96,7 @@ impl Post {
                     tracing::warn!(endpoint = %endpoint.url(), %error, "not taken");
                     // A refusal is about the transaction, not about the endpoint.
                     if !error.is_refusal() {
-                        self.health().fail(index, Instant::now(), random::fraction());
+                        self.failed(index, &error);
                     }
                 }
             }
@@ -107,7 +122,11 @@ impl Post {
                     }
                 }
                 // It has forgotten it, or cannot say.
-                Ok(None) | Err(ApiError::Transport(_)) => return,
+                Ok(None) => return,
+                Err(error @ (ApiError::Transport(_) | ApiError::Busy { .. })) => {
+                    self.failed(index, &error);
+                    return;
+                }
                 Err(_) => {}
             }
         }

@@ -16,7 +16,7 @@ use super::metrics::GatewayMetrics;
 use super::pack::{self, Terms};
 use super::pool::{Attempt, Item, Limits, Pool};
 use super::post::Post;
-use super::price::{Quote, is_caught_up, keep_asking, wall_ms, weft_now};
+use super::price::{Bounds, Quote, is_caught_up, keep_asking, offer, wall_ms, weft_now};
 use super::store::{Changes, GatewayStore, StoredAttempt, StoredItem};
 use super::{ANNOUNCEMENTS, Command, DropReason, Gateway, MAX_WAITING_COMMANDS, Refusal};
 use crate::api::Endpoint;
@@ -27,6 +27,7 @@ use crate::evm::transaction::Checked;
 use crate::follow::Head;
 use crate::random;
 use crate::shutdown::Shutdown;
+use crate::source::SourceStatus;
 
 /// Most transactions that are made durable together.
 const MAX_GROUP: usize = 1024;
@@ -46,7 +47,7 @@ pub struct GatewayConfig {
     pub max_live: usize,
     /// How far ahead of Weft time `valid_until` lies.
     pub validity: Duration,
-    /// How many times the price of the moment is offered.
+    /// How many times the price of the moment is offered, at first.
     pub fee_headroom: u32,
     /// Most that is offered per byte, in wei.
     pub max_fee_per_byte: Wei,
@@ -86,6 +87,10 @@ pub struct Setup {
     pub key: SecretKey,
     /// Where to hand them over.
     pub endpoints: Vec<Endpoint>,
+    /// What is thought of them: none that is quarantined is used.
+    pub source: SourceStatus,
+    /// The least that a byte costs on the network, in wei.
+    pub least_price: Wei,
     /// How it works.
     pub config: GatewayConfig,
     /// The last height taken in.
@@ -108,7 +113,7 @@ pub fn open(path: &Path, identity: B256, setup: Setup) -> Result<(Gateway, Worke
         pool: pool.clone(),
         announcements: announcements.clone(),
     };
-    let post = Post::new(setup.endpoints.clone());
+    let post = Post::new(setup.endpoints.clone(), setup.source.clone());
     let mut worker = Worker {
         setup,
         store,
@@ -165,6 +170,7 @@ impl Worker {
         for (id, attempt) in &stored.attempts {
             live.extend(attempt.items.iter().map(|hash| (*hash, *id)));
         }
+        let mut changes = Changes::default();
         let mut pool = self.pool();
         for (hash, reason) in stored.dropped {
             pool.remember(hash, reason);
@@ -172,8 +178,16 @@ impl Worker {
         for (hash, item) in stored.items {
             // What was accepted once is checked once more: the rules may have changed with the
             // software.
-            let Ok(transaction) = Checked::new(&item.bytes(), self.setup.chain.spec()) else {
-                continue;
+            let transaction = match Checked::new(&item.bytes(), self.setup.chain.spec()) {
+                Ok(transaction) => transaction,
+                Err(reason) => {
+                    tracing::warn!(%hash, %reason, "accepted once, but no longer valid: given up");
+                    let reason = DropReason::Skipped(reason);
+                    pool.remember(hash, reason);
+                    changes.dropped.push((hash, reason));
+                    self.setup.metrics.dropped();
+                    continue;
+                }
             };
             let item = Item {
                 transaction,
@@ -192,8 +206,12 @@ impl Worker {
         let (items, attempts) = (pool.len(), stored.attempts.len());
         drop(pool);
         self.restored = stored.attempts;
-        if items > 0 {
-            tracing::info!(items, attempts, "gateway pool restored");
+        let given_up = changes.dropped.len();
+        if given_up > 0 {
+            self.store.apply(&changes)?;
+        }
+        if items > 0 || given_up > 0 {
+            tracing::info!(items, attempts, given_up, "gateway pool restored");
         }
         Ok(())
     }
@@ -204,6 +222,7 @@ impl Worker {
         self.quotes = quotes;
         let asking = tokio::spawn(keep_asking(
             self.setup.endpoints.clone(),
+            self.setup.source.clone(),
             self.setup.namespace,
             quote_sender,
             self.setup.shutdown.clone(),
@@ -355,13 +374,18 @@ impl Worker {
     ) -> Result<(), WorkError> {
         let config = &self.setup.config;
         let validity = u64::try_from(config.validity.as_millis()).unwrap_or(u64::MAX);
-        let per_byte = quote.per_byte.saturating_mul(Wei::from(config.fee_headroom));
+        let bounds = Bounds {
+            least: self.setup.least_price,
+            most: config.max_fee_per_byte,
+            headroom: config.fee_headroom,
+        };
+        let per_byte = offer(quote.per_byte, &bounds, load.attempts);
         let terms = Terms {
             chain_id: self.setup.chain_id,
             namespace: self.setup.namespace,
             valid_until: weft_now(head, quote).saturating_add(validity),
             salt: random::bits(),
-            max_fee: per_byte.min(config.max_fee_per_byte).saturating_mul(load.bytes as Wei),
+            max_fee: per_byte.saturating_mul(load.bytes as Wei),
         };
         let made = pack::make(&load, terms, &self.setup.key);
         let id = transaction::id_of(&made);
@@ -382,7 +406,8 @@ impl Worker {
         changes.attempts.push((id, stored));
         // On disk before anybody sees it: else a crash could put the same items into another one.
         self.apply(changes).await?;
-        tracing::debug!(%id, items = attempt.items.len(), bytes = borsh.len(), "Weft transaction");
+        let (items, bytes) = (attempt.items.len(), borsh.len());
+        tracing::debug!(%id, items, bytes, per_byte, "Weft transaction");
         self.setup.metrics.handed_over(attempt.items.len());
         self.carry(id, borsh, attempt.valid_until);
         Ok(())

@@ -1,5 +1,7 @@
 //! From a method's name to who answers it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{Address, B256, Bytes, U64, keccak256};
 use futures_util::StreamExt;
@@ -8,39 +10,49 @@ use serde_json::{Value, json};
 use super::error::RpcError;
 use super::params::Params;
 use super::reads::{Reads, is_execution};
-use super::wire::{Answer, Call, Incoming};
+use super::wire::{Answer, Answers, Bad, Call, Incoming};
 use super::{Rpc, proxy, show};
 use crate::evm::chain::Chain;
 use crate::gateway::price::wall_ms;
 
 /// How many calls of a batch are answered at a time.
 const BATCH_AT_ONCE: usize = 8;
+/// Most bytes of JSON that the answers of a batch may have.
+pub const MAX_BATCH_ANSWER: usize = 32 * 1024 * 1024;
 /// How far behind this machine's clock the verified height may be for `eth_syncing` to say no.
 pub(super) const SYNCED_MS: u64 = 60_000;
 
 impl Rpc {
-    /// Answers what a client has sent. `None` if there is nothing to answer.
-    pub(super) async fn answer(&self, incoming: Incoming) -> Option<Value> {
+    /// Answers what a client has sent, as JSON. `None` if there is nothing to answer.
+    pub(super) async fn answer(&self, incoming: Incoming) -> Option<String> {
         match incoming {
-            Incoming::Single(Err(bad)) => serde_json::to_value(Answer::from(bad)).ok(),
-            Incoming::Single(Ok(call)) => {
-                self.answer_call(call).await.and_then(|answer| serde_json::to_value(answer).ok())
+            Incoming::Single(Err(bad)) => Some(Answer::from(bad).text()),
+            Incoming::Single(Ok(call)) => self.answer_call(call).await.map(|a| a.text()),
+            Incoming::Batch(calls) => self.answer_batch(calls).await,
+        }
+    }
+
+    async fn answer_batch(&self, calls: Vec<Result<Call, Bad>>) -> Option<String> {
+        let mut answers = Answers::new(MAX_BATCH_ANSWER);
+        let is_full = AtomicBool::new(false);
+        let too_large = answers.too_large();
+        let answer = async |call| match call {
+            Err(bad) => Some(Answer::from(bad)),
+            // Not even begun: what it asks for may be to send something.
+            Ok(Call { id, .. }) if is_full.load(Ordering::Relaxed) => {
+                id.map(|id| Answer::new(id, Err(too_large.clone())))
             }
-            Incoming::Batch(calls) => {
-                let answers: Vec<Option<Answer>> = futures_util::stream::iter(calls)
-                    .map(|call| async {
-                        match call {
-                            Ok(call) => self.answer_call(call).await,
-                            Err(bad) => Some(Answer::from(bad)),
-                        }
-                    })
-                    .buffered(BATCH_AT_ONCE)
-                    .collect()
-                    .await;
-                let answers: Vec<Answer> = answers.into_iter().flatten().collect();
-                (!answers.is_empty()).then(|| serde_json::to_value(answers).ok()).flatten()
+            Ok(call) => self.answer_call(call).await,
+        };
+        let mut answered =
+            std::pin::pin!(futures_util::stream::iter(calls).map(answer).buffered(BATCH_AT_ONCE));
+        while let Some(answer) = answered.next().await {
+            if let Some(answer) = answer {
+                answers.push(answer);
+                is_full.store(answers.is_full(), Ordering::Relaxed);
             }
         }
+        answers.finish()
     }
 
     async fn answer_call(&self, call: Call) -> Option<Answer> {

@@ -13,6 +13,9 @@ use crate::evm::store::{StoreError, StoredBlock, View};
 /// Most values that one position of a filter may name.
 pub const MAX_ALTERNATIVES: usize = 1000;
 
+/// Most bytes of data in the logs of an answer.
+const MAX_LOG_DATA: usize = 8 * 1024 * 1024;
+
 /// The blocks that a filter is about: first and last number. Empty if first is above last.
 pub fn range(filter: &Filter, head: u64) -> Result<(u64, u64), RpcError> {
     let FilterBlockOption::Range { from_block, to_block } = &filter.block_option else {
@@ -46,6 +49,7 @@ pub fn check(filter: &Filter) -> Result<(), RpcError> {
 pub fn get(view: &View, filter: &Filter, limits: &RpcLimits) -> Result<Vec<Log>, RpcError> {
     check(filter)?;
     let mut found = Vec::new();
+    let mut data = 0;
     if let FilterBlockOption::AtBlockHash(hash) = filter.block_option {
         let number = view.number(&hash)?.ok_or_else(|| RpcError::server("unknown block"))?;
         let block = view.block(number)?.ok_or(StoreError::Damaged("a block is missing"))?;
@@ -62,12 +66,15 @@ pub fn get(view: &View, filter: &Filter, limits: &RpcLimits) -> Result<Vec<Log>,
         if !filter.matches_bloom(block.header.logs_bloom) {
             continue;
         }
+        let before = found.len();
         of_block(view, &block, filter, &mut found)?;
-        if found.len() > limits.logs {
+        data += found.iter().skip(before).map(|log| log.data().data.len()).sum::<usize>();
+        // A single block's logs are bounded by its gas.
+        if (found.len() > limits.logs || data > MAX_LOG_DATA) && from < to {
             let most = limits.logs;
             return Err(RpcError::limit(format!(
-                "query returned more than {most} results: narrow the range from block {from} to \
-                 before block {number}"
+                "query returned more than {most} results or {MAX_LOG_DATA} bytes of data: narrow \
+                 the range from block {from} to before block {number}"
             )));
         }
     }

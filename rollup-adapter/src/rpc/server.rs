@@ -1,13 +1,15 @@
 //! The port: JSON-RPC over HTTP and WebSocket, `/health`, `/ready`.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{DefaultBodyLimit, State, WebSocketUpgrade};
+use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -16,49 +18,80 @@ use super::error::RpcError;
 use super::wire::{self, Answer};
 use super::{Rpc, socket};
 use crate::gateway::price::wall_ms;
+use crate::serve::serve;
+
+/// How long a client may take to send a request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many times the largest request is read at most before a larger one is answered.
+const MAX_THROWN_AWAY: usize = 8;
 
 impl Rpc {
     /// Serves until told to finish.
-    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
-        let mut shutdown = self.setup().shutdown.clone();
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(async move { shutdown.requested().await })
-            .await
+    pub async fn serve(self, listener: TcpListener) {
+        let shutdown = self.setup().shutdown.clone();
+        serve(listener, self.router(), shutdown).await;
     }
 
     fn router(self) -> Router {
-        let limit = DefaultBodyLimit::max(self.setup().limits.request_bytes);
         Router::new()
             .route("/", get(upgrade).post(http).options(preflight))
             .route("/health", get(health))
             .route("/ready", get(ready))
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
-            .layer(limit)
             .layer(middleware::map_response(allow_any_origin))
             .with_state(self)
     }
 }
 
 fn refuse(status: StatusCode, error: RpcError) -> Response {
-    (status, Json(json!(Answer::new(Value::Null, Err(error))))).into_response()
+    (status, Json(Answer::new(Value::Null, Err(error)))).into_response()
 }
 
-async fn http(State(rpc): State<Rpc>, body: Result<Bytes, BytesRejection>) -> Response {
+async fn http(State(rpc): State<Rpc>, body: Body) -> Response {
     let limits = rpc.setup().limits;
-    let body = match body {
+    let body = match receive(body, limits.request_bytes, BODY_TIMEOUT).await {
         Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("request of more than {} bytes", limits.request_bytes);
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, RpcError::limit(message));
-        }
-        Err(rejection) => {
-            return refuse(StatusCode::BAD_REQUEST, RpcError::request(rejection.to_string()));
-        }
+        Err((status, error)) => return refuse(status, error),
     };
     match rpc.answer(wire::read(&body, limits.batch)).await {
-        Some(answer) => Json(answer).into_response(),
+        Some(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// Reads a request's body. Of one that is too large some more is read and thrown away: a client
+/// that is still sending when the connection closes does not see the answer.
+async fn receive(
+    body: Body,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Vec<u8>, (StatusCode, RpcError)> {
+    let mut chunks = body.into_data_stream();
+    let (mut body, mut total) = (Vec::new(), 0usize);
+    let reading = async {
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            total = total.saturating_add(chunk.len());
+            if total <= limit {
+                body.extend_from_slice(&chunk);
+            } else if total > limit.saturating_mul(MAX_THROWN_AWAY) {
+                break;
+            }
+        }
+        Ok::<_, axum::Error>(())
+    };
+    match tokio::time::timeout(timeout, reading).await {
+        Ok(Ok(())) if total <= limit => Ok(body),
+        Ok(Ok(())) => {
+            let message = format!("request of more than {limit} bytes");
+            Err((StatusCode::PAYLOAD_TOO_LARGE, RpcError::limit(message)))
+        }
+        Ok(Err(error)) => Err((StatusCode::BAD_REQUEST, RpcError::request(error.to_string()))),
+        Err(_) => {
+            let message = format!("the request took more than {} s", timeout.as_secs());
+            Err((StatusCode::REQUEST_TIMEOUT, RpcError::request(message)))
+        }
     }
 }
 
@@ -139,4 +172,26 @@ async fn ready(State(rpc): State<Rpc>) -> Response {
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Bytes;
+    use futures_util::stream;
+
+    #[tokio::test]
+    async fn takes_no_more_and_waits_no_longer_than_it_says() {
+        let second = Duration::from_secs(1);
+        assert_eq!(receive(Body::from("1234"), 4, second).await, Ok(b"1234".to_vec()));
+        let (status, error) = receive(Body::from("12345"), 4, second).await.unwrap_err();
+        assert_eq!((status, error.code), (StatusCode::PAYLOAD_TOO_LARGE, -32005));
+        let endless = || stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from_static(b"12345")));
+        let (status, _) = receive(Body::from_stream(endless()), 4, second).await.unwrap_err();
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+        let stuck = endless().take(1).chain(stream::pending());
+        let short = Duration::from_millis(20);
+        let (status, _) = receive(Body::from_stream(stuck), 1000, short).await.unwrap_err();
+        assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+    }
 }

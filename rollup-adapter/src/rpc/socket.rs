@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Rpc;
@@ -17,7 +17,7 @@ use crate::random;
 
 /// Most subscriptions of one connection.
 pub const MAX_SUBSCRIPTIONS: usize = 64;
-/// Most calls of one connection that are answered at a time.
+/// Most calls of one connection that are answered at a time, answers not sent yet included.
 const MAX_CALLS: usize = 16;
 /// Most messages that wait to be sent; who reads slower is paced.
 const OUTBOX: usize = 256;
@@ -25,13 +25,14 @@ const OUTBOX: usize = 256;
 /// Serves a connection until it or the process ends.
 pub(super) async fn serve(rpc: Rpc, socket: WebSocket) {
     let (mut sink, mut stream) = socket.split();
-    let (outbox, mut inbox) = mpsc::channel::<Value>(OUTBOX);
+    let (outbox, mut inbox) = mpsc::channel::<Outgoing>(OUTBOX);
     let mut shutdown = rpc.setup().shutdown.clone();
     let writer = tokio::spawn(async move {
-        while let Some(value) = inbox.recv().await {
-            if sink.send(Message::Text(value.to_string().into())).await.is_err() {
+        while let Some(Outgoing { text, slot }) = inbox.recv().await {
+            if sink.send(Message::Text(text.into())).await.is_err() {
                 return;
             }
+            drop(slot);
         }
         let _ = sink.close().await;
     });
@@ -59,9 +60,22 @@ pub(super) async fn serve(rpc: Rpc, socket: WebSocket) {
     writer.abort();
 }
 
+/// Something to be sent.
+pub(super) struct Outgoing {
+    text: String,
+    /// What an answer occupies until it is sent: who asks without reading is not answered on.
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Value> for Outgoing {
+    fn from(value: Value) -> Self {
+        Self { text: value.to_string(), slot: None }
+    }
+}
+
 struct Connection {
     rpc: Rpc,
-    outbox: mpsc::Sender<Value>,
+    outbox: mpsc::Sender<Outgoing>,
     subscriptions: HashMap<String, AbortHandle>,
     tasks: JoinSet<()>,
     slots: Arc<Semaphore>,
@@ -82,10 +96,9 @@ impl Connection {
         let Ok(slot) = self.slots.clone().acquire_owned().await else { return };
         let (rpc, outbox) = (self.rpc.clone(), self.outbox.clone());
         self.tasks.spawn(async move {
-            if let Some(answer) = rpc.answer(incoming).await {
-                let _ = outbox.send(answer).await;
+            if let Some(text) = rpc.answer(incoming).await {
+                let _ = outbox.send(Outgoing { text, slot: Some(slot) }).await;
             }
-            drop(slot);
         });
     }
 
@@ -108,10 +121,9 @@ impl Connection {
                 None => Err(RpcError::server("subscription not found")),
             }
         };
-        if let Some(id) = id
-            && let Ok(answer) = serde_json::to_value(Answer::new(id, result))
-        {
-            let _ = self.outbox.send(answer).await;
+        if let Some(id) = id {
+            let text = Answer::new(id, result).text();
+            let _ = self.outbox.send(Outgoing { text, slot: None }).await;
         }
         if let Some((name, topic)) = topic {
             let publish = self.rpc.clone().publish(name.clone(), topic, self.outbox.clone());

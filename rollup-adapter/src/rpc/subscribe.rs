@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::error::RpcError;
 use super::params::Params;
+use super::socket::Outgoing;
 use super::wire::notification;
 use super::{Rpc, logs};
 
@@ -44,7 +45,7 @@ impl Topic {
 
 impl Rpc {
     /// Sends what is new until the socket is gone.
-    pub(super) async fn publish(self, id: String, topic: Topic, socket: mpsc::Sender<Value>) {
+    pub(super) async fn publish(self, id: String, topic: Topic, socket: mpsc::Sender<Outgoing>) {
         let ended = match topic {
             Topic::Pending { full } => self.publish_pending(&id, full, &socket).await,
             topic => self.publish_blocks(&id, &topic, &socket).await,
@@ -58,7 +59,7 @@ impl Rpc {
         &self,
         id: &str,
         topic: &Topic,
-        socket: &mpsc::Sender<Value>,
+        socket: &mpsc::Sender<Outgoing>,
     ) -> Result<(), RpcError> {
         let mut head = self.setup().chain.head();
         let mut seen = *head.borrow_and_update();
@@ -67,7 +68,7 @@ impl Rpc {
             while seen < last {
                 seen += 1;
                 for result in self.of_block(topic, seen).await? {
-                    if socket.send(notification(id, &result)).await.is_err() {
+                    if socket.send(notification(id, &result).into()).await.is_err() {
                         return Ok(());
                     }
                 }
@@ -102,7 +103,7 @@ impl Rpc {
         &self,
         id: &str,
         full: bool,
-        socket: &mpsc::Sender<Value>,
+        socket: &mpsc::Sender<Outgoing>,
     ) -> Result<(), RpcError> {
         let mut hashes = self.setup().gateway.announcements();
         loop {
@@ -119,7 +120,7 @@ impl Rpc {
             } else {
                 json!(hash)
             };
-            if socket.send(notification(id, &result)).await.is_err() {
+            if socket.send(notification(id, &result).into()).await.is_err() {
                 return Ok(());
             }
         }

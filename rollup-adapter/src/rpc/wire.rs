@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::error::RpcError;
 
+/// An answer of up to so many bytes is never too large for a batch.
+const SMALL_ANSWER: usize = 1024;
+
 /// A call to answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
@@ -100,9 +103,68 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// It as JSON.
+    pub fn text(&self) -> String {
+        // Nothing in an answer can fail to become JSON: keys are strings.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 impl From<Bad> for Answer {
     fn from(bad: Bad) -> Self {
         Self::new(bad.id, Err(bad.error))
+    }
+}
+
+/// The answers of a batch as they come, up to so many bytes of JSON.
+#[derive(Debug)]
+pub struct Answers {
+    text: String,
+    limit: usize,
+    is_full: bool,
+}
+
+impl Answers {
+    /// None yet.
+    pub fn new(limit: usize) -> Self {
+        Self { text: String::new(), limit, is_full: false }
+    }
+
+    /// Whether one of them was too large for what was left: nothing more should be looked up.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Adds an answer, or an error in place of one that is too large for what is left. A
+    /// [small](SMALL_ANSWER) one is always added, so that every call has an answer.
+    pub fn push(&mut self, answer: Answer) {
+        let text = answer.text();
+        let fits = self.text.len().saturating_add(text.len()) <= self.limit;
+        self.text.push(if self.text.is_empty() { '[' } else { ',' });
+        if fits || text.len() <= SMALL_ANSWER {
+            self.text.push_str(&text);
+        } else {
+            self.is_full = true;
+            self.text.push_str(&Answer::new(answer.id, Err(self.too_large())).text());
+        }
+    }
+
+    /// The error of a call that is not answered for lack of room.
+    pub fn too_large(&self) -> RpcError {
+        RpcError::limit(format!(
+            "the batch's answers have more than {} bytes: ask for less at a time",
+            self.limit
+        ))
+    }
+
+    /// All of them, as JSON; `None` if there are none.
+    pub fn finish(mut self) -> Option<String> {
+        if self.text.is_empty() {
+            return None;
+        }
+        self.text.push(']');
+        Some(self.text)
     }
 }
 
@@ -141,6 +203,32 @@ mod tests {
         assert_eq!(error_of(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{}}"#), -32600);
         let Incoming::Batch(batch) = read(b"[1, {}]", 2) else { panic!() };
         assert!(batch.iter().all(Result::is_err));
+    }
+
+    #[test]
+    fn senseless_depth_is_no_json() {
+        assert_eq!(error_of(&"[".repeat(100_000)), -32700);
+        assert_eq!(error_of(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))), -32700);
+        assert_eq!(error_of(""), -32700);
+        assert_eq!(error_of("{}"), -32600);
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_batch_is_answered_with_an_error() {
+        assert_eq!(Answers::new(10).finish(), None);
+        let mut answers = Answers::new(2 * SMALL_ANSWER);
+        answers.push(Answer::new(json!(1), Ok(json!("small"))));
+        assert!(!answers.is_full());
+        answers.push(Answer::new(json!(2), Ok(json!("x".repeat(2 * SMALL_ANSWER)))));
+        assert!(answers.is_full());
+        answers.push(Answer::new(json!(3), Err(answers.too_large())));
+        let text = answers.finish().unwrap();
+        let read: Vec<Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!(read[0]["result"], json!("small"));
+        for (place, answer) in read.iter().enumerate().skip(1) {
+            assert_eq!(answer["id"], json!(place + 1));
+            assert_eq!(answer["error"]["code"], json!(-32005));
+        }
     }
 
     proptest! {

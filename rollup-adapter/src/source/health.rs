@@ -12,10 +12,23 @@ pub const BACKOFF_CAP: Duration = Duration::from_secs(10);
 struct Record {
     /// Failures in a row.
     failures: u32,
-    /// Not to be used before.
+    /// Not to be used before, since it failed.
     until: Option<Instant>,
+    /// It has asked to be left alone until then.
+    rests_until: Option<Instant>,
     /// It served a proof that does not hold.
     quarantined: Option<String>,
+}
+
+impl Record {
+    /// Since when it may be used, or from when on.
+    fn from(&self) -> Option<Instant> {
+        self.until.max(self.rests_until)
+    }
+
+    fn is_ready(&self, now: Instant) -> bool {
+        self.quarantined.is_none() && self.from().is_none_or(|from| from <= now)
+    }
 }
 
 /// What is known of all endpoints.
@@ -46,11 +59,11 @@ impl Health {
         let usable =
             || self.records.iter().enumerate().filter(|(_, record)| record.quarantined.is_none());
         let ready = usable()
-            .filter(|(_, record)| record.until.is_none_or(|until| until <= now))
+            .filter(|(_, record)| record.is_ready(now))
             .min_by_key(|(index, record)| (record.failures, *index));
         match ready {
             Some((index, _)) => Pick::Now(index),
-            None => match usable().filter_map(|(_, record)| record.until).min() {
+            None => match usable().filter_map(|(_, record)| record.from()).min() {
                 Some(until) => Pick::Wait(until),
                 None => Pick::Never,
             },
@@ -59,17 +72,16 @@ impl Health {
 
     /// Whether an endpoint may be used.
     pub fn is_ready(&self, index: usize, now: Instant) -> bool {
-        self.records.get(index).is_some_and(|record| {
-            record.quarantined.is_none() && record.until.is_none_or(|until| until <= now)
-        })
+        self.records.get(index).is_some_and(|record| record.is_ready(now))
     }
 
-    /// Whether an endpoint has not been quarantined.
-    pub fn is_trusted(&self, index: usize) -> bool {
-        self.records.get(index).is_some_and(|record| record.quarantined.is_none())
+    /// Whether an endpoint has asked to be left alone, and the time is not over.
+    pub fn is_resting(&self, index: usize, now: Instant) -> bool {
+        let rests_until = self.records.get(index).and_then(|record| record.rests_until);
+        rests_until.is_some_and(|until| until > now)
     }
 
-    /// It did what it should.
+    /// It did what it should. If it has asked to be left alone, it still is.
     pub fn succeed(&mut self, index: usize) {
         if let Some(record) = self.records.get_mut(index) {
             record.failures = 0;
@@ -77,14 +89,23 @@ impl Health {
         }
     }
 
-    /// It failed. `jitter` in `0.0..1.0` spreads retries over the upper half of the delay.
-    pub fn fail(&mut self, index: usize, now: Instant, jitter: f64) -> Duration {
+    /// It failed. `jitter` in `0.0..1.0` spreads retries over the upper half of the delay. It is
+    /// left alone for at least as long as it has asked for. Returns for how long.
+    pub fn fail(
+        &mut self,
+        index: usize,
+        now: Instant,
+        jitter: f64,
+        retry_after: Option<Duration>,
+    ) -> Duration {
         let Some(record) = self.records.get_mut(index) else { return Duration::ZERO };
         let delay = BACKOFF_BASE.saturating_mul(1 << record.failures.min(16)).min(BACKOFF_CAP);
         let delay = delay.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
         record.failures = record.failures.saturating_add(1);
         record.until = now.checked_add(delay);
-        delay
+        let Some(asked) = retry_after else { return delay };
+        record.rests_until = record.rests_until.max(now.checked_add(asked));
+        delay.max(asked)
     }
 
     /// It served something that does not hold: never use it again.
@@ -110,10 +131,10 @@ mod tests {
         let now = Instant::now();
         let mut health = Health::new(2);
         assert_eq!(health.pick(now), Pick::Now(0));
-        let delay = health.fail(0, now, 1.0);
+        let delay = health.fail(0, now, 1.0, None);
         assert_eq!(delay, BACKOFF_BASE);
         assert_eq!(health.pick(now), Pick::Now(1));
-        health.fail(1, now, 0.0);
+        health.fail(1, now, 0.0, None);
         assert_eq!(health.pick(now), Pick::Wait(now + BACKOFF_BASE / 2));
         // Later both may be used again; success forgets failures.
         let later = now + BACKOFF_CAP;
@@ -127,10 +148,29 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_to_be_left_alone_is() {
+        let now = Instant::now();
+        let asked = Duration::from_secs(42);
+        let mut health = Health::new(2);
+        assert_eq!(health.fail(0, now, 1.0, Some(asked)), asked);
+        health.fail(1, now, 1.0, None);
+        let later = now + asked - Duration::from_millis(1);
+        assert_eq!(health.pick(later), Pick::Now(1));
+        assert!(health.is_resting(0, later) && !health.is_ready(0, later));
+        assert!(!health.is_resting(1, now), "a failure is no request");
+        health.quarantine(1, "lies".into());
+        // Neither another failure nor a success shortens it.
+        health.fail(0, now, 1.0, Some(Duration::from_secs(1)));
+        health.succeed(0);
+        assert_eq!(health.pick(later), Pick::Wait(now + asked));
+        assert_eq!(health.pick(now + asked), Pick::Now(0));
+    }
+
+    #[test]
     fn backoff_grows_up_to_its_cap() {
         let now = Instant::now();
         let mut health = Health::new(1);
-        let delays: Vec<Duration> = (0..40).map(|_| health.fail(0, now, 1.0)).collect();
+        let delays: Vec<Duration> = (0..40).map(|_| health.fail(0, now, 1.0, None)).collect();
         assert!(delays.is_sorted());
         assert_eq!(delays[1], BACKOFF_BASE * 2);
         assert_eq!(*delays.last().unwrap(), BACKOFF_CAP);

@@ -186,11 +186,8 @@ impl Source {
     }
 
     fn fail(&mut self, index: usize, error: &ApiError) {
-        let delay = match error {
-            ApiError::Busy { retry_after } => *retry_after,
-            _ => Duration::ZERO,
-        };
-        let delay = delay.max(self.health.fail(index, Instant::now(), random::fraction()));
+        let (now, jitter) = (Instant::now(), random::fraction());
+        let delay = self.health.fail(index, now, jitter, error.retry_after());
         let endpoint = self.endpoints[index].url().as_str();
         tracing::warn!(endpoint, %error, ?delay, "endpoint failed");
         self.drop_current(index);

@@ -46,6 +46,12 @@ impl SourceStatus {
         }
     }
 
+    /// Whether an endpoint has not been quarantined.
+    pub fn is_trusted(&self, index: usize) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(index).is_some_and(|status| status.quarantined.is_none())
+    }
+
     /// The endpoints, in the order configured.
     pub fn snapshot(&self) -> Vec<EndpointStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -30,14 +30,14 @@ impl Validators {
 
     /// The certificate of a header by as many validators as make a quorum.
     pub fn certify(&self, header: &Header) -> Certificate {
-        let quorum = (0..).find(|n| self.committee.is_quorum(*n)).unwrap() as usize;
+        let quorum = (0..).find(|n| self.committee.is_quorum(*n)).unwrap();
         let mut certificate =
             Certificate { height: header.height, round: 0, block: header.id(), signatures: vec![] };
         let hash = certificate.vote().signing_hash(header.chain_id);
-        certificate.signatures = self.keys[..quorum]
-            .iter()
+        certificate.signatures = (0..quorum)
+            .zip(&self.keys)
             .zip(0u16..)
-            .map(|(key, member)| CommitSignature { member, signature: key.sign(hash) })
+            .map(|((_, key), member)| CommitSignature { member, signature: key.sign(hash) })
             .collect();
         certificate
     }
@@ -107,6 +107,10 @@ impl Chain {
         &self.validators.iter().rev().find(|(from, _)| *from <= height).unwrap().1
     }
 
+    fn block(&self, height: Height) -> Option<&Block> {
+        self.blocks.get(usize::try_from(height).unwrap())
+    }
+
     /// The last height decided.
     pub fn height(&self) -> Height {
         self.blocks.len() as u64 - 1
@@ -117,7 +121,7 @@ impl Chain {
     }
 
     pub fn header(&self, height: Height) -> &Header {
-        &self.blocks[height as usize].header
+        &self.block(height).unwrap().header
     }
 
     /// Decides a block with one submission per list of items, 300 ms after the last.
@@ -158,7 +162,7 @@ impl Chain {
             batches_root: block::batches_root(&[]),
             events_root: block::events_root(&[]),
             parent_outcome: Outcome {
-                ledger_root: B256::repeat_byte(height as u8),
+                ledger_root: B256::from(alloy_primitives::U256::from(height)),
                 slices_root: parent.tree.slices_root(),
                 ..Outcome::default()
             },
@@ -166,7 +170,7 @@ impl Chain {
         // Neighbours on both sides at most heights, so that absence is proven in every way.
         let mut slices = Vec::new();
         for (other, every) in [(self.namespace.0 - 1, 2), (self.namespace.0 + 1, 3)] {
-            if height % every == 0 {
+            if height.is_multiple_of(every) {
                 let data = vec![Bytes::from(height.to_be_bytes().to_vec())];
                 slices.push(Slice {
                     namespace: NamespaceId(other),
@@ -190,8 +194,8 @@ impl Chain {
 
     /// The slice of a height, if the height above is decided.
     pub fn proven(&self, height: Height) -> Option<ProvenSlice> {
-        let block = self.blocks.get(height as usize)?;
-        let child = self.blocks.get(height as usize + 1)?;
+        let block = self.block(height)?;
+        let child = self.block(height + 1)?;
         Some(ProvenSlice {
             header: block.header,
             child: child.header,

@@ -61,10 +61,17 @@ pub enum Fault {
     ForgetsTransactions,
     /// Server errors.
     Errors,
+    // Lies that no proof shows.
+    /// Says that a byte costs nothing.
+    QuotesNothing,
+    /// Says that a byte costs more than there is.
+    QuotesTooMuch,
 }
 
 struct Shared {
     chain: Chain,
+    /// What a byte costs, in wei, both globally and in the namespace.
+    price: u128,
     /// Whether transactions are ordered as they come.
     auto: bool,
     /// Blocks end when this many transactions wait, in automatic mode.
@@ -84,6 +91,7 @@ impl Network {
     pub fn new(chain: Chain) -> Self {
         let height = Arc::new(watch::channel(chain.height()).0);
         let shared = Shared {
+            price: chain.genesis.params.min_base_fee,
             chain,
             auto: false,
             mempool: vec![],
@@ -105,6 +113,11 @@ impl Network {
         drop(shared);
         self.height.send_replace(height);
         result
+    }
+
+    /// What a byte costs from now on, in wei, both globally and in the namespace.
+    pub fn set_price(&self, price: u128) {
+        self.lock().price = price;
     }
 
     /// Orders transactions as they come from now on.
@@ -287,7 +300,6 @@ async fn status(State(node): State<Node>) -> Response {
         "height": height.to_string(),
         "block": chain.header(height).id(),
         "time_ms": chain.time_ms().to_string(),
-        "price_per_byte": "1000000",
         "more": true,
     }))
     .into_response()
@@ -297,11 +309,17 @@ async fn namespace(State(node): State<Node>) -> Response {
     if let Some(spoilt) = spoil(&node) {
         return spoilt;
     }
+    let shared = node.network.lock();
+    let price = match node.fault() {
+        Fault::QuotesNothing => 0,
+        Fault::QuotesTooMuch => u128::MAX,
+        _ => shared.price,
+    };
     Json(json!({
-        "namespace": node.network.lock().chain.namespace,
+        "namespace": shared.chain.namespace,
         "settings": {},
-        "price_per_byte": "1000000",
-        "global_price_per_byte": "1000000",
+        "price_per_byte": price.to_string(),
+        "global_price_per_byte": price.to_string(),
     }))
     .into_response()
 }
@@ -404,7 +422,9 @@ async fn submit(State(node): State<Node>, body: BodyBytes) -> Response {
         if body.valid_until < time_ms || body.valid_until > time_ms + 120_000 {
             return problem(StatusCode::UNPROCESSABLE_ENTITY, "valid_until is out of range");
         }
-        assert!(body.max_fee >= 2_000_000 * body_size(&transaction), "offers too little");
+        if body.max_fee < 2 * shared.price * body_size(&transaction) {
+            return problem(StatusCode::UNPROCESSABLE_ENTITY, "max_fee is below the price");
+        }
         if node.fault() != Fault::ForgetsTransactions && !shared.known.contains_key(&id) {
             shared.known.insert(id, "received");
             shared.mempool.push(transaction);

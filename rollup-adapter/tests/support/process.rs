@@ -48,22 +48,30 @@ impl RollupHome {
         self.dir.join("home")
     }
 
+    /// Changes a line of the configuration.
+    pub fn configure(&self, key: &str, value: &str) {
+        let file = self.path().join("config.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let prefix = format!("{key} = ");
+        let line = text.lines().find(|line| line.starts_with(&prefix)).expect("a known key");
+        std::fs::write(&file, text.replace(line, &format!("{prefix}{value}"))).unwrap();
+    }
+
     /// Starts the rollup and waits until it listens.
     pub fn start(&self, arguments: &[&str]) -> Rollup {
         Rollup::start(&self.path(), arguments)
     }
 
-    /// Runs `weft-rollup verify`, and returns what it prints.
-    pub fn verify(&self) -> String {
+    /// Runs `weft-rollup verify`: what it prints, or its error.
+    pub fn verify(&self) -> Result<String, String> {
         let output = Command::new(env!("CARGO_BIN_EXE_weft-rollup"))
             .arg("verify")
             .arg("--home")
             .arg(self.path())
             .output()
             .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        text
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 }
 

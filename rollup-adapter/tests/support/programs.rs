@@ -60,7 +60,7 @@ pub fn pool(wallets: &[Wallet], contracts: &[Address]) -> Vec<Address> {
 fn push(code: &mut Vec<u8>, value: u64) {
     let bytes = value.to_be_bytes();
     let from = bytes.iter().position(|b| *b != 0).unwrap_or(7);
-    code.push(0x60 + (7 - from) as u8);
+    code.push(0x60 + u8::try_from(7 - from).unwrap());
     code.extend_from_slice(&bytes[from..]);
 }
 
@@ -229,7 +229,7 @@ fn word(bytes: &[u8]) -> [u8; 32] {
 
 /// Init code that makes a contract of this code.
 pub fn deployer(runtime: &[u8]) -> Vec<u8> {
-    let length = (runtime.len() as u16).to_be_bytes();
+    let length = u16::try_from(runtime.len()).unwrap().to_be_bytes();
     let mut code = vec![0x61, length[0], length[1], 0x60, 0, 0x81, 0x60, 12, 0x82, 0x39, 0xf3, 0];
     // PUSH2 len, PUSH1 0, DUP2, PUSH1 12, DUP3, CODECOPY leaves [len, 0] swapped for RETURN.
     code[10] = 0xf3;
@@ -280,7 +280,7 @@ pub fn item(
     }]);
     match plan.kind % 12 {
         0 => wallet.legacy(TxLegacy {
-            chain_id: (plan.price % 3 != 0).then_some(chain_id),
+            chain_id: (!plan.price.is_multiple_of(3)).then_some(chain_id),
             nonce,
             gas_price: max_fee_per_gas,
             gas_limit,
@@ -311,7 +311,7 @@ pub fn item(
                 .map(|i| {
                     let who = usize::from(plan.target) + usize::from(i);
                     let delegate = pool[(usize::from(plan.gas) + who) % pool.len()];
-                    let id = if plan.price % 5 == 0 { 0 } else { chain_id };
+                    let id = if plan.price.is_multiple_of(5) { 0 } else { chain_id };
                     wallets[who % wallets.len()].authorize(id, delegate, due + u64::from(i))
                 })
                 .collect(),

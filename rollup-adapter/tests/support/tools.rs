@@ -1,47 +1,141 @@
-//! anvil and cast, from npm, pinned.
+//! anvil and cast: the tools from npm that `devnet/tools` pins, installed there when they are first
+//! needed. The devnet does the same with the same lock and stamp, so both may at any time.
 
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
 
+/// `npm ci` begins by deleting `node_modules`, so an interrupted installation has no stamp.
+const STAMP: &str = "node_modules/.stamp";
+/// What an installation has to bring.
+const PROGRAMS: [&str; 3] = ["anvil", "cast", "forge"];
+
 fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../devnet/tools").canonicalize().unwrap()
 }
 
 /// Path of a tool's executable, installed first if need be.
 pub fn tool(name: &str) -> PathBuf {
     static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        if find("anvil").is_some() && find("cast").is_some() {
-            return;
+    INSTALLED.get_or_init(|| install(&directory()));
+    program(&directory(), name)
+}
+
+/// A command that sees nothing of the user's settings, which would change what the tools do.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(tool(name));
+    command.env_clear().env("HOME", directory().join("cache"));
+    for kept in ["PATH", "TMPDIR"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
         }
-        let output = Command::new("npm")
-            .arg("ci")
-            .current_dir(directory())
-            .output()
-            .expect("npm is needed to install anvil and cast");
-        assert!(
-            output.status.success(),
-            "npm ci failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    });
-    find(name).unwrap_or_else(|| panic!("npm ci has not brought {name} for this platform"))
+    }
+    command
+}
+
+fn install(directory: &Path) {
+    let packages = std::fs::read(directory.join("package-lock.json")).unwrap();
+    let stamp = format!("{} {:x}\n", platform(), alloy_primitives::keccak256(packages));
+    if is_installed(directory, &stamp) {
+        return;
+    }
+    let lock = directory.join(".lock");
+    let lock: File = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&lock)
+        .unwrap_or_else(|error| panic!("{}: {error}", lock.display()));
+    lock.lock().unwrap();
+    // Who waited for the lock may find the work done.
+    if is_installed(directory, &stamp) {
+        return;
+    }
+    let output = Command::new("npm")
+        .args(["ci", "--include=optional"])
+        .current_dir(directory)
+        // Holds the lock on if this process is killed.
+        .stdin(lock.try_clone().unwrap())
+        .output()
+        .expect("Node.js 20 or later is needed, which brings npm, to install anvil and cast");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "npm ci in {}: {complaint}", directory.display());
+    for name in PROGRAMS {
+        let path = program(directory, name);
+        assert!(path.is_file(), "npm ci has not brought {}", path.display());
+    }
+    std::fs::write(directory.join(STAMP), stamp).unwrap();
+}
+
+fn is_installed(directory: &Path, stamp: &str) -> bool {
+    std::fs::read_to_string(directory.join(STAMP)).is_ok_and(|found| found == stamp)
+        && PROGRAMS.iter().all(|name| program(directory, name).is_file())
 }
 
 /// The executable itself, without the JavaScript around it: kill must reach it.
-fn find(name: &str) -> Option<PathBuf> {
-    let scope = directory().join("node_modules/@foundry-rs");
-    let prefix = format!("{name}-");
-    let packages = std::fs::read_dir(scope).ok()?;
-    packages
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
-        .map(|entry| entry.path().join("bin").join(name))
-        .find(|path| path.is_file())
+fn program(directory: &Path, name: &str) -> PathBuf {
+    let package = format!("node_modules/@foundry-rs/{name}-{}", platform());
+    directory.join(package).join("bin").join(name)
+}
+
+/// This platform, as the tools' packages name it.
+fn platform() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let processor = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{system}-{processor}")
+}
+
+/// An address that stays while what is behind it comes and goes: a port that was freed might be
+/// somebody else's by the time it is wanted again.
+pub struct Relay {
+    pub url: String,
+    target: watch::Sender<Option<u16>>,
+}
+
+impl Relay {
+    pub async fn start(target: &Anvil) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, receiver) = watch::channel(Some(target.port));
+        tokio::spawn(async move {
+            loop {
+                let (mut ours, _) = listener.accept().await.unwrap();
+                let mut target = receiver.clone();
+                let Some(port) = *target.borrow_and_update() else { continue };
+                tokio::spawn(async move {
+                    let relaying = async {
+                        let mut theirs = TcpStream::connect(("127.0.0.1", port)).await?;
+                        copy_bidirectional(&mut ours, &mut theirs).await
+                    };
+                    tokio::select! {
+                        _ = relaying => {}
+                        _ = target.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { url, target: sender }
+    }
+
+    /// What is behind it from now on; nothing at all with `None`.
+    pub fn lead_to(&self, target: Option<&Anvil>) {
+        self.target.send_replace(target.map(|anvil| anvil.port));
+    }
 }
 
 /// A running anvil.
@@ -52,19 +146,15 @@ pub struct Anvil {
 }
 
 impl Anvil {
-    /// Starts anvil for a rollup, with a saved state if there is one.
+    /// Starts anvil for a rollup on a free port, with a saved state if there is one.
     pub fn start(genesis_json: &Path, state: Option<&Path>) -> Self {
-        Self::start_on(genesis_json, state, 0)
-    }
-
-    pub fn start_on(genesis_json: &Path, state: Option<&Path>, port: u16) -> Self {
         let json = std::fs::read_to_string(genesis_json).unwrap();
         let genesis = EvmGenesis::from_json(&json).unwrap();
-        let mut command = Command::new(tool("anvil"));
+        let mut command = command("anvil");
         command.args(weft_rollup_adapter::evm::external::anvil_arguments(&genesis.spec));
-        command.args(["--port", &port.to_string(), "--host", "127.0.0.1"]);
+        command.args(["--port=0", "--host=127.0.0.1"]);
         // A saved state takes the place of the genesis file.
-        match state.filter(|state| state.exists()) {
+        match state {
             Some(state) => command.arg("--load-state").arg(state),
             None => command.arg("--init").arg(genesis_json),
         };

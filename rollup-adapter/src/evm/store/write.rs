@@ -259,7 +259,7 @@ impl State<'_> {
         &mut self,
         address: &Address,
         slots: impl IntoIterator<Item = (U256, U256)>,
-    ) -> Result<Vec<(Nibbles, Option<Vec<u8>>)>, StoreError> {
+    ) -> Result<Vec<trie::Change>, StoreError> {
         let mut changes = Vec::new();
         for (slot, value) in slots {
             let slot = B256::from(slot);
