@@ -3,52 +3,70 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eyre::{WrapErr, ensure};
-use weft_types::{Address, B256, Slot, TransactionId};
+use eyre::{WrapErr, ensure, eyre};
+use weft_rollup_adapter::api::Endpoint;
+use weft_rollup_adapter::light::LightClient;
+use weft_types::{Address, B256, NamespaceId, SliceEntry, Slot, TransactionId};
 
 use super::Findings;
-use crate::client::Client;
 use crate::conduct::read_records;
 use crate::load::Report;
-use crate::network::Network;
+use crate::network::{Network, Node};
 
-/// Checks that all nodes have the same chain, that nothing is in it twice, and that everything
-/// that was shown to be final is in it, where it was shown to be.
+/// Checks that all nodes have the same chain, that nothing was executed twice, and that everything
+/// that was shown to be final was executed, at the height where it was shown to be.
 pub async fn chain(network: &Network, load: &Report, findings: &mut Findings) -> eyre::Result<()> {
     ensure!(load.repeated == 0, "{} transactions were final at two heights", load.repeated);
     ensure!(load.finals > 0, "nothing became final");
     let through = network.check_same_chain().await?;
     let running = network.nodes().find(|node| node.process.pid().is_some());
-    let Some(node) = running else { eyre::bail!("no node runs") };
-    let chain = transactions(&node.client, through).await?;
-    for (id, height) in load.seen.iter().filter(|(_, height)| **height <= through) {
-        let found = chain.get(id);
+    let node = running.ok_or_else(|| eyre!("no node runs"))?;
+    // A slice is proven by the block after it.
+    let proven = through.saturating_sub(1);
+    let executed = executed(network, node, proven).await?;
+    for (id, height) in load.seen.iter().filter(|(_, height)| **height <= proven) {
+        let found = executed.get(id);
         ensure!(
             found == Some(height),
-            "transaction {id} was final at height {height}, but the chain has it at {found:?}"
+            "transaction {id} was final at height {height}, but was executed at {found:?}"
         );
     }
     findings.note(
         "chains",
         format!(
-            "byte-identical through height {through}, {} transactions, none twice",
-            chain.len()
+            "byte-identical through height {through}; {} transactions executed, none twice, by \
+             proven slices",
+            executed.len()
         ),
     );
     Ok(())
 }
 
-/// Every transaction of the chain with its height; fails if one is there twice.
-async fn transactions(client: &Client, through: u64) -> eyre::Result<BTreeMap<TransactionId, u64>> {
+/// Every transaction that a node's slices hold, with its height: verified from the genesis file on,
+/// as an adapter does. Fails if one is there twice.
+pub async fn executed(
+    network: &Network,
+    node: &Node,
+    through: u64,
+) -> eyre::Result<BTreeMap<TransactionId, u64>> {
     let mut found = BTreeMap::new();
-    let mut blocks = client.blocks(1).await?;
-    while let Some(block) = blocks.next().await? {
-        for id in block.transactions {
-            let before = found.insert(id, block.height);
-            ensure!(before.is_none(), "{id} is in blocks {before:?} and {}", block.height);
-        }
-        if block.height >= through {
-            break;
+    let endpoint =
+        Endpoint::new(format!("http://{}", node.plan.api).parse()?, Endpoint::http_client()?);
+    let rollups = network.plan.rollups.iter().map(|rollup| rollup.namespace);
+    for namespace in network.plan.options.namespaces.iter().copied().chain(rollups) {
+        let namespace = NamespaceId(namespace);
+        let mut light = LightClient::new(&network.plan.genesis, namespace, None)?;
+        let mut slices = endpoint.stream(namespace, 0).await?;
+        while light.height() <= through {
+            let slice = light.advance(slices.next().await?)?;
+            for SliceEntry::Submission { transaction, .. } in slice.entries() {
+                let before = found.insert(*transaction, slice.height());
+                ensure!(
+                    before.is_none(),
+                    "{transaction} was executed at {before:?} and {}",
+                    slice.height()
+                );
+            }
         }
     }
     Ok(found)

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use eyre::{ensure, eyre};
-use weft_rollup_adapter::api::Endpoint;
-use weft_rollup_adapter::light::LightClient;
-use weft_types::NamespaceId;
+use eyre::ensure;
 
 use super::report::seconds;
 use super::traffic::{Rates, Traffic};
@@ -63,29 +60,15 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     network.wait_ready(PATIENCE).await?;
     audit::chain(&network, &load, findings).await?;
 
-    // As an adapter that knows nothing but the genesis file, from the full node alone.
-    let endpoint = Endpoint::new(
-        format!("http://{}", network.full_nodes[0].plan.api).parse()?,
-        Endpoint::http_client()?,
-    );
-    // A slice is proven by the next block.
+    // As an adapter that knows nothing but the genesis file, from the full node alone. A slice is
+    // proven by the next block.
     client.wait_height(tip + 1, PATIENCE).await?;
-    let (mut slices, mut entries) = (0, 0);
-    for namespace in &network.plan.options.namespaces {
-        let namespace = NamespaceId(*namespace);
-        let mut light = LightClient::new(&network.plan.genesis, namespace, None)?;
-        while light.height() <= tip {
-            let slice = endpoint.slice(namespace, light.height()).await?;
-            let slice = slice.ok_or_else(|| eyre!("no slice at {}", light.height()))?;
-            entries += light.advance(slice)?.entries().len();
-            slices += 1;
-        }
-    }
-    let ordered = u64::try_from(entries)?;
-    ensure!(ordered == load.finals, "{} were final, but slices hold {ordered}", load.finals);
+    let executed = audit::executed(&network, &network.full_nodes[0], tip).await?;
+    let count = u64::try_from(executed.len())?;
+    ensure!(count == load.finals, "{} were final, but slices hold {count}", load.finals);
     findings.note(
         "slices it served",
-        format!("{slices}, all proven complete or absent; they hold all {entries} transactions"),
+        format!("proven complete or absent at each height; they hold all {count} transactions"),
     );
     audit::logs(&network)?;
     network.stop().await?;

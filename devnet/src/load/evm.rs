@@ -175,6 +175,9 @@ impl EvmLoad {
                     Ok(Ok(_)) => break,
                     // It was taken by a process that died before it answered.
                     Ok(Err(error)) if is_known(&error.0) => break,
+                    Ok(Err(error)) if is_temporary(&error.0) && Instant::now() < until => {
+                        again += 1
+                    }
                     Ok(Err(error)) => return Err(eyre!("transfer refused: {}", error.0)),
                     Err(error) if Instant::now() > until => {
                         return Err(error.wrap_err("nobody takes transfers"));
@@ -195,6 +198,11 @@ impl EvmLoad {
 fn is_known(error: &Value) -> bool {
     let message = error["message"].as_str().unwrap_or_default();
     message.contains("already known") || message.contains("nonce too low")
+}
+
+/// Whether a refusal says that the rollup's engine cannot be asked right now.
+fn is_temporary(error: &Value) -> bool {
+    error["message"].as_str().unwrap_or_default().contains("state unavailable")
 }
 
 /// A signed transfer of 1 wei: its hash, and itself as `0x`-hex.

@@ -1,6 +1,6 @@
 //! Watching blocks for what was sent: when it is final, whether anything comes twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Board(Mutex<State>);
 #[derive(Default)]
 struct State {
     sent: HashMap<TransactionId, Sent>,
+    /// Everything that was sent; others send, too.
+    own: HashSet<TransactionId>,
     /// From being due to being seen in a block of the node it was sent to, in microseconds.
     final_micros: Vec<u32>,
     final_count: u64,
@@ -40,7 +42,9 @@ struct Sent {
 impl Board {
     /// A transaction was sent to a node.
     pub fn sent(&self, id: TransactionId, due: Instant, node: usize) {
-        self.lock().sent.insert(id, Sent { due, node });
+        let mut state = self.lock();
+        state.own.insert(id);
+        state.sent.insert(id, Sent { due, node });
     }
 
     /// A transaction was refused, or its node died before answering.
@@ -57,6 +61,9 @@ impl Board {
         let now = Instant::now();
         let mut state = self.lock();
         for id in ids {
+            if !state.own.contains(&id) {
+                continue;
+            }
             if *state.seen.entry(id).or_insert(height) != height {
                 state.repeated += 1;
             }
