@@ -123,6 +123,21 @@ fn every_bad_proposal_is_refused_and_costs_a_round() {
 }
 
 #[test]
+fn proposals_out_of_turn_crowd_nobody_out() {
+    for seed in 0..SEEDS / 6 {
+        let mut world = World::new(seed, 4, &[]);
+        world.load(40, 4_000);
+        for _ in 0..80 {
+            world.flood_proposals(2);
+            world.run(50);
+        }
+        world.run(4_000);
+        world.check(true);
+        assert!(world.height() > 10, "seed {seed}: height {}", world.height());
+    }
+}
+
+#[test]
 fn an_equivocating_author_is_caught_and_stops_nobody_else() {
     for seed in 0..SEEDS {
         let mut world = World::new(seed, 4, &[(2, Sin::EquivocatingAuthor)]);

@@ -505,6 +505,23 @@ impl World {
         }
     }
 
+    /// A node proposes junk to all others, in more rounds than anybody keeps proposals of.
+    pub(crate) fn flood_proposals(&mut self, from: usize) {
+        let Some(driver) = &self.nodes[from].driver else { return };
+        let tip = driver.tip();
+        let height = tip.next_height();
+        let mut header = tip.header;
+        (header.height, header.parent) = (height, tip.id);
+        for junk in 0..40 {
+            header.time_ms += 1;
+            let value = ProposedBlock { header, observations: Vec::new() };
+            for to in (0..self.nodes.len()).filter(|to| *to != from) {
+                self.show(from, to, height, junk / 2, value.clone());
+                self.show(from, to, height + 1, junk / 2, value.clone());
+            }
+        }
+    }
+
     fn next_height(&self, i: usize) -> Height {
         self.nodes[i].driver.as_ref().map_or(0, |driver| driver.tip().next_height())
     }

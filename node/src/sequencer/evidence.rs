@@ -104,12 +104,11 @@ impl EvidenceStore {
     }
 
     /// Hands a piece over to be checked and kept. Does not wait, neither for signatures nor for the
-    /// disk; so whom it is about is not known yet, and never returned. Fails if nothing can be kept
-    /// any more.
-    pub fn keep(&self, evidence: &Evidence) -> io::Result<Option<Address>> {
-        let Some(queue) = &self.queue else { return Ok(None) };
+    /// disk. Fails if nothing can be kept any more.
+    pub fn keep(&self, evidence: &Evidence) -> io::Result<()> {
+        let Some(queue) = &self.queue else { return Ok(()) };
         match queue.try_send(*evidence) {
-            Ok(()) | Err(TrySendError::Full(_)) => Ok(None),
+            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
             Err(TrySendError::Disconnected(_)) => Err(io::Error::other("the writer has ended")),
         }
     }

@@ -645,13 +645,8 @@ impl Sequencer {
     }
 
     fn keep(&self, evidence: &weft_types::evidence::Evidence) {
-        match self.parts.evidence.keep(evidence) {
-            Ok(Some(offender)) => {
-                self.parts.metrics.evidence.inc();
-                warn!(%offender, slot = ?evidence.slot, "a validator signed twice; proof is kept");
-            }
-            Ok(None) => {}
-            Err(problem) => error!(%problem, "evidence could not be kept"),
+        if let Err(problem) = self.parts.evidence.keep(evidence) {
+            error!(%problem, "evidence could not be kept");
         }
     }
 
