@@ -1,4 +1,4 @@
-//! Engine 1: revm over the [`Store`](super::store::Store), in this process.
+//! Engine 1: revm over the [`Store`], in this process.
 
 use alloy_primitives::Bytes;
 use weft_types::{SliceEntry, TransactionId};

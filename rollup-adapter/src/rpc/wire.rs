@@ -137,7 +137,7 @@ impl Answers {
     }
 
     /// Adds an answer, or an error in place of one that is too large for what is left. A
-    /// [small](SMALL_ANSWER) one is always added, so that every call has an answer.
+    /// small one is always added, so that every call has an answer.
     pub fn push(&mut self, answer: Answer) {
         let text = answer.text();
         let fits = self.text.len().saturating_add(text.len()) <= self.limit;

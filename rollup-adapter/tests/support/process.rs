@@ -187,7 +187,14 @@ impl Rollup {
 
     /// Waits until it ends by itself, with an error.
     pub fn until_failed(mut self) -> String {
-        let status = self.child.wait().unwrap();
+        let since = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(since.elapsed() < PATIENCE, "it does not fail");
+            std::thread::yield_now();
+        };
         assert!(!status.success());
         // The log is read by another thread up to its end.
         let since = Instant::now();

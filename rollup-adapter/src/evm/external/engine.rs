@@ -232,12 +232,14 @@ impl External {
         Ok(())
     }
 
-    /// Asks the engine for the hash of a recent block in both ways that contracts and wallets do.
+    /// Asks the engine for the hash of a block in both ways that contracts and wallets do. The block
+    /// lies as far back as possible, since blocks made after a loss are remembered; but it is not
+    /// the genesis block, which every engine makes anew.
     async fn check_memory(&self, head: u64) -> Result<(), ExternalError> {
-        let Some(number) = head.checked_sub(HISTORY.min(head)).filter(|number| *number < head)
-        else {
+        if head == 0 {
             return Ok(());
-        };
+        }
+        let number = head.saturating_sub(HISTORY).max(1);
         let block = self.engine.block_at(number).await?;
         let expected = block.ok_or_else(|| EngineError::Malformed("a block is missing".into()))?;
         // PUSH8 number, BLOCKHASH, PUSH0, MSTORE, PUSH1 32, PUSH0, RETURN
@@ -245,7 +247,8 @@ impl External {
         code.extend_from_slice(&number.to_be_bytes());
         code.extend_from_slice(&[0x40, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]);
         let request = json!({ "data": alloy_primitives::Bytes::from(code) });
-        let actual: B256 = self.engine.call("eth_call", json!([request, "latest"])).await?;
+        // Of the block after the last one, so that the last one can be asked about.
+        let actual: B256 = self.engine.call("eth_call", json!([request, "pending"])).await?;
         if actual != expected.hash {
             return Err(ExternalError::Forgetful { number, expected: expected.hash, actual });
         }
