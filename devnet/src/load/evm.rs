@@ -176,7 +176,7 @@ impl EvmLoad {
                     // It was taken by a process that died before it answered.
                     Ok(Err(error)) if is_known(&error.0) => break,
                     Ok(Err(error)) if is_temporary(&error.0) && Instant::now() < until => {
-                        again += 1
+                        again += 1;
                     }
                     Ok(Err(error)) => return Err(eyre!("transfer refused: {}", error.0)),
                     Err(error) if Instant::now() > until => {
