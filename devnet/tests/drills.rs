@@ -1,5 +1,6 @@
 //! The drills at their short scale, and real contracts on both rollups. Real processes, one network
 //! at a time: whoever runs takes a lock that other test processes wait for.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs::File;
 

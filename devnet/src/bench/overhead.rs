@@ -12,7 +12,7 @@ use crate::plan::{CHAIN_ID, key};
 const SEATS: [u16; 3] = [4, 25, 100];
 
 /// Batches that each lane has waiting.
-const WAITING: u64 = 2;
+const WAITING: u16 = 2;
 
 pub fn run() -> eyre::Result<Vec<Figure>> {
     let mut figures = Vec::new();
@@ -28,7 +28,7 @@ pub fn run() -> eyre::Result<Vec<Figure>> {
             .sum();
         let together = borsh::object_length(&ObservationSet::new(observations)?)?;
         // What has to be there whatever the encoding: signatures, and each batch's digest once.
-        let digests = usize::from(seats) * usize::try_from(WAITING)?;
+        let digests = usize::from(seats) * usize::from(WAITING);
         let least = 65 * usize::from(seats) + 32 * digests;
         #[expect(clippy::cast_precision_loss, reason = "kilobytes")]
         let ratios = (together as f64 / apart as f64, together as f64 / least as f64);
@@ -50,11 +50,10 @@ pub fn run() -> eyre::Result<Vec<Figure>> {
 fn observation(observer: u16, seats: u16) -> Observation {
     let lanes = (0..seats)
         .map(|author| {
-            let digest = |seq: u64| {
+            let digest = |seq: u16| {
                 BatchDigest(blake3(&[&author.to_be_bytes(), &seq.to_be_bytes()]).0.into())
             };
-            let age =
-                |seq: u64| (author.wrapping_mul(7) ^ observer.wrapping_mul(13)) % 90 + seq as u16;
+            let age = |seq: u16| (author.wrapping_mul(7) ^ observer.wrapping_mul(13)) % 90 + seq;
             LaneView {
                 author,
                 incarnation: 1,

@@ -63,6 +63,8 @@ impl Lab {
     /// Starts a new network.
     pub async fn start(&self, options: Options) -> eyre::Result<Network> {
         clear(&options.dir)?;
+        // What cargo has just built may still be on its way to disk, and every fsync behind it.
+        tokio::task::spawn_blocking(rustix::fs::sync).await?;
         let network = Network::start(Plan::new(options)?, &self.programs, Some(&self.tools)).await;
         let network = network.wrap_err("the network did not come up")?;
         network.write_file()?;

@@ -12,7 +12,7 @@ use crate::load::{Load, Report};
 use crate::network::Network;
 
 /// How long the first transactions may take.
-const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a rollup may take to execute the last transfers.
 const EVM_PATIENCE: Duration = Duration::from_secs(60);
