@@ -12,7 +12,7 @@
 //! |---|---|
 //! | [`hash`], [`merkle`], [`signature`], [`signing`] | 3, keys, hashes, encoding |
 //! | [`transaction`], [`batch`], [`observation`], [`header`], [`block`], [`certificate`] | 4, objects |
-//! | [`slice`] | 7, slices and their proofs |
+//! | [`mod@slice`] | 7, slices and their proofs |
 //! | [`committee`], [`genesis`], [`limits`] | 2 and 5, who takes part and within what bounds |
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test values are small"))]
