@@ -23,7 +23,7 @@ pub async fn run(lab: &Lab) -> eyre::Result<Vec<Figure>> {
     let before = bare(lab, "bare-before", lasts).await?;
     (lab.say)("latency: four validators");
     let mut network = lab.start(Options { ..lab.options("latency") }).await?;
-    let report = load(&network, RATE, lasts).await?;
+    let report = load(&network, RATE, 1, lasts).await?;
     network.stop().await?;
     report.check()?;
     let after = bare(lab, "bare-after", lasts).await?;
@@ -43,8 +43,13 @@ pub async fn run(lab: &Lab) -> eyre::Result<Vec<Figure>> {
     ])
 }
 
-/// Load on all validators.
-pub async fn load(network: &Network, rate: f64, duration: Duration) -> eyre::Result<Report> {
+/// Load on all validators, of so many payloads of 200 bytes in each transaction.
+pub async fn load(
+    network: &Network,
+    rate: f64,
+    pack: usize,
+    duration: Duration,
+) -> eyre::Result<Report> {
     let load = Load {
         nodes: network.validators.iter().map(|node| node.plan.api).collect(),
         accounts: network.plan.load_accounts.clone(),
@@ -53,9 +58,9 @@ pub async fn load(network: &Network, rate: f64, duration: Duration) -> eyre::Res
         rate,
         duration,
         bytes: 200,
-        pack: 1,
+        pack,
         connections: 2,
-        patience: Duration::from_secs(30),
+        patience: Duration::from_secs(60),
     };
     load.run().await
 }

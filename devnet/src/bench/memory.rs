@@ -15,9 +15,9 @@ pub async fn run(lab: &Lab) -> eyre::Result<Vec<Figure>> {
     let lasts = lab.scale.pick(Duration::from_secs(10), Duration::from_secs(300));
     (lab.say)("memory: load");
     let mut network = lab.start(Options { ..lab.options("memory") }).await?;
-    latency::load(&network, RATE, lasts).await?.check()?;
+    latency::load(&network, RATE, 1, lasts).await?.check()?;
     let half = most(&mut network)?;
-    latency::load(&network, RATE, lasts).await?.check()?;
+    latency::load(&network, RATE, 1, lasts).await?.check()?;
     let full = most(&mut network)?;
     network.stop().await?;
     #[expect(clippy::cast_precision_loss, reason = "megabytes")]

@@ -18,11 +18,8 @@ use serde::Serialize;
 
 pub use bare::BareCommand;
 
-use crate::dir::Dir;
 use crate::drill::{Lab, Scale};
-use crate::programs::Programs;
 use crate::table::{markdown, table};
-use crate::tools::Tools;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,18 +103,7 @@ impl BenchCommand {
     /// Runs it.
     #[expect(clippy::print_stdout, reason = "what a command answers")]
     pub async fn run(self) -> eyre::Result<()> {
-        let say: fn(&str) = |line| eprintln!("{line}");
-        let (programs, _) = Programs::build(true).await?;
-        let tools = Tools::install(say).await?;
-        let dir = Dir::open(&self.dir, false)?;
-        let lab = Lab {
-            programs,
-            tools,
-            dir: dir.path().to_owned(),
-            base_port: self.base_port,
-            scale: self.scale,
-            say,
-        };
+        let (lab, dir) = Lab::open(&self.dir, self.base_port, self.scale).await?;
         let parts = if self.parts.is_empty() { Part::value_variants() } else { &self.parts };
         let mut figures = Vec::new();
         for part in parts {

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use weft_types::hash::keccak256;
 
-use super::Figure;
+use super::{Figure, latency};
 use crate::drill::Lab;
-use crate::load::Load;
 use crate::plan::{Options, key};
 
 /// Signatures recovered per thread to measure that.
@@ -56,19 +55,7 @@ pub async fn run(lab: &Lab) -> eyre::Result<Vec<Figure>> {
 /// Offers more than can be taken, and returns what became final per second.
 async fn saturate(lab: &Lab, rate: f64, pack: usize, lasts: Duration) -> eyre::Result<f64> {
     let mut network = lab.start(Options { ..lab.options("throughput") }).await?;
-    let load = Load {
-        nodes: network.validators.iter().map(|node| node.plan.api).collect(),
-        accounts: network.plan.load_accounts.clone(),
-        chain_id: network.plan.genesis.chain_id,
-        namespaces: network.plan.options.namespaces.clone(),
-        rate,
-        duration: lasts,
-        bytes: 200,
-        pack,
-        connections: 2,
-        patience: Duration::from_secs(60),
-    };
-    let report = load.run().await?;
+    let report = latency::load(&network, rate, pack, lasts).await?;
     network.stop().await?;
     report.check()?;
     Ok(report.throughput())

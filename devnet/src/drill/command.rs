@@ -6,9 +6,6 @@ use clap::ValueEnum;
 use eyre::{bail, ensure};
 
 use super::{Drill, Lab, Scale};
-use crate::dir::Dir;
-use crate::programs::Programs;
-use crate::tools::Tools;
 
 /// Breaks networks of its own in stated ways, and reports what they did.
 ///
@@ -48,18 +45,7 @@ impl DrillCommand {
                 }
             }
         }
-        let (programs, _) = Programs::build(true).await?;
-        let say: fn(&str) = |line| eprintln!("{line}");
-        let tools = Tools::install(say).await?;
-        let dir = Dir::open(&self.dir, false)?;
-        let lab = Lab {
-            programs,
-            tools,
-            dir: dir.path().to_owned(),
-            base_port: self.base_port,
-            scale: self.scale,
-            say,
-        };
+        let (lab, dir) = Lab::open(&self.dir, self.base_port, self.scale).await?;
         let mut reports = Vec::new();
         for drill in drills {
             reports.push(drill.run(&lab).await);

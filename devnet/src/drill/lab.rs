@@ -1,12 +1,13 @@
 //! Where drills get their networks from.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use eyre::{WrapErr, eyre};
 use serde::Serialize;
 
+use crate::dir::Dir;
 use crate::network::Network;
 use crate::plan::{Options, Plan, clear};
 use crate::programs::Programs;
@@ -55,6 +56,16 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// Builds and installs what is needed, saying so on standard error, and takes a directory.
+    pub async fn open(path: &Path, base_port: u16, scale: Scale) -> eyre::Result<(Self, Dir)> {
+        let say: fn(&str) = |line| eprintln!("{line}");
+        let (programs, _) = Programs::build(true).await?;
+        let tools = Tools::install(say).await?;
+        let dir = Dir::open(path, false)?;
+        let lab = Self { programs, tools, dir: dir.path().to_owned(), base_port, scale, say };
+        Ok((lab, dir))
+    }
+
     /// What a network of a drill consists of, unless the drill changes it.
     pub fn options(&self, drill: &str) -> Options {
         Options { dir: self.dir.join(drill), base_port: self.base_port, ..Options::default() }

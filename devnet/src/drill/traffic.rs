@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eyre::{WrapErr, eyre};
+use eyre::{WrapErr, bail, eyre};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -73,7 +73,7 @@ impl Traffic {
         if let Some(node) = network.validators.iter().enumerate().find(|(i, _)| !spared.contains(i))
         {
             let client = &node.1.client;
-            let mut blocks = client.blocks(client.height().await?).await?;
+            let mut blocks = client.blocks(client.height().await? + 1).await?;
             let loaded = async {
                 while let Some(block) = blocks.next().await? {
                     if !block.transactions.is_empty() {
@@ -82,7 +82,12 @@ impl Traffic {
                 }
                 Err(eyre!("the node ended its stream"))
             };
-            timeout(START_PATIENCE, loaded).await.wrap_err("load does not start")??;
+            match timeout(START_PATIENCE, loaded).await {
+                Ok(started) => started?,
+                Err(_) => {
+                    bail!("load does not start; a node says {}", client.get("/status").await?)
+                }
+            }
         }
         Ok(traffic)
     }

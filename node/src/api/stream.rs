@@ -102,6 +102,11 @@ fn follow(
         (None, Some(from)) => parse_height(from)?,
         (None, None) => api.chain.head().header.height,
     };
+    let next = match what {
+        // The genesis block has slices, and no batches that a stream of blocks could show.
+        What::Blocks => next.max(1),
+        What::Slices(_) => next,
+    };
     let open = client
         .open_stream()
         .ok_or_else(|| Problem::too_much("too many streams are open from your address"))?;

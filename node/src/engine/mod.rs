@@ -3,6 +3,7 @@
 
 pub mod host;
 mod network;
+mod no_wal;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use weft_types::{Address, SecretKey};
 
 use crate::p2p::P2p;
 use host::{EngineEvent, Host};
+use no_wal::NoWal;
 
 /// What the engine is started with.
 pub struct Setup<'a> {
@@ -33,7 +35,7 @@ pub struct Setup<'a> {
     pub chain_id: u64,
     /// The key to vote with, if any.
     pub key: Option<SecretKey>,
-    /// Its write-ahead log.
+    /// Its write-ahead log. Without a key there is none.
     pub wal: &'a Path,
     /// How it syncs.
     pub sync: ValueSyncConfig,
@@ -62,7 +64,12 @@ pub async fn start(setup: Setup<'_>) -> eyre::Result<Engine> {
     let metrics = Metrics::register(setup.registry);
     let (node, ended) = spawn_node_actor(metrics.clone()).await?;
     let network = network::Network::spawn(setup.p2p).await?;
-    let wal = spawn_wal_actor(&Context, Codec, setup.wal, setup.registry, node.clone()).await?;
+    let wal = match &setup.key {
+        Some(_) => {
+            spawn_wal_actor(&Context, Codec, setup.wal, setup.registry, node.clone()).await?
+        }
+        None => NoWal::spawn().await?,
+    };
     let host = Host::spawn(setup.events).await?;
 
     let address = setup.key.as_ref().map_or(Address::ZERO, SecretKey::address);
