@@ -39,6 +39,14 @@ impl Programs {
             command.arg("--release");
         }
         command.current_dir(workspace());
+        // What cargo tells the programs it runs must not reach the cargo below: build scripts that
+        // look at it would run again, and everything that rests on them with them.
+        for (name, _) in std::env::vars_os() {
+            let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+            if name.to_str().is_some_and(|name| told.iter().any(|told| name.starts_with(told))) {
+                command.env_remove(name);
+            }
+        }
         if verbose {
             let status = command.status().await.wrap_err("cannot run cargo")?;
             ensure!(status.success(), "cargo build failed");
