@@ -124,9 +124,10 @@ fn engine_recipe(plan: &PlannedRollup, anvil: &Path) -> eyre::Result<Recipe> {
     })
 }
 
-/// Waits until an RPC answers; fails at once if its process has ended.
+/// Waits until an RPC answers that it is up to date, and so has a state to answer from; fails at
+/// once if its process has ended.
 async fn answers(rpc: &Rpc, process: &mut Process, patience: Duration) -> eyre::Result<()> {
-    let what = format!("{} to answer", process.name());
+    let what = format!("{} to be up to date", process.name());
     wait_for(&what, patience, || {
         let ended = process
             .ended()
@@ -135,7 +136,8 @@ async fn answers(rpc: &Rpc, process: &mut Process, patience: Duration) -> eyre::
             if let Some(error) = ended {
                 return Err(error);
             }
-            Ok(rpc.call("eth_chainId", json!([])).await.ok())
+            let syncing = rpc.call("eth_syncing", json!([])).await.ok();
+            Ok(syncing.filter(|syncing| syncing.as_bool() == Some(false)))
         }
     })
     .await
