@@ -15,6 +15,9 @@ use crate::plan::Options;
 /// The validator that misbehaves.
 const LIAR: usize = 0;
 
+/// Transactions per second that the liar is given: enough for several in each of its batches.
+const OWN_RATE: f64 = 200.0;
+
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -70,7 +73,7 @@ async fn one(
     // what honest validators accepted must become final.
     let spared: &[usize] = if conduct == As::Honest { &[] } else { &[LIAR] };
     let rates = Rates { rate: 100.0, rollup_rate: 0.0, duration: lasts, patience: PATIENCE };
-    let own = Traffic::start(&network, Rates { rate: 40.0, ..rates }, &[1, 2, 3]).await?;
+    let own = Traffic::start(&network, Rates { rate: OWN_RATE, ..rates }, &[1, 2, 3]).await?;
     let mut quiet = Findings::new(name.clone(), |_| ());
     let load = Traffic::start(&network, rates, spared).await?.finish(&mut quiet).await?;
     drop(own);
