@@ -164,7 +164,8 @@ impl Rollup {
         let since = Instant::now();
         loop {
             let status = self.call("weft_status", json!([hash])).await;
-            if status["status"] != "received" {
+            // Just started, it may not have read yet what it had accepted.
+            if status["status"] != "received" && status["status"] != "unknown" {
                 return status;
             }
             assert!(since.elapsed() < PATIENCE, "{hash} {status}:\n{}", self.log());
