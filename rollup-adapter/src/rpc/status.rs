@@ -13,6 +13,9 @@ impl Rpc {
     /// `received` for what the gateway holds, `dropped` for what it gave up, `skipped` for what
     /// stood in a slice and made no transaction, `unknown` otherwise.
     pub(super) async fn weft_status(&self, hash: B256) -> Result<Value, RpcError> {
+        // The gateway first: it forgets a transaction only once its outcome can be read, so that
+        // asked in this order one of the two knows it.
+        let known = self.setup().gateway.known(&hash);
         let outcome = self.setup().chain.outcomes(&[hash]).await?.pop().flatten();
         if let Some(Outcome::Executed { height, .. }) = outcome {
             let receipt = self.read("eth_getTransactionReceipt", vec![json!(hash)]).await?;
@@ -22,7 +25,7 @@ impl Rpc {
                 "receipt": receipt,
             }));
         }
-        Ok(match (self.setup().gateway.known(&hash), outcome) {
+        Ok(match (known, outcome) {
             (Some(Known::Waiting), _) => json!({ "status": "received" }),
             (Some(Known::Live(id)), _) => json!({ "status": "received", "weft": id.to_string() }),
             (Some(Known::Dropped(reason)), outcome) => {

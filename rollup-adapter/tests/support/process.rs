@@ -164,8 +164,7 @@ impl Rollup {
         let since = Instant::now();
         loop {
             let status = self.call("weft_status", json!([hash])).await;
-            // Just started, it may not have read yet what it had accepted.
-            if status["status"] != "received" && status["status"] != "unknown" {
+            if status["status"] != "received" {
                 return status;
             }
             assert!(since.elapsed() < PATIENCE, "{hash} {status}:\n{}", self.log());
