@@ -125,7 +125,7 @@ pub async fn run_as(
         wal: &home.wal(),
         sync: value_sync(&config),
         p2p: p2p.clone(),
-        verifier,
+        verifier: verifier.clone(),
         events: engine_tx,
         registry: SharedRegistry::global(),
     })
@@ -149,6 +149,7 @@ pub async fn run_as(
         p2p: p2p.clone(),
         tip_height,
         committee: committee_tx,
+        verifier,
         consensus: engine.consensus.clone(),
         engine_events,
         net_events,

@@ -8,7 +8,7 @@ use crate::block::{batches_root, events_root, observations_root};
 use crate::committee::{Committee, CommitteeError, Member};
 use crate::hash::{BlockId, keccak256, tag};
 use crate::header::{Header, L1Origin, Outcome, PROTOCOL_VERSION};
-use crate::limits::{MAX_BATCH_BYTES, MAX_BLOCK_BYTES};
+use crate::limits::{MAX_BATCH_BYTES, MAX_BATCHES_BYTES};
 use crate::namespace::{NamespaceId, NamespaceSettings, SettingsError};
 use crate::transaction::encode;
 use crate::{TimeMs, Wei};
@@ -65,8 +65,8 @@ pub struct GenesisNamespace {
 )]
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
-    /// Most bytes of batches in a block. At least one largest batch; batches, observations and
-    /// framing together stay below [`MAX_BLOCK_BYTES`].
+    /// Most bytes of batches in a block: at least one largest batch, at most
+    /// [`MAX_BATCHES_BYTES`].
     pub max_block_bytes: u32,
     /// How far ahead of block time a transaction's `valid_until` may lie, in milliseconds.
     #[serde(with = "crate::json::decimal")]
@@ -171,8 +171,8 @@ impl Params {
         let bytes = self.max_block_bytes as usize;
         range(
             "max_block_bytes",
-            (MAX_BATCH_BYTES..=MAX_BLOCK_BYTES / 2).contains(&bytes),
-            "from one largest batch to half of the largest block",
+            (MAX_BATCH_BYTES..=MAX_BATCHES_BYTES).contains(&bytes),
+            "from one largest batch to 4 MiB",
         )?;
         range(
             "max_validity_ms",

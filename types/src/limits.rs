@@ -31,6 +31,6 @@ pub const MAX_L1_BLOCKS: usize = 8;
 /// Most accounts a namespace may list as its submitters.
 pub const MAX_SUBMITTERS: usize = 64;
 
-/// Largest block in bytes of its log and sync encoding: batches, observations and framing. It
-/// stays below the limit of one value-sync response.
-pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
+/// Most bytes of batches that a network may allow in a block. Its observations come on top of that:
+/// see [`MAX_SET_BYTES`](crate::observation::MAX_SET_BYTES).
+pub const MAX_BATCHES_BYTES: usize = 4 * 1024 * 1024;

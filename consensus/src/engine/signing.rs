@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_malachitebft_core_types as engine;
 use arc_malachitebft_signing as signing;
 use async_trait::async_trait;
-use engine::{SignedMessage, SigningScheme, ValidatorProof, VoteExtensionScope};
+use engine::{
+    ExtendedCommitCertificate, NilOrVal, SignedMessage, SigningScheme, ValidatorProof,
+    VoteExtensionScope, VoteType,
+};
 use signing::{Error, VerificationResult};
 use weft_types::{Address, B256, SecretKey, Signature, hash::keccak256};
 
@@ -45,9 +48,6 @@ impl SigningScheme for Scheme {
     }
 }
 
-/// How many checked signatures are remembered: some heights' worth at 100 seats.
-const REMEMBERED: usize = 4096;
-
 /// Checks signatures and remembers the good ones, since one vote is checked when it comes in,
 /// again by the engine, and again in a certificate.
 #[derive(Clone)]
@@ -63,6 +63,9 @@ struct Checked {
 }
 
 impl Verifier {
+    /// How many checked signatures are remembered: some heights' worth at 100 seats.
+    pub const REMEMBERED: usize = 4096;
+
     /// For a network.
     pub fn new(chain_id: u64) -> Self {
         Self { chain_id, checked: Arc::default() }
@@ -82,6 +85,21 @@ impl Verifier {
         })
     }
 
+    /// Checks the votes of a certificate, so that the answers are known when the engine asks.
+    pub fn check_certificate(&self, certificate: &ExtendedCommitCertificate<Context>) {
+        let ExtendedCommitCertificate { height, round, value_id, .. } = *certificate;
+        for signed in &certificate.commit_signatures {
+            let vote = Vote {
+                kind: VoteType::Precommit,
+                height,
+                round,
+                value: NilOrVal::Val(value_id),
+                voter: signed.address,
+            };
+            self.check_vote(&vote, &signed.signature);
+        }
+    }
+
     fn check(&self, hash: B256, signature: &Signature, signer: Address) -> bool {
         let key = (hash, *signature);
         let known = self.lock().signers.get(&key).copied();
@@ -93,7 +111,7 @@ impl Verifier {
         if checked.signers.insert(key, actual).is_none() {
             checked.order.push_back(key);
         }
-        if checked.order.len() > REMEMBERED
+        if checked.order.len() > Self::REMEMBERED
             && let Some(oldest) = checked.order.pop_front()
         {
             checked.signers.remove(&oldest);
@@ -208,7 +226,7 @@ impl signing::Signer<Context> for Signer {
 mod tests {
     use super::*;
     use crate::engine::Height;
-    use arc_malachitebft_core_types::{NilOrVal, Round, VoteType};
+    use arc_malachitebft_core_types::Round;
 
     fn vote(key: &SecretKey) -> Vote {
         Vote {
@@ -243,10 +261,10 @@ mod tests {
         let key = SecretKey::from_bytes([4; 32]).unwrap();
         let verifier = Verifier::new(7);
         let signature = key.sign(B256::ZERO);
-        for i in 0..REMEMBERED as u64 + 100 {
+        for i in 0..Verifier::REMEMBERED as u64 + 100 {
             let hash = keccak256(&[&i.to_be_bytes()]);
             verifier.check(hash, &signature, key.address());
         }
-        assert!(verifier.lock().signers.len() <= REMEMBERED);
+        assert!(verifier.lock().signers.len() <= Verifier::REMEMBERED);
     }
 }

@@ -13,6 +13,7 @@ use arc_malachitebft_codec::Codec as _;
 use arc_malachitebft_engine::network::{NetworkEvent, Status};
 use arc_malachitebft_network::Channel;
 use arc_malachitebft_sync as sync;
+use bytes::Bytes;
 use futures::{AsyncRead, StreamExt};
 use libp2p::{PeerId, Stream};
 use libp2p_stream::IncomingStreams;
@@ -27,12 +28,11 @@ use weft_types::{
 
 use super::bus::Bus;
 use super::frame::{self, FrameError};
-use super::limit::Limit;
+use super::limit::{Budget, Limit};
 use super::message::{
     Bulk, Hello, MAX_AGENT, MAX_BULK_FRAME, MAX_FORWARDED, MAX_URGENT_FRAME, Urgent, WIRE_VERSION,
 };
 use super::peers::{Gone, Kind, Peers};
-use super::relay::Relay;
 use super::swarm::Command;
 
 /// How long a peer has to introduce itself.
@@ -149,8 +149,8 @@ pub struct Inbound {
     pub events: mpsc::Sender<NetEvent>,
     /// To the swarm.
     pub swarm: mpsc::Sender<Command>,
-    /// Passes on what slow heights need.
-    pub relay: Relay,
+    /// What has been heard lately of a signer at a height.
+    pub heard: Budget<(Address, Height)>,
     /// Permits for checking batches.
     pub batch_checks: Arc<Semaphore>,
     /// Permits for checking transactions that are passed on: batches do not wait for these.
@@ -342,8 +342,12 @@ impl Inbound {
         Ok(())
     }
 
-    /// A message of the engine. `again` if its sender sends it for the second time, since the
-    /// height is slow: then it is passed on, for those who do not hear the sender.
+    /// A message of the engine. What is early waits in its queue, so that no signer may say too
+    /// much.
+    ///
+    /// `again` if its sender sends it for the second time, since the height is slow: a link between
+    /// two validators may be broken. Then it is passed on, once, for those who do not hear the
+    /// sender. So any connected network makes progress, and a calm one carries nothing twice.
     async fn consensus(
         &self,
         peer: PeerId,
@@ -352,25 +356,29 @@ impl Inbound {
         frame: &[u8],
         again: bool,
     ) -> Result<(), Fault> {
-        let tip = self.tip.load(Ordering::Relaxed);
-        if message.height() <= tip || message.height() > tip + LOOKAHEAD {
-            return Ok(());
-        }
-        if again && !self.relay.is_new(frame) {
+        let (tip, height) = (self.tip.load(Ordering::Relaxed), message.height());
+        if height <= tip || height > tip + LOOKAHEAD {
             return Ok(());
         }
         let event = self.check_consensus(peer, &message)?;
-        if again
-            && message.height() == tip + 1
-            && self.relay.may_pass_on(&signer_of(&message, from))
-        {
-            self.relay.pass_on(&self.peers, frame, &from);
+        if !self.heard.spend((signer_of(&message, from), height), frame) {
+            return Ok(());
+        }
+        if again && height == tip + 1 {
+            self.pass_on(frame, &from);
         }
         if let ConsensusMessage::Proposal(proposal) = message {
             self.tell(NetEvent::Proposal(proposal)).await?;
         }
         self.bus.emit(event);
         Ok(())
+    }
+
+    /// Queues a frame's content for every validator but the one it came from.
+    fn pass_on(&self, content: &[u8], from: &Address) {
+        let length = u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let frame = Bytes::from([&length[..], content].concat());
+        self.peers.urgent(&frame, |peer| peer.validator().is_some_and(|v| v != *from));
     }
 
     fn check_consensus(
@@ -506,7 +514,7 @@ fn seats_of(committee: &Committee, voters: impl Iterator<Item = ValidatorId>) ->
     Some(seats)
 }
 
-/// On whose account a message is passed on: that of who signed it, or of who put it together.
+/// On whose account a message goes: that of who signed it, or of who put it together.
 fn signer_of(message: &ConsensusMessage, from: Address) -> Address {
     match message {
         ConsensusMessage::Vote(vote) => vote.voter,

@@ -1,8 +1,64 @@
-//! Rate limits per peer: who sends faster is read slower.
+//! Limits: a peer that sends faster is read slower, a signer that says more is not listened to.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use weft_types::{B256, hash::blake3};
+
+/// New messages taken for one key in [`PERIOD`]. An honest validator has two votes and at most a
+/// proposal in a round; there is no end to what a bad one can sign.
+const MESSAGES: u32 = 64;
+
+/// For how long copies are recognised. The engine repeats itself once a second, and is listened to
+/// again.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// Tells copies and floods of messages, by signer or whatever else they are told apart by.
+pub struct Budget<K>(Mutex<Spent<K>>);
+
+struct Spent<K> {
+    since: Instant,
+    seen: BTreeSet<B256>,
+    taken: BTreeMap<K, u32>,
+}
+
+impl<K> Spent<K> {
+    fn nothing(since: Instant) -> Self {
+        Self { since, seen: BTreeSet::new(), taken: BTreeMap::new() }
+    }
+}
+
+impl<K> Default for Budget<K> {
+    fn default() -> Self {
+        Self(Mutex::new(Spent::nothing(Instant::now())))
+    }
+}
+
+impl<K: Ord> Budget<K> {
+    /// Whether a message may be taken: it is new, and not one too many. Copies count for nothing,
+    /// or anybody could use up what another one may say.
+    pub fn spend(&self, key: K, message: &[u8]) -> bool {
+        self.spend_at(key, blake3(&[message]), Instant::now())
+    }
+
+    fn spend_at(&self, key: K, message: B256, now: Instant) -> bool {
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(spent.since) >= PERIOD {
+            *spent = Spent::nothing(now);
+        }
+        if spent.seen.contains(&message) {
+            return false;
+        }
+        let taken = spent.taken.entry(key).or_default();
+        if *taken >= MESSAGES {
+            return false;
+        }
+        *taken += 1;
+        spent.seen.insert(message)
+    }
+}
 
 /// A token bucket over bytes and frames. Waiting for tokens stops reading, and with that, by the
 /// transport's own flow control, the sender.
@@ -55,6 +111,27 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_signer_has_a_budget_of_its_own_for_a_while() {
+        let budget = Budget::default();
+        let now = Instant::now();
+        let message = |i: u64| blake3(&[&i.to_be_bytes()]);
+        let taken = (0..1000).filter(|i| budget.spend_at(1, message(*i), now)).count();
+        assert_eq!(taken, MESSAGES as usize);
+        assert!(budget.spend_at(2, message(1000), now));
+        assert!(!budget.spend_at(1, message(2000), now + PERIOD / 2));
+        assert!(budget.spend_at(1, message(0), now + PERIOD * 2));
+    }
+
+    #[test]
+    fn copies_use_up_nothing() {
+        let budget = Budget::default();
+        let now = Instant::now();
+        assert!(budget.spend_at(1, B256::ZERO, now));
+        assert!((0..1000).all(|_| !budget.spend_at(1, B256::ZERO, now)));
+        assert!(budget.spend_at(1, B256::repeat_byte(1), now));
+    }
 
     #[test]
     fn a_burst_passes_and_a_flood_waits() {

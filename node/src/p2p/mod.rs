@@ -18,7 +18,6 @@ mod limit;
 mod link;
 pub mod message;
 mod peers;
-mod relay;
 mod swarm;
 
 use std::sync::Arc;
@@ -40,7 +39,6 @@ pub use inbound::{Inbound, NetEvent, sync_peer};
 use message::{Bulk, FetchRequest, FetchResponse, Hello, PeerProof, Urgent, WIRE_VERSION};
 use peers::Kind;
 pub use peers::{Peer, Peers};
-use relay::Relay;
 pub use swarm::{Command, FetchJob, peer_of};
 
 /// Commands that may wait for the swarm.
@@ -113,7 +111,7 @@ impl P2p {
             bus: bus.clone(),
             events: events.clone(),
             swarm: commands.clone(),
-            relay: Relay::default(),
+            heard: limit::Budget::default(),
             batch_checks: inbound::batch_checks(),
             transaction_checks: inbound::transaction_checks(),
         });

@@ -4,9 +4,12 @@
 //! on the log's thread, checking batches and blocks on blocking threads, fetching in tasks. The
 //! engine's events go first, then the disk's, then the network's.
 
+mod ahead;
 mod conduct;
 mod evidence;
 mod fetch;
+mod inbox;
+mod sync;
 mod tracker;
 mod writer;
 
@@ -18,17 +21,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_malachitebft_core_consensus::{LocallyProposedValue, ProposedValue};
 use arc_malachitebft_core_types::{HeightParams, LinearTimeouts, Round, Validity, ValueOrigin};
 use arc_malachitebft_engine::consensus::{ConsensusMsg, ConsensusRef};
-use arc_malachitebft_engine::host::{Next, SyncedValueOutcome};
-use arc_malachitebft_sync::RawDecidedValue;
-use bytes::Bytes;
+use arc_malachitebft_engine::host::Next;
 use ractor::RpcReplyPort;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, error, info, warn};
-use weft_consensus::driver::{
-    Boot, Delivery, Effect, Input, Now, StoredBlock, SyncVerdict, Timing,
+use weft_consensus::driver::{Boot, Delivery, Effect, Input, Now, StoredBlock, Timing};
+use weft_consensus::engine::{
+    Context, Height, ValidatorId, ValidatorSet, Value, Verifier, convert,
 };
-use weft_consensus::engine::{Context, Height, ValidatorId, ValidatorSet, Value, convert};
 use weft_consensus::validity::Invalid;
 use weft_consensus::{Driver, Tip};
 use weft_types::limits::{MAX_BATCH_BYTES, MAX_BATCH_TRANSACTIONS};
@@ -41,22 +42,18 @@ use crate::chain::{Chain, ids_of};
 use crate::engine::host::EngineEvent;
 use crate::mempool::Mempool;
 use crate::metrics::{ByTier, ByValidator, Metrics, Tier};
-use crate::p2p::message::{FetchRequest, FetchResponse, MAX_FETCH, MAX_FETCH_RESPONSE};
-use crate::p2p::{FetchJob, NetEvent, P2p};
+use crate::p2p::{NetEvent, P2p};
+use ahead::Ahead;
 pub use conduct::{Conduct, Honest};
 pub use evidence::{EvidenceStore, Kept};
 use fetch::Fetcher;
+use inbox::insert_all;
+use sync::SyncReply;
 pub use tracker::Tracker;
 use writer::{Job, Written};
 
 /// How often statuses that were held back are let go, and gauges set.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
-
-/// Most bytes of blocks given to a peer that syncs at once.
-const MAX_SYNC_BYTES: usize = 8 * 1024 * 1024;
-
-/// How long transactions are left to another validator that has sealed them.
-const DEFERRAL: Duration = Duration::from_secs(2);
 
 /// Lists of transactions passed on by full nodes that may wait for the mempool.
 const PASSED_ON: usize = 16;
@@ -98,6 +95,8 @@ pub struct Parts {
     pub tip_height: Arc<AtomicU64>,
     /// The committee, for the network.
     pub committee: watch::Sender<Arc<Committee>>,
+    /// Checks signatures, once.
+    pub verifier: Verifier,
     /// The engine.
     pub consensus: ConsensusRef<Context>,
     /// What the engine asks.
@@ -118,17 +117,12 @@ enum StartReply {
     Next(RpcReplyPort<Next<Context>>),
 }
 
-struct SyncReply {
-    round: u32,
-    proposer: Address,
-    reply: RpcReplyPort<SyncedValueOutcome<Context>>,
-}
-
 /// The task. See the [module](self).
 pub struct Sequencer {
     parts: Parts,
     driver: Driver,
     fetcher: Fetcher,
+    ahead: Ahead,
     writer: std::sync::mpsc::Sender<Job>,
     written: mpsc::UnboundedReceiver<Written>,
     checked: mpsc::Receiver<(u64, Option<StoredBlock>)>,
@@ -167,6 +161,16 @@ impl Sequencer {
         // A node that only follows asks for a block as soon as it hears of it.
         parts.p2p.bus().hold_statuses(validates);
         parts.p2p.bus().set_tip(parts.tip.header.height);
+        let ahead = Ahead::new(
+            parts.tip.header.chain_id,
+            parts.verifier.clone(),
+            parts.committee.subscribe(),
+            parts.tip.header.height,
+        );
+        parts.p2p.bus().tap(Box::new({
+            let ahead = ahead.clone();
+            move |event| ahead.see(event)
+        }));
         let boot = Boot {
             tip: parts.tip.clone(),
             key: parts.key.clone(),
@@ -179,6 +183,7 @@ impl Sequencer {
             driver: Driver::new(parts.timing, boot),
             parts,
             fetcher,
+            ahead,
             writer,
             written,
             checked,
@@ -326,8 +331,8 @@ impl Sequencer {
                 self.serve_sync(from, to, reply);
                 Ok(())
             }
-            EngineEvent::Synced { round, proposer, bytes, reply, .. } => {
-                self.check_synced(round, proposer, bytes, reply);
+            EngineEvent::Synced { height, round, proposer, bytes, reply } => {
+                self.check_synced(height, bytes, SyncReply { round, proposer, reply });
                 Ok(())
             }
         }
@@ -382,93 +387,6 @@ impl Sequencer {
         }
     }
 
-    // Sync.
-
-    fn serve_sync(&self, from: u64, to: u64, reply: RpcReplyPort<Vec<RawDecidedValue<Context>>>) {
-        let chain = self.parts.chain.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut values = Vec::new();
-            let mut bytes = 0;
-            for height in from..=to {
-                let block = chain.log().block_bytes(height);
-                let certificate = chain.certificate(height);
-                let (Ok(Some(block)), Ok(Some(certificate))) = (block, certificate) else { break };
-                bytes += block.len();
-                if bytes > MAX_SYNC_BYTES && !values.is_empty() {
-                    break;
-                }
-                let committee = chain.committee(height);
-                let Some(certificate) = convert::sync_certificate(&certificate, committee) else {
-                    break;
-                };
-                values.push(RawDecidedValue::new(Bytes::from(block), certificate));
-            }
-            // The peer may have given up meanwhile.
-            let _ = reply.send(values);
-        });
-    }
-
-    fn check_synced(
-        &mut self,
-        round: u32,
-        proposer: Address,
-        bytes: Bytes,
-        reply: RpcReplyPort<SyncedValueOutcome<Context>>,
-    ) {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.sync_replies.insert(ticket, SyncReply { round, proposer, reply });
-        let committee = self.driver.tip().committee().clone();
-        let chain_id = self.driver.tip().header.chain_id;
-        let checked = self.to_checked.clone();
-        tokio::task::spawn_blocking(move || {
-            let block = StoredBlock::decode(&bytes, chain_id, &committee)
-                .inspect_err(|problem| debug!(%problem, "a synced block does not check"))
-                .ok();
-            // Gone only if the node stops.
-            let _ = checked.blocking_send((ticket, block));
-        });
-    }
-
-    fn on_checked(&mut self, ticket: u64, block: Option<StoredBlock>) -> eyre::Result<()> {
-        match block {
-            Some(block) => {
-                self.parts.metrics.synced_blocks.inc();
-                self.input(Input::Synced { ticket, block })
-            }
-            None => {
-                if let Some(waiting) = self.sync_replies.remove(&ticket) {
-                    let _ = waiting.reply.send(SyncedValueOutcome::PeerFault);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn answer_sync(&mut self, ticket: u64, block: ProposedBlock, verdict: SyncVerdict) {
-        let Some(SyncReply { round, proposer, reply }) = self.sync_replies.remove(&ticket) else {
-            return;
-        };
-        let height = block.header.height;
-        let judged = |valid| match Value::new(block) {
-            Some(value) => {
-                SyncedValueOutcome::Verdict(proposed(height, round, proposer, value, valid))
-            }
-            None => SyncedValueOutcome::PeerFault,
-        };
-        let outcome = match verdict {
-            SyncVerdict::Valid => judged(true),
-            SyncVerdict::Invalid(invalid) => {
-                error!(height, %invalid, "a certified block breaks a rule: this node disagrees \
-                       with a quorum");
-                judged(false)
-            }
-            SyncVerdict::Incomplete => SyncedValueOutcome::PeerFault,
-            SyncVerdict::Late => SyncedValueOutcome::LocalTransientError,
-        };
-        let _ = reply.send(outcome);
-    }
-
     // The disk.
 
     fn write(&mut self, job: Job) -> eyre::Result<()> {
@@ -494,6 +412,7 @@ impl Sequencer {
         self.parts.p2p.bus().set_tip(height);
         let committee = Arc::new(self.driver.tip().committee().clone());
         self.parts.committee.send_replace(committee);
+        self.ahead.passed(height);
         self.measure(&delivery);
 
         let ordered: Vec<TransactionId> = ids_of(&delivery.batches).copied().collect();
@@ -536,75 +455,6 @@ impl Sequencer {
             let absent = delivery.absent.contains(&member.address);
             metrics.absent.get_or_create(&label).set(i64::from(absent));
         }
-    }
-
-    // The network.
-
-    fn on_net(&mut self, event: NetEvent) -> eyre::Result<()> {
-        match event {
-            NetEvent::PeerUp(peer, validator) => {
-                info!(%peer, ?validator, "connected");
-                if validator.is_some() {
-                    let (batches, observation) = self.driver.own_messages();
-                    let batches: Vec<Batch> = batches.iter().map(|b| (***b).clone()).collect();
-                    self.parts.p2p.catch_up(&peer, &batches, observation);
-                }
-                Ok(())
-            }
-            NetEvent::PeerDown(peer) => {
-                info!(%peer, "disconnected");
-                Ok(())
-            }
-            NetEvent::Batch(batch) => {
-                let ids = ids_of(std::slice::from_ref(&batch));
-                self.parts.mempool.defer(ids, Instant::now() + DEFERRAL);
-                self.input(Input::Batch(batch))
-            }
-            NetEvent::Observation(observation) => self.input(Input::Observation(observation)),
-            NetEvent::Proposal(message) => self.input(Input::Proposal {
-                height: message.block.header.height,
-                round: message.round,
-                proposer: message.proposer,
-                value: message.block,
-            }),
-            NetEvent::PeerHeight(validator, height) => {
-                self.input(Input::PeerHeight(validator, height))
-            }
-            NetEvent::Transactions(transactions) => {
-                // What does not fit is the sender's loss, as on a full mempool.
-                if self.passed_on.try_send(transactions).is_err() {
-                    debug!("too many transactions are passed on");
-                }
-                Ok(())
-            }
-            NetEvent::Fetch(job) => {
-                self.serve_fetch(job);
-                Ok(())
-            }
-        }
-    }
-
-    fn serve_fetch(&self, FetchJob { request, answer }: FetchJob) {
-        if request.len() > MAX_FETCH || !self.parts.conduct.answers_fetches() {
-            return;
-        }
-        let response = match request {
-            FetchRequest::Batches(digests) => {
-                let mut bytes = 0;
-                let held = digests.iter().filter_map(|digest| self.driver.lanes().get(digest));
-                let fits = held.take_while(|batch| {
-                    bytes += batch.witness().bytes as usize;
-                    bytes < MAX_FETCH_RESPONSE - 1024
-                });
-                FetchResponse::Batches(fits.map(|batch| (***batch).clone()).collect())
-            }
-            FetchRequest::Observations(hashes) => {
-                let held = hashes.iter().filter_map(|hash| self.driver.observations().get(hash));
-                FetchResponse::Observations(held.map(|o| (**o).clone()).collect())
-            }
-        };
-        // The peer may have given up meanwhile.
-        let _ = answer.send(response);
     }
 
     // Lanes.
@@ -669,29 +519,6 @@ impl Sequencer {
         metrics.peers.set(gauge(peers));
         metrics.validator_peers.set(gauge(validators));
         Ok(())
-    }
-}
-
-/// Takes in transactions that full nodes pass on. Looking them up takes a disk, so it is done
-/// beside the sequencer.
-async fn insert_all(
-    chain: Chain,
-    mempool: Arc<Mempool>,
-    tracker: Arc<Tracker>,
-    mut lists: mpsc::Receiver<Vec<Verified<Transaction>>>,
-) {
-    while let Some(list) = lists.recv().await {
-        let (chain, mempool) = (chain.clone(), Arc::clone(&mempool));
-        let tracker = Arc::clone(&tracker);
-        let inserting = tokio::task::spawn_blocking(move || {
-            for transaction in list {
-                // Refused ones are the sender's loss: the full node has checked them too.
-                let _ = crate::submit::insert(&chain, &mempool, &tracker, transaction);
-            }
-        });
-        if inserting.await.is_err() {
-            return;
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod past;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod trees;
 pub mod view;
 
 use std::io;

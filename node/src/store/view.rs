@@ -6,7 +6,7 @@
 //! be; the state and the height it belongs to move in one transaction. So after a crash the view is
 //! behind the log and never wrong, and nothing a decision waits for ever waits for sled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -14,17 +14,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use sled::Transactional;
-use sled::transaction::{ConflictableTransactionError, TransactionError};
-use tracing::{error, info, warn};
-use weft_ledger::{Change, Key, Remembered, State, Value};
+use tracing::{error, warn};
+use weft_ledger::{Change, Key, State, Value};
 use weft_types::slice::SliceLeaf;
 use weft_types::{
     Address, B256, BlockId, Genesis, Height, NamespaceId, Receipt, TimeMs, TransactionId,
 };
 
-/// Layout of what is stored. Another one is rebuilt from the log.
-const VERSION: u32 = 1;
+use super::trees::Trees;
 
 /// How long changes gather before they are written.
 const GATHER: Duration = Duration::from_millis(250);
@@ -78,16 +75,6 @@ pub struct BlockChanges {
     pub slices: Vec<(SliceLeaf, Vec<EntryPlace>)>,
 }
 
-/// Up to where the view goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-struct Mark {
-    version: u32,
-    height: Height,
-    id: BlockId,
-    ledger_root: B256,
-    slices_root: B256,
-}
-
 /// The state that a view holds and the block it belongs to.
 pub struct Held {
     /// The ledger after the block; its root has been checked.
@@ -136,18 +123,6 @@ struct Wake {
     stop: bool,
 }
 
-#[derive(Clone)]
-struct Trees {
-    db: sled::Db,
-    meta: sled::Tree,
-    state: sled::Tree,
-    /// Remembered transactions by the height that ordered them: too many to be entries of `state`.
-    remembered: sled::Tree,
-    transactions: sled::Tree,
-    slices: sled::Tree,
-    leaves: sled::Tree,
-}
-
 /// What is not on disk yet.
 #[derive(Default)]
 struct Pending {
@@ -172,15 +147,15 @@ pub struct Opened {
 impl View {
     /// Opens the view. One that cannot be opened or does not check is moved aside and made anew.
     pub fn open(path: &Path, genesis: &Genesis, cache_bytes: u64) -> Result<Opened, ViewError> {
-        let trees = match open_trees(path, cache_bytes) {
+        let trees = match Trees::open(path, cache_bytes) {
             Ok(trees) => trees,
             Err(error) => {
                 warn!(%error, "the view cannot be opened; it will be rebuilt from the block log");
                 move_aside(path)?;
-                open_trees(path, cache_bytes)?
+                Trees::open(path, cache_bytes)?
             }
         };
-        let held = match load(&trees, genesis) {
+        let held = match trees.load(genesis) {
             Ok(held) => held,
             Err(problem) => {
                 warn!(%problem, "the view does not check; it will be rebuilt from the block log");
@@ -295,22 +270,13 @@ impl View {
         if let Some((_, value)) = self.alive()?.entries.get(key) {
             return Ok(value.clone());
         }
-        get(&self.0.trees.state, &encode(key))
+        self.0.trees.entry(key)
     }
 
     /// Every namespace's entry, ascending by id.
     pub fn namespaces(&self) -> Result<BTreeMap<NamespaceId, weft_ledger::Namespace>, ViewError> {
         drop(self.alive()?);
-        let mut found = BTreeMap::new();
-        let prefix = &encode(&Key::Namespace(NamespaceId(0)))[..1];
-        for row in self.0.trees.state.scan_prefix(prefix) {
-            let (key, value) = row?;
-            if let (Key::Namespace(id), Value::Namespace(namespace)) =
-                (decode(&key)?, decode(&value)?)
-            {
-                found.insert(id, *namespace);
-            }
-        }
+        let mut found = self.0.trees.namespaces()?;
         for (key, (_, value)) in &self.alive()?.entries {
             if let (Key::Namespace(id), Some(Value::Namespace(namespace))) = (key, value) {
                 found.insert(*id, (**namespace).clone());
@@ -324,7 +290,7 @@ impl View {
         if let Some((_, record)) = self.alive()?.transactions.get(id) {
             return Ok(Some(*record));
         }
-        get(&self.0.trees.transactions, id.as_bytes())
+        self.0.trees.transaction(id)
     }
 
     /// The leaves of a height's slices, ascending by namespace; `None` above the tip.
@@ -338,8 +304,7 @@ impl View {
                 return Ok(Some(block.slices.iter().map(|(leaf, _)| *leaf).collect()));
             }
         }
-        // Heights without slices have no row.
-        Ok(Some(get(&self.0.trees.leaves, &height.to_be_bytes())?.unwrap_or_default()))
+        self.0.trees.leaves(height).map(Some)
     }
 
     /// Where the entries of a slice stand in its block; none if there is no slice.
@@ -352,7 +317,7 @@ impl View {
             let slice = block.slices.iter().find(|(leaf, _)| leaf.namespace == namespace);
             return Ok(slice.map(|(_, places)| places.clone()).unwrap_or_default());
         }
-        Ok(get(&self.0.trees.slices, &slice_key(namespace, height))?.unwrap_or_default())
+        self.0.trees.places(namespace, height)
     }
 
     fn write_behind(&self) -> Result<(), ViewError> {
@@ -414,167 +379,6 @@ impl View {
     }
 }
 
-impl Trees {
-    fn write(&self, blocks: &[Arc<BlockChanges>]) -> Result<(), ViewError> {
-        let Some(last) = blocks.last() else { return Ok(()) };
-        let (mut transactions, mut slices, mut leaves) =
-            (sled::Batch::default(), sled::Batch::default(), sled::Batch::default());
-        for block in blocks {
-            for (id, record) in &block.transactions {
-                transactions.insert(id.as_bytes(), encode(record));
-            }
-            for (leaf, places) in &block.slices {
-                slices.insert(&slice_key(leaf.namespace, block.height), encode(places));
-            }
-            if !block.slices.is_empty() {
-                let all: Vec<SliceLeaf> = block.slices.iter().map(|(leaf, _)| *leaf).collect();
-                leaves.insert(&block.height.to_be_bytes(), encode(&all));
-            }
-        }
-        self.transactions.apply_batch(transactions)?;
-        self.slices.apply_batch(slices)?;
-        self.leaves.apply_batch(leaves)?;
-
-        let (state, remembered) = self.state_batches(blocks)?;
-        let mark = Mark {
-            version: VERSION,
-            height: last.height,
-            id: last.id,
-            ledger_root: last.ledger_root,
-            slices_root: last.slices_root,
-        };
-        (&self.state, &self.remembered, &self.meta)
-            .transaction(|(state_tree, remembered_tree, meta)| {
-                state_tree.apply_batch(&state)?;
-                remembered_tree.apply_batch(&remembered)?;
-                meta.insert("mark", encode(&mark))?;
-                Ok::<(), ConflictableTransactionError<()>>(())
-            })
-            .map_err(|error| match error {
-                TransactionError::Storage(error) => ViewError::Sled(error),
-                TransactionError::Abort(()) => ViewError::Undecodable,
-            })
-    }
-
-    /// What the blocks change in the state, each entry once, and in the remembered transactions,
-    /// a row per height and none for heights that are forgotten.
-    fn state_batches(
-        &self,
-        blocks: &[Arc<BlockChanges>],
-    ) -> Result<(sled::Batch, sled::Batch), ViewError> {
-        let (mut state, mut remembered) = (sled::Batch::default(), sled::Batch::default());
-        let mut newest: BTreeMap<&Key, &Option<Value>> = BTreeMap::new();
-        let now = blocks.last().map_or(0, |block| block.time_ms);
-        for block in blocks {
-            let mut rows = Vec::new();
-            for (key, value) in &block.changes {
-                match (key, value) {
-                    (Key::Remembered(key), Some(Value::Height(height))) => {
-                        rows.push((*key, *height));
-                    }
-                    (Key::Remembered(_), _) => {}
-                    _ => {
-                        newest.insert(key, value);
-                    }
-                }
-            }
-            if !rows.is_empty() {
-                remembered.insert(&block.height.to_be_bytes(), encode(&rows));
-            }
-        }
-        for (key, value) in newest {
-            match value {
-                Some(value) => state.insert(encode(key), encode(value)),
-                None => state.remove(encode(key)),
-            }
-        }
-        for row in self.remembered.iter() {
-            let (height, rows) = row?;
-            let rows: Vec<(Remembered, Height)> = decode(&rows)?;
-            if rows.iter().any(|(key, _)| key.valid_until >= now) {
-                break;
-            }
-            remembered.remove(height);
-        }
-        Ok((state, remembered))
-    }
-
-    fn clear(&self) -> Result<(), ViewError> {
-        for tree in [
-            &self.meta,
-            &self.state,
-            &self.remembered,
-            &self.transactions,
-            &self.slices,
-            &self.leaves,
-        ] {
-            tree.clear()?;
-        }
-        Ok(())
-    }
-
-    /// Flushes what was written. This survives the death of the process, not the loss of power:
-    /// sled never commits the file system's journal. Doing so here would hold up the fsyncs that
-    /// decisions wait for, and all that is at stake is replaying the log.
-    fn flush(&self) -> Result<(), ViewError> {
-        self.db.flush()?;
-        Ok(())
-    }
-}
-
-/// The state that the view holds, if it holds one, checked against its own root.
-fn load(trees: &Trees, genesis: &Genesis) -> Result<Option<Held>, Box<dyn std::error::Error>> {
-    let Some(mark) = get::<Mark>(&trees.meta, b"mark")? else {
-        return Ok(None);
-    };
-    if mark.version != VERSION {
-        return Err(format!("layout {} instead of {VERSION}", mark.version).into());
-    }
-    let mut entries = Vec::new();
-    for row in trees.state.iter() {
-        let (key, value) = row?;
-        entries.push((decode::<Key>(&key)?, decode::<Value>(&value)?));
-    }
-    let now = entries.iter().find_map(|(_, value)| match value {
-        Value::Clock(clock) => Some(clock.time_ms),
-        _ => None,
-    });
-    let mut seen = BTreeSet::new();
-    for row in trees.remembered.iter() {
-        let rows: Vec<(Remembered, Height)> = decode(&row?.1)?;
-        for (key, height) in rows {
-            if key.valid_until >= now.unwrap_or(0) && seen.insert(key) {
-                entries.push((Key::Remembered(key), Value::Height(height)));
-            }
-        }
-    }
-    let state = State::from_snapshot(genesis, entries, mark.ledger_root)?;
-    info!(height = mark.height, "the view's state checks");
-    let Mark { height, id, slices_root, .. } = mark;
-    Ok(Some(Held { state, height, id, slices_root }))
-}
-
-fn open_trees(path: &Path, cache_bytes: u64) -> Result<Trees, ViewError> {
-    let open = || -> Result<Trees, ViewError> {
-        let db = sled::Config::new()
-            .path(path)
-            .cache_capacity(cache_bytes)
-            .flush_every_ms(None)
-            .open()?;
-        Ok(Trees {
-            meta: db.open_tree("meta")?,
-            state: db.open_tree("state")?,
-            remembered: db.open_tree("remembered")?,
-            transactions: db.open_tree("transactions")?,
-            slices: db.open_tree("slices")?,
-            leaves: db.open_tree("leaves")?,
-            db,
-        })
-    };
-    // A damaged sled is known to panic on open.
-    catch_unwind(AssertUnwindSafe(open)).unwrap_or(Err(ViewError::Panicked))
-}
-
 fn move_aside(path: &Path) -> Result<(), ViewError> {
     let aside: PathBuf = path.with_extension("damaged");
     if aside.is_dir() {
@@ -586,25 +390,6 @@ fn move_aside(path: &Path) -> Result<(), ViewError> {
         std::fs::rename(path, &aside)?;
     }
     Ok(())
-}
-
-fn slice_key(namespace: NamespaceId, height: Height) -> [u8; 16] {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&namespace.0.to_be_bytes());
-    key[8..].copy_from_slice(&height.to_be_bytes());
-    key
-}
-
-fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
-    borsh::to_vec(value).expect("borsh into a Vec fails only on lengths above u32::MAX")
-}
-
-fn decode<T: BorshDeserialize>(bytes: &[u8]) -> Result<T, ViewError> {
-    borsh::from_slice(bytes).map_err(|_| ViewError::Undecodable)
-}
-
-fn get<T: BorshDeserialize>(tree: &sled::Tree, key: &[u8]) -> Result<Option<T>, ViewError> {
-    tree.get(key)?.map(|bytes| decode(&bytes)).transpose()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -5,15 +5,16 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use weft_types::limits::MAX_BLOCK_BYTES;
+use weft_types::limits::MAX_BATCHES_BYTES;
 use weft_types::slice::ProvenSlice;
 use weft_types::{Address, Committee, Height, NamespaceId, TransactionId, Unverified, Wei};
 
 use super::shapes::{Account, Namespace, Problem, Status, TransactionStatus, Validators};
 use super::sse::{Event, Parser, SseError};
 
-/// Largest slice that is read, in bytes of JSON: hex doubles what a block may carry.
-pub const MAX_SLICE_JSON: usize = 2 * MAX_BLOCK_BYTES + 1024 * 1024;
+/// Largest slice that is read, in bytes of JSON: hex doubles what a block may carry, and each entry
+/// comes with names.
+pub const MAX_SLICE_JSON: usize = 4 * MAX_BATCHES_BYTES + 1024 * 1024;
 /// Largest other answer that is read.
 pub const MAX_ANSWER: usize = 1024 * 1024;
 /// How long a request may take, its body included.

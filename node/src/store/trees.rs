@@ -1,0 +1,263 @@
+//! The view's trees in sled: what stands where, written a few blocks at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use sled::Transactional;
+use sled::transaction::{ConflictableTransactionError, TransactionError};
+use tracing::info;
+use weft_ledger::{Key, Namespace, Remembered, State, Value};
+use weft_types::slice::SliceLeaf;
+use weft_types::{B256, BlockId, Genesis, Height, NamespaceId, TransactionId};
+
+use super::view::{BlockChanges, EntryPlace, Held, TransactionRecord, ViewError};
+
+/// Layout of what is stored. Another one is rebuilt from the log.
+const VERSION: u32 = 1;
+
+/// Up to where the view goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+struct Mark {
+    version: u32,
+    height: Height,
+    id: BlockId,
+    ledger_root: B256,
+    slices_root: B256,
+}
+
+/// The trees.
+#[derive(Clone)]
+pub(super) struct Trees {
+    db: sled::Db,
+    meta: sled::Tree,
+    state: sled::Tree,
+    /// Remembered transactions by the height that ordered them: too many to be entries of `state`.
+    remembered: sled::Tree,
+    transactions: sled::Tree,
+    slices: sled::Tree,
+    leaves: sled::Tree,
+}
+
+impl Trees {
+    /// Opens the trees. A damaged sled is known to panic on that.
+    pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, ViewError> {
+        let open = || -> Result<Self, ViewError> {
+            let db = sled::Config::new()
+                .path(path)
+                .cache_capacity(cache_bytes)
+                .flush_every_ms(None)
+                .open()?;
+            Ok(Self {
+                meta: db.open_tree("meta")?,
+                state: db.open_tree("state")?,
+                remembered: db.open_tree("remembered")?,
+                transactions: db.open_tree("transactions")?,
+                slices: db.open_tree("slices")?,
+                leaves: db.open_tree("leaves")?,
+                db,
+            })
+        };
+        catch_unwind(AssertUnwindSafe(open)).unwrap_or(Err(ViewError::Panicked))
+    }
+
+    /// An entry of the ledger.
+    pub fn entry(&self, key: &Key) -> Result<Option<Value>, ViewError> {
+        get(&self.state, &encode(key))
+    }
+
+    /// Every namespace's entry, ascending by id.
+    pub fn namespaces(&self) -> Result<BTreeMap<NamespaceId, Namespace>, ViewError> {
+        let mut found = BTreeMap::new();
+        let prefix = &encode(&Key::Namespace(NamespaceId(0)))[..1];
+        for row in self.state.scan_prefix(prefix) {
+            let (key, value) = row?;
+            if let (Key::Namespace(id), Value::Namespace(namespace)) =
+                (decode(&key)?, decode(&value)?)
+            {
+                found.insert(id, *namespace);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What became of a transaction.
+    pub fn transaction(&self, id: &TransactionId) -> Result<Option<TransactionRecord>, ViewError> {
+        get(&self.transactions, id.as_bytes())
+    }
+
+    /// The leaves of a height's slices, ascending by namespace. Heights without slices have no row.
+    pub fn leaves(&self, height: Height) -> Result<Vec<SliceLeaf>, ViewError> {
+        Ok(get(&self.leaves, &height.to_be_bytes())?.unwrap_or_default())
+    }
+
+    /// Where the entries of a slice stand in its block.
+    pub fn places(
+        &self,
+        namespace: NamespaceId,
+        height: Height,
+    ) -> Result<Vec<EntryPlace>, ViewError> {
+        Ok(get(&self.slices, &slice_key(namespace, height))?.unwrap_or_default())
+    }
+
+    /// Writes blocks, ascending. The state and the mark move in one transaction, last.
+    pub fn write(&self, blocks: &[Arc<BlockChanges>]) -> Result<(), ViewError> {
+        let Some(last) = blocks.last() else { return Ok(()) };
+        let (mut transactions, mut slices, mut leaves) =
+            (sled::Batch::default(), sled::Batch::default(), sled::Batch::default());
+        for block in blocks {
+            for (id, record) in &block.transactions {
+                transactions.insert(id.as_bytes(), encode(record));
+            }
+            for (leaf, places) in &block.slices {
+                slices.insert(&slice_key(leaf.namespace, block.height), encode(places));
+            }
+            if !block.slices.is_empty() {
+                let all: Vec<SliceLeaf> = block.slices.iter().map(|(leaf, _)| *leaf).collect();
+                leaves.insert(&block.height.to_be_bytes(), encode(&all));
+            }
+        }
+        self.transactions.apply_batch(transactions)?;
+        self.slices.apply_batch(slices)?;
+        self.leaves.apply_batch(leaves)?;
+
+        let (state, remembered) = self.state_batches(blocks)?;
+        let mark = Mark {
+            version: VERSION,
+            height: last.height,
+            id: last.id,
+            ledger_root: last.ledger_root,
+            slices_root: last.slices_root,
+        };
+        (&self.state, &self.remembered, &self.meta)
+            .transaction(|(state_tree, remembered_tree, meta)| {
+                state_tree.apply_batch(&state)?;
+                remembered_tree.apply_batch(&remembered)?;
+                meta.insert("mark", encode(&mark))?;
+                Ok::<(), ConflictableTransactionError<()>>(())
+            })
+            .map_err(|error| match error {
+                TransactionError::Storage(error) => ViewError::Sled(error),
+                TransactionError::Abort(()) => ViewError::Undecodable,
+            })
+    }
+
+    /// What the blocks change in the state, each entry once, and in the remembered transactions,
+    /// a row per height and none for heights that are forgotten.
+    fn state_batches(
+        &self,
+        blocks: &[Arc<BlockChanges>],
+    ) -> Result<(sled::Batch, sled::Batch), ViewError> {
+        let (mut state, mut remembered) = (sled::Batch::default(), sled::Batch::default());
+        let mut newest: BTreeMap<&Key, &Option<Value>> = BTreeMap::new();
+        let now = blocks.last().map_or(0, |block| block.time_ms);
+        for block in blocks {
+            let mut rows = Vec::new();
+            for (key, value) in &block.changes {
+                match (key, value) {
+                    (Key::Remembered(key), Some(Value::Height(height))) => {
+                        rows.push((*key, *height));
+                    }
+                    (Key::Remembered(_), _) => {}
+                    _ => {
+                        newest.insert(key, value);
+                    }
+                }
+            }
+            if !rows.is_empty() {
+                remembered.insert(&block.height.to_be_bytes(), encode(&rows));
+            }
+        }
+        for (key, value) in newest {
+            match value {
+                Some(value) => state.insert(encode(key), encode(value)),
+                None => state.remove(encode(key)),
+            }
+        }
+        for row in self.remembered.iter() {
+            let (height, rows) = row?;
+            let rows: Vec<(Remembered, Height)> = decode(&rows)?;
+            if rows.iter().any(|(key, _)| key.valid_until >= now) {
+                break;
+            }
+            remembered.remove(height);
+        }
+        Ok((state, remembered))
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) -> Result<(), ViewError> {
+        for tree in [
+            &self.meta,
+            &self.state,
+            &self.remembered,
+            &self.transactions,
+            &self.slices,
+            &self.leaves,
+        ] {
+            tree.clear()?;
+        }
+        Ok(())
+    }
+
+    /// Flushes what was written. This survives the death of the process, not the loss of power:
+    /// sled never commits the file system's journal. Doing so here would hold up the fsyncs that
+    /// decisions wait for, and all that is at stake is replaying the log.
+    pub fn flush(&self) -> Result<(), ViewError> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    /// The state that is held, if there is one, checked against its own root.
+    pub fn load(&self, genesis: &Genesis) -> Result<Option<Held>, Box<dyn std::error::Error>> {
+        let Some(mark) = get::<Mark>(&self.meta, b"mark")? else {
+            return Ok(None);
+        };
+        if mark.version != VERSION {
+            return Err(format!("layout {} instead of {VERSION}", mark.version).into());
+        }
+        let mut entries = Vec::new();
+        for row in self.state.iter() {
+            let (key, value) = row?;
+            entries.push((decode::<Key>(&key)?, decode::<Value>(&value)?));
+        }
+        let now = entries.iter().find_map(|(_, value)| match value {
+            Value::Clock(clock) => Some(clock.time_ms),
+            _ => None,
+        });
+        let mut seen = BTreeSet::new();
+        for row in self.remembered.iter() {
+            let rows: Vec<(Remembered, Height)> = decode(&row?.1)?;
+            for (key, height) in rows {
+                if key.valid_until >= now.unwrap_or(0) && seen.insert(key) {
+                    entries.push((Key::Remembered(key), Value::Height(height)));
+                }
+            }
+        }
+        let state = State::from_snapshot(genesis, entries, mark.ledger_root)?;
+        info!(height = mark.height, "the view's state checks");
+        let Mark { height, id, slices_root, .. } = mark;
+        Ok(Some(Held { state, height, id, slices_root }))
+    }
+}
+
+fn slice_key(namespace: NamespaceId, height: Height) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&namespace.0.to_be_bytes());
+    key[8..].copy_from_slice(&height.to_be_bytes());
+    key
+}
+
+fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
+    borsh::to_vec(value).expect("borsh into a Vec fails only on lengths above u32::MAX")
+}
+
+fn decode<T: BorshDeserialize>(bytes: &[u8]) -> Result<T, ViewError> {
+    borsh::from_slice(bytes).map_err(|_| ViewError::Undecodable)
+}
+
+fn get<T: BorshDeserialize>(tree: &sled::Tree, key: &[u8]) -> Result<Option<T>, ViewError> {
+    tree.get(key)?.map(|bytes| decode(&bytes)).transpose()
+}
