@@ -39,7 +39,7 @@ impl Lattice {
         B256::from(*blake3::hash(&bytes).as_bytes())
     }
 
-    fn combine(&mut self, element: &[u8], with: fn(u16, u16) -> u16) {
+    fn combine(&mut self, element: &[u8], with: impl Fn(u16, u16) -> u16) {
         let mut bytes = [0u8; WORDS * 2];
         blake3::Hasher::new().update(element).finalize_xof().fill(&mut bytes);
         for (word, stretch) in self.0.iter_mut().zip(bytes.chunks_exact(2)) {

@@ -1,20 +1,24 @@
 //! A bare engine: Malachite with the same signing scheme, network and timeouts, and a host that
 //! has nothing to do. What one height costs before anything is ordered.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_malachitebft_core_consensus::{LocallyProposedValue, ProposedValue};
-use arc_malachitebft_core_types::{HeightParams, Round, Validity, ValueOrigin};
+use arc_malachitebft_core_types::{CommitCertificate, HeightParams, Round, Validity, ValueOrigin};
 use arc_malachitebft_engine::consensus::ConsensusMsg;
 use arc_malachitebft_engine::host::{Next, SyncedValueOutcome};
 use arc_malachitebft_metrics::SharedRegistry;
+use arc_malachitebft_sync::RawDecidedValue;
 use eyre::eyre;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
-use weft_consensus::engine::{Context, Height, ValidatorId, ValidatorSet, Value, Verifier};
+use weft_consensus::engine::{
+    Context, Height, ValidatorId, ValidatorSet, Value, Verifier, convert,
+};
 use weft_consensus::leader::Rotation;
 use weft_node::config::Config;
 use weft_node::engine::host::EngineEvent;
@@ -22,7 +26,7 @@ use weft_node::engine::{self, Engine};
 use weft_node::home::Home;
 use weft_node::p2p::{self, NetEvent, P2p};
 use weft_node::{keystore, run};
-use weft_types::{Address, Committee, Header, ProposedBlock};
+use weft_types::{Address, BlockId, Committee, Header, ProposedBlock};
 
 /// Heights that are not counted, while connections come up.
 const WARM_UP: u64 = 20;
@@ -56,6 +60,10 @@ struct Host {
     header: Header,
     tip: Arc<AtomicU64>,
     counted: Option<Instant>,
+    /// What was proposed at the next height.
+    proposed: BTreeMap<BlockId, ProposedBlock>,
+    /// What was decided, for engines that came up later.
+    decided: Vec<RawDecidedValue<Context>>,
 }
 
 impl BareCommand {
@@ -100,14 +108,24 @@ impl BareCommand {
         })
         .await?;
         let own = key.address();
-        let mut host = Host { engine, committee, config, own, header, tip, counted: None };
+        let mut host = Host {
+            engine,
+            committee,
+            config,
+            own,
+            header,
+            tip,
+            counted: None,
+            proposed: BTreeMap::new(),
+            decided: Vec::new(),
+        };
         let until = tokio::time::sleep(self.duration);
         tokio::pin!(until);
         loop {
             tokio::select! {
                 () = &mut until => break,
                 Some(event) = asked.recv() => host.answer(event)?,
-                Some(event) = events.recv() => host.hear(event),
+                Some(event) = events.recv() => host.hear(event)?,
             }
         }
         let heights = host.tip.load(Ordering::Relaxed).saturating_sub(WARM_UP);
@@ -134,6 +152,7 @@ impl Host {
             EngineEvent::ValueWanted { height, round, reply } => {
                 let header = Header { height, proposer: self.own, ..self.header };
                 let block = ProposedBlock { header, observations: Vec::new() };
+                self.proposed.insert(block.header.id(), block.clone());
                 let value = Value::new(block).ok_or_else(|| eyre!("a block that is none"))?;
                 // The round may be over.
                 let _ =
@@ -141,6 +160,7 @@ impl Host {
             }
             EngineEvent::Decided(certificate, reply) => {
                 let height = certificate.height.0;
+                self.keep(&certificate)?;
                 self.tip.store(height, Ordering::Relaxed);
                 if height == WARM_UP {
                     self.counted = Some(Instant::now());
@@ -150,23 +170,60 @@ impl Host {
             EngineEvent::Finalized { reply, .. } => {
                 reply.send(Next::Start(next, self.params()))?;
             }
-            EngineEvent::DecidedValues { reply, .. } => reply.send(Vec::new())?,
-            EngineEvent::Synced { reply, .. } => reply.send(SyncedValueOutcome::PeerFault)?,
+            EngineEvent::DecidedValues { from, to, reply } => {
+                let index = |height: u64| usize::try_from(height).unwrap_or(usize::MAX);
+                let (from, to) = (index(from.saturating_sub(1)), index(to));
+                let known = self.decided.get(from..to.min(self.decided.len()));
+                reply.send(known.unwrap_or_default().to_vec())?;
+            }
+            EngineEvent::Synced { height, round, proposer, bytes, reply } => {
+                let block: ProposedBlock = borsh::from_slice(&bytes)?;
+                self.proposed.insert(block.header.id(), block.clone());
+                reply.send(SyncedValueOutcome::Verdict(valid(height, round, proposer, block)?))?;
+            }
             EngineEvent::StartedRound { .. } => {}
         }
         Ok(())
     }
 
+    /// Keeps what was decided for others.
+    fn keep(&mut self, certificate: &CommitCertificate<Context>) -> eyre::Result<()> {
+        let block = self.proposed.get(&certificate.value_id);
+        let bytes = borsh::to_vec(block.ok_or_else(|| eyre!("decided what nobody proposed"))?)?;
+        let certificate = convert::certificate(certificate, &self.committee)
+            .and_then(|certificate| convert::sync_certificate(&certificate, &self.committee))
+            .ok_or_else(|| eyre!("decided by strangers"))?;
+        let height = certificate.height.0;
+        self.decided.push(RawDecidedValue::new(bytes.into(), certificate));
+        self.proposed.retain(|_, block| block.header.height > height);
+        Ok(())
+    }
+
     /// Finds every proposal valid.
-    fn hear(&self, event: NetEvent) {
-        let NetEvent::Proposal(message) = event else { return };
-        let (height, round) = (Height(message.block.header.height), Round::new(message.round));
-        let proposer = ValidatorId(message.proposer);
-        let Some(value) = Value::new(message.block) else { return };
-        let (valid_round, validity) = (Round::Nil, Validity::Valid);
-        let value = ProposedValue { height, round, valid_round, proposer, value, validity };
+    fn hear(&mut self, event: NetEvent) -> eyre::Result<()> {
+        let NetEvent::Proposal(message) = event else { return Ok(()) };
+        let block = message.block;
+        self.proposed.insert(block.header.id(), block.clone());
+        let value = valid(block.header.height, message.round, message.proposer, block)?;
         let message = ConsensusMsg::ReceivedProposedValue(value, ValueOrigin::Consensus);
         // The engine may be stopping.
         let _ = self.engine.consensus.cast(message);
+        Ok(())
     }
+}
+
+fn valid(
+    height: u64,
+    round: u32,
+    proposer: Address,
+    block: ProposedBlock,
+) -> eyre::Result<ProposedValue<Context>> {
+    Ok(ProposedValue {
+        height: Height(height),
+        round: Round::new(round),
+        valid_round: Round::Nil,
+        proposer: ValidatorId(proposer),
+        value: Value::new(block).ok_or_else(|| eyre!("a block that is none"))?,
+        validity: Validity::Valid,
+    })
 }
