@@ -20,8 +20,8 @@ pub mod message;
 mod peers;
 mod swarm;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_malachitebft_codec::Codec as _;
@@ -71,6 +71,8 @@ pub struct P2p {
     inbound: Arc<Inbound>,
     commands: mpsc::Sender<Command>,
     own: Option<weft_types::Address>,
+    /// The last status that is not sent yet.
+    status: Arc<Mutex<Option<Bytes>>>,
 }
 
 impl P2p {
@@ -142,7 +144,8 @@ impl P2p {
             configured: config.peers,
         };
         let running = tokio::spawn(swarm::Loop::new(parts).run());
-        Ok((Self { peer_id, peers, bus, inbound, commands, own }, running))
+        let status = Arc::default();
+        Ok((Self { peer_id, peers, bus, inbound, commands, own, status }, running))
     }
 
     /// This node's peer id.
@@ -225,11 +228,28 @@ impl P2p {
         self.peers.bulk_to(peer, frame::encode(&Bulk::Transactions(transactions)))
     }
 
-    /// Tells every peer where this node stands.
+    /// Tells every peer where this node stands: a validator at once, since others wait for it; any
+    /// other node, which may be catching up by hundreds of heights, at the next
+    /// [`send_status`](Self::send_status).
     pub fn status(&self, status: &sync::Status<weft_consensus::engine::Context>) {
         let Ok(bytes) = Codec.encode(status) else { return };
         let frame = frame::encode(&Urgent::Status(bytes.to_vec()));
-        self.peers.urgent(&frame, |_| true);
+        *self.waiting_status() = Some(frame);
+        if self.own.is_some() {
+            self.send_status();
+        }
+    }
+
+    /// Sends the last status if it has not been sent.
+    pub fn send_status(&self) {
+        let waiting = self.waiting_status().take();
+        if let Some(frame) = waiting {
+            self.peers.urgent(&frame, |_| true);
+        }
+    }
+
+    fn waiting_status(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks a peer for batches or observations.

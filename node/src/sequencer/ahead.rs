@@ -54,6 +54,7 @@ struct Value {
     checked: OnceLock<Checked>,
 }
 
+#[derive(Clone)]
 struct Checked {
     /// Whose signatures were looked for.
     committee: Arc<Committee>,
@@ -93,36 +94,22 @@ impl Ahead {
         self.wake(&mut values);
     }
 
-    /// Checks a block whose turn it is, or says what was found ahead of it. Takes its time.
-    pub fn check(
-        &self,
-        height: Height,
-        bytes: &Bytes,
-        committee: &Committee,
-    ) -> Option<StoredBlock> {
-        let value = {
-            let mut values = self.lock();
-            values.waiting.remove(&height);
-            values.held.get(&height).filter(|value| value.raw.value_bytes == *bytes).cloned()
-        };
-        let ahead = value.as_ref().map(|value| {
-            // Waits if a thread is about it.
-            value.checked.get_or_init(|| self.0.check(&value.raw))
-        });
-        match ahead {
-            Some(checked) if *checked.committee == *committee => checked.block.clone(),
-            _ => decode(bytes, self.0.chain_id, committee),
-        }
+    /// Takes up a block whose turn it is.
+    pub fn claim(&self, height: Height, bytes: Bytes, committee: Committee) -> Claim {
+        let mut values = self.lock();
+        let same = values.held.get(&height).is_some_and(|value| value.raw.value_bytes == bytes);
+        let value = same.then(|| values.remove(height)).flatten();
+        Claim { inner: Arc::clone(&self.0), value, bytes, committee }
     }
 
     /// Forgets what is not above the tip.
     pub fn passed(&self, tip: Height) {
         let mut values = self.lock();
         values.tip = tip;
-        let later = values.held.split_off(&(tip + 1));
-        let passed = std::mem::replace(&mut values.held, later);
-        values.bytes -= passed.values().map(|value| value.raw.value_bytes.len()).sum::<usize>();
-        values.waiting = values.waiting.split_off(&(tip + 1));
+        while let Some(height) = values.held.keys().next().copied().filter(|height| *height <= tip)
+        {
+            values.remove(height);
+        }
         self.wake(&mut values);
     }
 
@@ -153,7 +140,46 @@ impl Ahead {
     }
 }
 
+/// A block whose turn it is.
+pub struct Claim {
+    inner: Arc<Inner>,
+    value: Option<Arc<Value>>,
+    bytes: Bytes,
+    committee: Committee,
+}
+
+impl Claim {
+    /// Whether it has been checked ahead of its turn.
+    pub fn is_ready(&self) -> bool {
+        self.value.as_ref().is_some_and(|value| value.checked.get().is_some())
+    }
+
+    /// The block, checked. Takes its time unless it is ready.
+    pub fn finish(self) -> Option<StoredBlock> {
+        let Self { inner, value, bytes, committee } = self;
+        let ahead = value.map(|value| {
+            // Waits if a thread is about it.
+            value.checked.get_or_init(|| inner.check(&value.raw));
+            Arc::try_unwrap(value).map_or_else(
+                |shared| shared.checked.get().cloned(),
+                |value| value.checked.into_inner(),
+            )
+        });
+        match ahead.flatten() {
+            Some(checked) if *checked.committee == committee => checked.block,
+            _ => decode(&bytes, inner.chain_id, &committee),
+        }
+    }
+}
+
 impl Values {
+    fn remove(&mut self, height: Height) -> Option<Arc<Value>> {
+        self.waiting.remove(&height);
+        let value = self.held.remove(&height)?;
+        self.bytes -= value.raw.value_bytes.len();
+        Some(value)
+    }
+
     /// The block to begin with: the lowest, unless its votes would be forgotten by its turn.
     fn next(&mut self) -> Option<Arc<Value>> {
         let height = *self.waiting.first()?;

@@ -332,8 +332,7 @@ impl Sequencer {
                 Ok(())
             }
             EngineEvent::Synced { height, round, proposer, bytes, reply } => {
-                self.check_synced(height, bytes, SyncReply { round, proposer, reply });
-                Ok(())
+                self.check_synced(height, bytes, SyncReply { round, proposer, reply })
             }
         }
     }
@@ -506,6 +505,7 @@ impl Sequencer {
         }
         let tip = self.driver.tip().header.height;
         self.parts.p2p.bus().release(tip);
+        self.parts.p2p.send_status();
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         let metrics = &self.parts.metrics;
         let (bytes, count) = self.parts.mempool.size();

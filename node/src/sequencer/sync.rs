@@ -51,17 +51,26 @@ impl Sequencer {
         });
     }
 
-    pub(super) fn check_synced(&mut self, height: u64, bytes: Bytes, reply: SyncReply) {
+    pub(super) fn check_synced(
+        &mut self,
+        height: u64,
+        bytes: Bytes,
+        reply: SyncReply,
+    ) -> eyre::Result<()> {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.sync_replies.insert(ticket, reply);
         let committee = self.driver.tip().committee().clone();
-        let (ahead, checked) = (self.ahead.clone(), self.to_checked.clone());
+        let claim = self.ahead.claim(height, bytes, committee);
+        if claim.is_ready() {
+            return self.on_checked(ticket, claim.finish());
+        }
+        let checked = self.to_checked.clone();
         tokio::task::spawn_blocking(move || {
-            let block = ahead.check(height, &bytes, &committee);
             // Gone only if the node stops.
-            let _ = checked.blocking_send((ticket, block));
+            let _ = checked.blocking_send((ticket, claim.finish()));
         });
+        Ok(())
     }
 
     pub(super) fn on_checked(
