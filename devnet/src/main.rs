@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 use weft_devnet::bench::{BareCommand, BenchCommand};
 use weft_devnet::drill::DrillCommand;
 use weft_devnet::load::LoadCommand;
@@ -37,9 +38,19 @@ async fn main() -> ExitCode {
     let ended = match cli.command {
         None => cli.up.run().await,
         Some(Command::Load(command)) => command.run().await,
-        Some(Command::Drill(command)) => command.run().await,
-        Some(Command::Bench(command)) => command.run().await,
+        Some(Command::Drill(command)) => unless_told_to_stop(command.run()).await,
+        Some(Command::Bench(command)) => unless_told_to_stop(command.run()).await,
         Some(Command::Bare(command)) => command.run().await,
     };
     weft_devnet::ended(ended)
+}
+
+/// Gives up when told to. What is given up takes its processes with it.
+async fn unless_told_to_stop(work: impl Future<Output = eyre::Result<()>>) -> eyre::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ended = work => ended,
+        _ = tokio::signal::ctrl_c() => eyre::bail!("interrupted"),
+        _ = terminate.recv() => eyre::bail!("told to stop"),
+    }
 }

@@ -1,7 +1,7 @@
 //! Signing ahead of time, on a thread of its own: the load must not wait for its own signatures.
 
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use weft_types::{
@@ -13,6 +13,9 @@ use super::{Load, Ready};
 
 /// Transactions signed ahead per connection.
 const AHEAD: usize = 2048;
+
+/// How long before it is due a transaction is signed: it must not expire before it is sent.
+const LEAD: Duration = Duration::from_secs(10);
 
 /// How long a transaction may take to be ordered.
 const VALIDITY: Duration = Duration::from_secs(90);
@@ -27,12 +30,15 @@ impl Signer {
         let (senders, queues): (Vec<_>, Vec<_>) = (0..lanes).map(|_| mpsc::channel(AHEAD)).unzip();
         let load = load.clone();
         let thread = std::thread::spawn(move || {
+            let started = Instant::now();
             let mut number = 0u64;
             loop {
                 let due = due_at(number, load.rate);
                 if due > load.duration {
                     return;
                 }
+                let early = due.saturating_sub(started.elapsed() + LEAD);
+                std::thread::sleep(early);
                 let lane = usize::try_from(number).unwrap_or(0) % lanes;
                 let transaction = transaction(&load, number);
                 let ready = Ready {
