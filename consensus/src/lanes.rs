@@ -253,6 +253,11 @@ impl Picked {
         Self { order, batches }
     }
 
+    /// The one of that digest.
+    pub fn get(&self, digest: &BatchDigest) -> Option<&Arc<Verified<Batch>>> {
+        self.batches.get(digest)
+    }
+
     /// All of them, in order.
     pub fn in_order(&self) -> impl Iterator<Item = &Arc<Verified<Batch>>> {
         self.order.iter().filter_map(|digest| self.batches.get(digest))

@@ -215,7 +215,7 @@ fn an_author_that_restarts_twice_takes_nothing_from_a_block_under_decision() {
     }
     let value = lone.block(&observations.iter().collect::<Vec<_>>(), &[&batch]);
     let id = value.header.id();
-    let effects = lone.step(lone.proposal(value));
+    let effects = lone.step(lone.proposal(value.clone()));
     let effects = lone.persisted(&effects);
     assert_eq!(answers(&effects), [true]);
 
@@ -224,10 +224,21 @@ fn an_author_that_restarts_twice_takes_nothing_from_a_block_under_decision() {
         let newer = lone.batch(author, incarnation);
         lone.step(Input::Batch(newer));
     }
-    assert!(lone.driver.lanes().get(&batch.witness().digest).is_none(), "it is superseded");
+    let digest = batch.witness().digest;
+    assert!(lone.driver.lanes().get(&digest).is_none(), "it is superseded");
+
+    // Whoever is behind can still fetch it here, and another block may order it.
+    assert!(lone.driver.batch(&digest).is_some(), "nobody else may hold it");
+    let mut again = value.clone();
+    again.header.proposer = lone.keys[author].address();
+    let effects = lone.step(lone.proposal(again));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::FetchBatches(_))), "{effects:?}");
+    let effects = lone.persisted(&effects);
+    assert_eq!(answers(&effects), [true]);
+
     let delivery = lone.decide(id);
     let digests: Vec<_> = delivery.batches.iter().map(|b| b.witness().digest).collect();
-    assert_eq!(digests, [batch.witness().digest]);
+    assert_eq!(digests, [digest]);
 }
 
 #[test]

@@ -216,7 +216,7 @@ impl Driver {
         }
         let observations: Vec<_> =
             value.observations.iter().filter_map(|hash| self.observations.get(hash)).collect();
-        judge(&self.tip, value, &observations, &self.lanes)
+        judge(&self.tip, value, &observations, self)
     }
 
     fn fetch_observations(&mut self, missing: Vec<ObservationHash>, proposer: Option<u16>) {
@@ -233,7 +233,7 @@ impl Driver {
         let Some(candidate) = self.candidates.get(&id) else { return };
         let mut wanted = Vec::new();
         for digest in missing {
-            if self.lanes.get(&digest).is_some() || !self.fetching.insert(digest) {
+            if self.batch(&digest).is_some() || !self.fetching.insert(digest) {
                 continue;
             }
             let named = candidate.value.observations.iter();
@@ -319,7 +319,7 @@ impl Driver {
     /// What is needed to execute a block, out of reach of whatever happens to lanes until then.
     pub(super) fn decidable(&self, derived: Derived) -> Option<Decidable> {
         let digests = derived.cut.batches.iter().map(|ordered| ordered.digest);
-        let batches = digests.map(|digest| self.lanes.get(&digest).cloned());
+        let batches = digests.map(|digest| self.batch(&digest).cloned());
         let batches = Picked::new(batches.collect::<Option<Vec<_>>>()?);
         Some(Decidable { derived, batches })
     }

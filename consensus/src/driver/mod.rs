@@ -42,6 +42,7 @@ use weft_types::{
 };
 
 use crate::build::Derived;
+use crate::cut::Batches;
 use crate::lanes::{Inserted, Lanes, Picked};
 use crate::leader::Rotation;
 use crate::observations::{Noted, Observations};
@@ -240,6 +241,20 @@ impl Driver {
         &self.lanes
     }
 
+    /// A batch that others may ask for, and blocks may need: held in its lane, or in a block that
+    /// was found valid, whatever has become of its lane since. Without the latter, a node could be
+    /// the last to hold what it is locked on, and keep it to itself.
+    pub fn batch(&self, digest: &BatchDigest) -> Option<&Arc<Verified<Batch>>> {
+        self.lanes.get(digest).or_else(|| {
+            self.candidates.values().find_map(|candidate| match &candidate.state {
+                CandidateState::Persisting(decidable) | CandidateState::Stored(decidable) => {
+                    decidable.batches.get(digest)
+                }
+                CandidateState::Open | CandidateState::Invalid(_) => None,
+            })
+        })
+    }
+
     /// Observations of the next height.
     pub fn observations(&self) -> &Observations {
         &self.observations
@@ -349,7 +364,7 @@ impl Driver {
         let wanted: Vec<(BatchDigest, Vec<u16>)> = self
             .observations
             .supported(self.tip.committee())
-            .filter(|(digest, _)| self.lanes.get(digest).is_none())
+            .filter(|(digest, _)| self.batch(digest).is_none())
             .filter(|(digest, _)| !self.fetching.contains(digest))
             .map(|(digest, namers)| (*digest, namers.to_vec()))
             .collect();
@@ -357,5 +372,11 @@ impl Driver {
             self.fetching.extend(wanted.iter().map(|(digest, _)| *digest));
             self.effects.push(Effect::FetchBatches(wanted));
         }
+    }
+}
+
+impl Batches for Driver {
+    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
+        Self::batch(self, digest).map(Arc::as_ref)
     }
 }

@@ -77,7 +77,7 @@ impl Driver {
         let Some(me) = &self.me else { return };
         let named: Vec<&Verified<Observation>> = observations.iter().collect();
         // Missing batches are being fetched: every supported one is.
-        let Ok(derived) = derive(&self.tip, &named, &self.lanes) else { return };
+        let Ok(derived) = derive(&self.tip, &named, self) else { return };
         let hashes = named.iter().map(|observation| *observation.witness()).collect();
         let value = derived.propose(&self.tip, me.address, hashes);
         let id = value.header.id();

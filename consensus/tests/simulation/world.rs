@@ -571,7 +571,7 @@ impl World {
             .driver
             .as_ref()
             .filter(|_| self.nodes[usize::from(first)].sin != Some(Sin::WithholdingAuthor))
-            .and_then(|driver| driver.lanes().get(&digest).cloned());
+            .and_then(|driver| driver.batch(&digest).cloned());
         if let Some(batch) = found {
             self.send(first.into(), node, Input::Batch(batch));
         }

@@ -69,7 +69,7 @@ impl Sequencer {
         let response = match request {
             FetchRequest::Batches(digests) => {
                 let mut bytes = 0;
-                let held = digests.iter().filter_map(|digest| self.driver.lanes().get(digest));
+                let held = digests.iter().filter_map(|digest| self.driver.batch(digest));
                 let fits = held.take_while(|batch| {
                     bytes += batch.witness().bytes as usize;
                     bytes < MAX_FETCH_RESPONSE - 1024
