@@ -315,3 +315,36 @@ fn a_bad_block_that_syncs_again_is_refused_again() {
         assert!(matches!(told[..], [(t, SyncVerdict::Invalid(_))] if t == ticket), "{told:?}");
     }
 }
+
+#[test]
+fn what_is_fetched_for_the_next_height_outlives_the_decision() {
+    let mut lone = Lone::new();
+    lone.enter();
+    let observations: Vec<_> = (1..4).map(|i| lone.observation(i, 10, &[])).collect();
+    for observation in &observations {
+        lone.step(Input::Observation(observation.clone()));
+    }
+    let value = lone.block(&observations.iter().collect::<Vec<_>>(), &[]);
+    let id = value.header.id();
+    let effects = lone.step(lone.proposal(value.clone()));
+    lone.persisted(&effects);
+
+    // Two who are ahead name a batch at the next height.
+    let batch = lone.batch(1, 1);
+    for observer in 2..4 {
+        let mut body = lone.observation(observer, 20, &[&batch]).body.clone();
+        (body.height, body.parent) = (2, id);
+        let signed = Signed::new(body, CHAIN, &lone.keys[observer]);
+        let committee = lone.driver.tip().committee().clone();
+        let early = Unverified::new(signed).verify((CHAIN, &committee)).unwrap();
+        lone.step(Input::Observation(early));
+    }
+    let certificate = Certificate { height: 1, round: 0, block: id, signatures: Vec::new() };
+    let effects = lone.step(Input::Decided(certificate));
+    let at = |what: fn(&Effect) -> bool| effects.iter().position(what);
+    let stopped = at(|e| matches!(e, Effect::StopFetching)).unwrap();
+    let fetched = at(|e| matches!(e, Effect::FetchBatches(_))).expect("it is fetched at once");
+    assert!(stopped < fetched);
+    let effects = lone.step(Input::Committed(1));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::StopFetching)), "{effects:?}");
+}

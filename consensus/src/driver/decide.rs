@@ -91,6 +91,7 @@ impl Driver {
         self.peer_heights.retain(|validator, _| tip.committee().index_of(validator).is_some());
         self.fetching.clear();
         self.fetching_observations.clear();
+        self.effects.push(Effect::StopFetching);
         for observation in std::mem::take(&mut self.early_observations).into_values() {
             self.on_observation(observation);
         }

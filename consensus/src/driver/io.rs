@@ -185,6 +185,9 @@ pub enum Effect {
         /// Committee index of the proposer.
         proposer: Option<u16>,
     },
+    /// What is being fetched is of no use any more: the height is over. What is fetched from here
+    /// on is for the next, of which observations may have come early.
+    StopFetching,
     /// Observations of a quorum name these batches by now: they can be expected to be ordered.
     Expected(Vec<BatchDigest>),
     /// Keep proof of a fault.

@@ -78,8 +78,8 @@ enum Event {
     /// The round of a height ends undecided.
     RoundOver(Height, u32),
     /// Ask a member again for a batch.
-    Fetch(usize, Height, BatchDigest, Vec<u16>),
-    FetchObservation(usize, Height, ObservationHash),
+    Fetch(usize, u64, BatchDigest, Vec<u16>),
+    FetchObservation(usize, u64, ObservationHash),
     Restart(usize),
     /// A user submits.
     Submit(usize),
@@ -101,6 +101,8 @@ pub(crate) struct Node {
     observed: BTreeMap<Height, ObservationHash>,
     clock_skew: i64,
     wake_at: Option<u64>,
+    /// How often it gave up what it was fetching.
+    fetches: u64,
 }
 
 #[derive(Default)]
@@ -180,6 +182,7 @@ impl World {
                 observed: BTreeMap::new(),
                 clock_skew: random.below(40) as i64 - 20,
                 wake_at: None,
+                fetches: 0,
             })
             .collect();
         let mut world = Self {
@@ -251,6 +254,7 @@ impl World {
         node_state.driver = None;
         node_state.running = None;
         node_state.epoch += 1;
+        node_state.fetches += 1;
         node_state.mempool.clear();
         self.after(down_ms, Event::Restart(node));
     }
@@ -378,9 +382,9 @@ impl World {
             Event::Local(..) => {}
             Event::Wake(node) => self.input(node, Input::Tick),
             Event::RoundOver(height, round) => self.next_round(height, round),
-            Event::Fetch(node, height, digest, from) => self.fetch(node, height, digest, from),
-            Event::FetchObservation(node, height, hash) => {
-                self.fetch_observation(node, height, hash);
+            Event::Fetch(node, turn, digest, from) => self.fetch(node, turn, digest, from),
+            Event::FetchObservation(node, turn, hash) => {
+                self.fetch_observation(node, turn, hash);
             }
             Event::Restart(node) => self.start(node),
             Event::Submit(node) => self.submit(node),
@@ -483,23 +487,24 @@ impl World {
             Effect::PushBatch(batch) => self.push_batch(i, batch),
             Effect::PushObservation(observation) => self.push_observation(i, observation),
             Effect::FetchBatches(wanted) => {
-                let height = self.next_height(i);
+                let turn = self.nodes[i].fetches;
                 for (digest, mut from) in wanted {
                     let others = (0..self.nodes.len() as u16).filter(|n| !from.contains(n));
                     from.extend(others.collect::<Vec<_>>());
-                    self.after(5, Event::Fetch(i, height, digest, from));
+                    self.after(5, Event::Fetch(i, turn, digest, from));
                 }
             }
             Effect::FetchObservations { hashes, .. } => {
-                let height = self.next_height(i);
+                let turn = self.nodes[i].fetches;
                 for hash in hashes {
-                    self.after(5, Event::FetchObservation(i, height, hash));
+                    self.after(5, Event::FetchObservation(i, turn, hash));
                 }
             }
             Effect::Keep(evidence) => {
                 evidence.verify(CHAIN).expect("evidence proves something");
                 self.nodes[i].evidence.push(evidence);
             }
+            Effect::StopFetching => self.nodes[i].fetches += 1,
             Effect::Expected(_) => {}
             Effect::Halt(reason) => panic!("node {i}: {reason}"),
         }
@@ -562,8 +567,8 @@ impl World {
         }
     }
 
-    fn fetch(&mut self, node: usize, height: Height, digest: BatchDigest, mut from: Vec<u16>) {
-        if self.next_height(node) != height || self.nodes[node].driver.is_none() {
+    fn fetch(&mut self, node: usize, turn: u64, digest: BatchDigest, mut from: Vec<u16>) {
+        if self.nodes[node].fetches != turn || self.nodes[node].driver.is_none() {
             return;
         }
         let Some(first) = from.first().copied() else { return };
@@ -576,13 +581,14 @@ impl World {
             self.send(first.into(), node, Input::Batch(batch));
         }
         from.rotate_left(1);
-        self.after(40, Event::Fetch(node, height, digest, from));
+        self.after(40, Event::Fetch(node, turn, digest, from));
     }
 
-    fn fetch_observation(&mut self, node: usize, height: Height, hash: ObservationHash) {
-        if self.next_height(node) != height || self.nodes[node].driver.is_none() {
+    fn fetch_observation(&mut self, node: usize, turn: u64, hash: ObservationHash) {
+        if self.nodes[node].fetches != turn || self.nodes[node].driver.is_none() {
             return;
         }
+        let height = self.next_height(node);
         for from in 0..self.nodes.len() {
             let Some(driver) = &self.nodes[from].driver else { continue };
             if driver.tip().next_height() != height {
@@ -592,7 +598,7 @@ impl World {
                 self.send(from, node, Input::Observation(observation));
             }
         }
-        self.after(60, Event::FetchObservation(node, height, hash));
+        self.after(60, Event::FetchObservation(node, turn, hash));
     }
 
     // The idealised engine.

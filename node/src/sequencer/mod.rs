@@ -285,6 +285,7 @@ impl Sequencer {
             Effect::FetchObservations { hashes, proposer } => {
                 self.fetcher.observations(hashes, proposer, self.driver.tip().committee());
             }
+            Effect::StopFetching => self.fetcher.clear(),
             Effect::Expected(digests) => self.expected(&digests),
             Effect::Keep(evidence) => self.keep(&evidence),
             Effect::Halt(reason) => eyre::bail!("{reason}"),
@@ -406,7 +407,6 @@ impl Sequencer {
 
     fn deliver(&mut self, delivery: Delivery) {
         let (header, height) = (delivery.header, delivery.header.height);
-        self.fetcher.clear();
         self.parts.tip_height.store(height, Ordering::Relaxed);
         self.parts.p2p.bus().set_tip(height);
         let committee = Arc::new(self.driver.tip().committee().clone());
