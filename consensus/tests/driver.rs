@@ -229,7 +229,7 @@ fn an_author_that_restarts_twice_takes_nothing_from_a_block_under_decision() {
 
     // Whoever is behind can still fetch it here, and another block may order it.
     assert!(lone.driver.batch(&digest).is_some(), "nobody else may hold it");
-    let mut again = value.clone();
+    let mut again = value;
     again.header.proposer = lone.keys[author].address();
     let effects = lone.step(lone.proposal(again));
     assert!(!effects.iter().any(|e| matches!(e, Effect::FetchBatches(_))), "{effects:?}");
@@ -326,7 +326,7 @@ fn what_is_fetched_for_the_next_height_outlives_the_decision() {
     }
     let value = lone.block(&observations.iter().collect::<Vec<_>>(), &[]);
     let id = value.header.id();
-    let effects = lone.step(lone.proposal(value.clone()));
+    let effects = lone.step(lone.proposal(value));
     lone.persisted(&effects);
 
     // Two who are ahead name a batch at the next height.

@@ -38,7 +38,7 @@ impl Signer {
                     return;
                 }
                 let early = due.saturating_sub(started.elapsed() + LEAD);
-                std::thread::sleep(early);
+                std::thread::park_timeout(early);
                 let lane = usize::try_from(number).unwrap_or(0) % lanes;
                 let transaction = transaction(&load, number);
                 let ready = Ready {
