@@ -122,10 +122,16 @@ mod tests {
         let described = serde_json::json!({ "validators": [{ "pid": child.id() }] });
         std::fs::write(dir.path().join("network.json"), described.to_string()).unwrap();
         drop(dir);
-        let error = Dir::open(directory.path(), false).unwrap_err();
-        assert!(error.to_string().contains(&child.id().to_string()), "{error}");
+        // The command line of a process stands a moment after the process does.
+        let command_line = format!("/proc/{}/cmdline", child.id());
+        while std::fs::read(&command_line).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        let opened = Dir::open(directory.path(), false);
         child.kill().unwrap();
         child.wait().unwrap();
+        let error = opened.unwrap_err();
+        assert!(error.to_string().contains(&child.id().to_string()), "{error}");
         Dir::open(directory.path(), false).unwrap();
     }
 }
