@@ -24,6 +24,12 @@ use crate::support::{LaneReports, Reports};
 pub trait Batches {
     /// The batch of that digest, if it is held.
     fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>>;
+
+    /// Whether these are all that a block orders: then a supported batch that is not here did not
+    /// fit, and its lane ends before it. Otherwise it may be ordered, and has to be fetched.
+    fn are_whole(&self) -> bool {
+        false
+    }
 }
 
 /// A batch in a block's order.
@@ -182,7 +188,9 @@ impl<B: Batches> Walk<'_, B> {
                 }
             };
             let Some(batch) = self.batches.batch(&digest) else {
-                self.missing.push(digest);
+                if !self.batches.are_whole() {
+                    self.missing.push(digest);
+                }
                 return;
             };
             seq += 1;

@@ -238,7 +238,7 @@ impl Batches for Lanes {
     }
 }
 
-/// A block's batches, taken out of lanes: whatever happens there, they stay.
+/// All of a block's batches, taken out of lanes or come with it: whatever happens there, they stay.
 #[derive(Clone, Debug)]
 pub struct Picked {
     order: Vec<BatchDigest>,
@@ -267,6 +267,10 @@ impl Picked {
 impl Batches for Picked {
     fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
         self.batches.get(digest).map(Arc::as_ref)
+    }
+
+    fn are_whole(&self) -> bool {
+        true
     }
 }
 

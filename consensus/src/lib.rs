@@ -11,6 +11,7 @@
 //! | [`validity`] | the named checks that a proposal must pass |
 //! | [`leader`] | who proposes |
 //! | [`driver`] | when to start, observe, propose, answer, decide |
+//! | [`follow`] | taking in what others have decided |
 //!
 //! The other half, [`engine`], is what Malachite asks for: the context, the signing scheme, and
 //! the codecs. No socket, file or clock is touched in either; the node does that.
@@ -21,6 +22,7 @@ pub mod build;
 pub mod cut;
 pub mod driver;
 pub mod engine;
+pub mod follow;
 pub mod lanes;
 pub mod leader;
 pub mod observations;
@@ -32,5 +34,6 @@ pub mod validity;
 pub use build::Derived;
 pub use cut::Batches;
 pub use driver::Driver;
+pub use follow::Delivery;
 pub use lanes::Lanes;
 pub use tip::Tip;

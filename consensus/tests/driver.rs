@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weft_consensus::Tip;
+use weft_consensus::Delivery;
 use weft_consensus::build::derive;
-use weft_consensus::driver::{
-    Boot, Delivery, Driver, Effect, Input, Now, StoredBlock, SyncVerdict, Timing,
-};
+use weft_consensus::driver::{Boot, Driver, Effect, Input, Now, StoredBlock, SyncVerdict, Timing};
 use weft_types::genesis::Allocation;
 use weft_types::*;
+
+use support::cramped;
 
 const CHAIN: u64 = 77;
 const START_MS: u64 = 1_790_000_000_000;
@@ -44,6 +46,11 @@ impl weft_consensus::Batches for Held {
 impl Lone {
     /// A node that has started height 1 and waits for the engine to enter it.
     fn new() -> Self {
+        Self::boot(1 << 21, Vec::new())
+    }
+
+    /// One of a network with blocks of that size, and with some on its disk.
+    fn boot(max_block_bytes: u32, undecided: Vec<StoredBlock>) -> Self {
         let mut keys: Vec<SecretKey> =
             (1..=4).map(|i| SecretKey::from_bytes([i; 32]).unwrap()).collect();
         keys.sort_by_key(SecretKey::address);
@@ -58,12 +65,12 @@ impl Lone {
             namespaces: Vec::new(),
         };
         let boot = Boot {
-            tip: Tip::genesis(&genesis).unwrap(),
-            key: Some(keys[0].clone()),
+            tip: cramped(&genesis, max_block_bytes),
+            key: keys[0].clone(),
             incarnation: 1,
             silent_through: 0,
-            undecided: Vec::new(),
-            resuming: false,
+            resuming: !undecided.is_empty(),
+            undecided,
         };
         let timing = Timing {
             heartbeat: Duration::from_secs(1),
@@ -347,4 +354,41 @@ fn what_is_fetched_for_the_next_height_outlives_the_decision() {
     assert!(stopped < fetched);
     let effects = lone.step(Input::Committed(1));
     assert!(!effects.iter().any(|e| matches!(e, Effect::StopFetching)), "{effects:?}");
+}
+
+#[test]
+fn a_block_is_whole_without_what_did_not_fit() {
+    let mut lone = Lone::boot(500, Vec::new());
+    lone.enter();
+    let [a, b] = lone.others();
+    let batches = [lone.batch(a, 1), lone.batch(b, 1)];
+    let both: Vec<_> = batches.iter().collect();
+    let observations: Vec<_> = (1..4).map(|i| lone.observation(i, 10, &both)).collect();
+    let value = lone.block(&observations.iter().collect::<Vec<_>>(), &both);
+    let id = value.header.id();
+    let fits = |batch: &&Arc<Verified<Batch>>| {
+        value.header.batches_root == block::batches_root(&[batch.witness().digest])
+    };
+    let taken: Vec<_> = batches.iter().filter(fits).cloned().collect();
+    assert_eq!(taken.len(), 1, "one fits and the other does not");
+    let block = StoredBlock { value: value.clone(), observations, batches: taken };
+
+    // By sync, to a node that has neither batch.
+    let effects = lone.step(Input::Synced { ticket: 1, block: block.clone() });
+    let effects = lone.persisted(&effects);
+    assert_eq!(sync_answers(&effects), [(1, SyncVerdict::Valid)]);
+    let delivery = lone.decide(id);
+    assert_eq!(delivery.batches.len(), 1);
+
+    // From disk, after a restart that has lost the other batch.
+    let mut restarted = Lone::boot(500, vec![block.clone()]);
+    restarted.enter();
+    let delivery = restarted.decide(id);
+    assert_eq!(delivery.header, value.header);
+
+    // Without the one that it orders it is not whole.
+    let mut other = Lone::boot(500, Vec::new());
+    let block = StoredBlock { batches: Vec::new(), ..block };
+    let effects = other.step(Input::Synced { ticket: 2, block });
+    assert_eq!(sync_answers(&effects), [(2, SyncVerdict::Incomplete)]);
 }

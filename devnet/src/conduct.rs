@@ -94,11 +94,11 @@ impl Conducted {
         let conduct = self.conduct;
         let listen = move |p2p: &weft_node::p2p::P2p| {
             if let Some(recorder) = recorder {
-                p2p.bus().tap(Box::new(move |event| recorder.heard(event)));
+                p2p.bus().tap(move |event| recorder.heard(event));
             }
             if conduct == As::DoubleVoter {
                 let voter = fault::double_voter(p2p.clone(), key, genesis.chain_id);
-                p2p.bus().tap(Box::new(voter));
+                p2p.bus().tap(voter);
             }
         };
         run::run_as(Box::new(fault), listen, home, config, stopped).await

@@ -20,15 +20,26 @@ const ALLOWED: [(&str, &[&str]); 6] = [
 /// What a rollup that links the adapter must not pull in.
 const HEAVY: [&str; 3] = ["arc-malachitebft-engine", "libp2p", "sled"];
 
+/// For the platform this runs on: what only others need, cargo has not downloaded.
 fn metadata() -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = run(Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--offline", "--locked"])
-        .current_dir(workspace())
-        .output()
-        .unwrap();
+        .args(["--filter-platform", &host()])
+        .current_dir(workspace()));
+    serde_json::from_str(&output).unwrap()
+}
+
+fn host() -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = run(Command::new(rustc).arg("-vV"));
+    version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The normal dependencies of every package, by name.

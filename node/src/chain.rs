@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
-use weft_consensus::Tip;
-use weft_consensus::driver::Delivery;
+use weft_consensus::{Delivery, Tip};
 use weft_ledger::{Applied, Key, State, Value};
 use weft_types::slice::{NamespaceTree, ProvenSlice, SliceLeaf};
 use weft_types::{

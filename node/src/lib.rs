@@ -8,20 +8,24 @@
 //! ```
 //!
 //! The sequencer is one task around the pure driver of `weft-consensus`. Everything slow happens
-//! elsewhere and comes back to it as an event.
+//! elsewhere and comes back to it as an event. A full node runs a follower in the place of
+//! sequencer and engine.
 
 pub mod api;
 pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod follower;
 pub mod home;
 pub mod keystore;
 pub mod mempool;
 pub mod metrics;
 pub mod p2p;
+pub mod publish;
 pub mod replay;
 pub mod run;
 pub mod sequencer;
+pub mod serve;
 pub mod store;
 pub mod submit;

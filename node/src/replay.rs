@@ -4,13 +4,11 @@
 //! view whose block the log does not know, or that is ahead of the log, belongs to another log and
 //! is cleared.
 
-use std::sync::Arc;
-
 use tracing::{info, warn};
 use weft_consensus::Tip;
-use weft_consensus::build::derive;
 use weft_consensus::driver::StoredBlock;
-use weft_types::{Batch, BatchDigest, Genesis, Height, Outcome, Verified};
+use weft_consensus::follow::{Delivery, follow};
+use weft_types::{Genesis, Height, Outcome};
 
 use crate::chain::changes_of;
 use crate::store::view::{Held, View};
@@ -35,15 +33,6 @@ pub enum ReplayError {
     /// software executes differently from what decided it.
     #[error("block {0} of the log does not check: {1}")]
     Block(Height, String),
-}
-
-/// Batches of one block, to look up by digest.
-struct Batches<'a>(&'a [Arc<Verified<Batch>>]);
-
-impl weft_consensus::Batches for Batches<'_> {
-    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
-        self.0.iter().find(|batch| batch.witness().digest == *digest).map(Arc::as_ref)
-    }
 }
 
 /// Executes what the log has beyond the view, and returns the tip.
@@ -72,9 +61,7 @@ pub fn replay(
         info!(from, to, "executing blocks of the log");
     }
     for height in from..=to {
-        let bytes =
-            log.block_bytes(height)?.ok_or(LogError::Gap { expected: height, actual: to })?;
-        tip = next(tip, &bytes, height, view)?;
+        next(&mut tip, log, to, view)?;
         if height % REPORT_EVERY == 0 {
             info!(height, to, "executing blocks of the log");
         }
@@ -102,24 +89,20 @@ fn resume(log: &Log, held: Held, genesis: &Genesis) -> Result<Option<Tip>, Repla
     Ok(agrees.then_some(Tip { header, id, outcome, state }))
 }
 
-fn next(tip: Tip, bytes: &[u8], height: Height, view: &View) -> Result<Tip, ReplayError> {
+/// Executes the next height.
+fn next(tip: &mut Tip, log: &Log, to: Height, view: &View) -> Result<(), ReplayError> {
+    view.wait_for_room();
+    let height = tip.next_height();
+    let gap = LogError::Gap { expected: height, actual: to };
+    let (Some(bytes), Some(certificate)) = (log.block_bytes(height)?, log.certificate(height)?)
+    else {
+        return Err(gap.into());
+    };
     let problem = |what: String| ReplayError::Block(height, what);
-    let block = StoredBlock::decode(bytes, tip.header.chain_id, tip.committee())
+    let block = StoredBlock::decode(&bytes, tip.header.chain_id, tip.committee())
         .map_err(|e| problem(e.to_string()))?;
-    let header = block.value.header;
-    if header.height != height || header.parent != tip.id || header.parent_outcome != tip.outcome {
-        return Err(problem("it does not follow from the block before".to_owned()));
-    }
-    let named: Vec<_> = block.observations.iter().collect();
-    let held = Batches(&block.batches);
-    let derived = derive(&tip, &named, &held)
-        .map_err(|_| problem("it lacks a batch that it orders".to_owned()))?;
-    let ordered = derived
-        .ordered(&header, &held)
-        .ok_or_else(|| problem("it lacks a batch that it orders".to_owned()))?;
-    let Tip { mut state, .. } = tip;
-    let applied = state.apply(&ordered);
-    let id = header.id();
-    view.push(changes_of(&header, id, &block.batches, &applied));
-    Ok(Tip { header, id, outcome: applied.outcome, state })
+    let Delivery { header, id, batches, applied, .. } =
+        follow(tip, block, certificate).map_err(|e| problem(e.to_string()))?;
+    view.push(changes_of(&header, id, &batches, &applied));
+    Ok(())
 }

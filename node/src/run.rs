@@ -21,18 +21,24 @@ use crate::api::{self, Api};
 use crate::chain::Chain;
 use crate::config::Config;
 use crate::engine;
+use crate::follower::{self, Follower};
 use crate::home::Home;
 use crate::keystore;
 use crate::mempool::Mempool;
 use crate::metrics::Metrics;
 use crate::p2p::{self, P2p};
+use crate::publish::{self, Publisher};
 use crate::replay;
-use crate::sequencer::{Conduct, EvidenceStore, Honest, Parts, Sequencer, Tracker};
+use crate::sequencer::{self, Conduct, EvidenceStore, Honest, Sequencer, Tracker};
 use crate::store::view::View;
 use crate::store::{self, Log, MAX_PAYLOAD, Past};
 
 /// Events from the network that may wait for the sequencer.
 const NET_EVENTS: usize = 1024;
+
+/// How long a validator waits, when it starts, to hear how far others are. They say so as soon as
+/// they are connected; if too few are there, the network stands still anyway.
+const LONELY: Duration = Duration::from_secs(2);
 
 /// What a response to a peer that syncs needs beside a largest block: certificate and framing.
 const SYNC_FRAMING: usize = 1024 * 1024;
@@ -42,7 +48,7 @@ pub async fn run(home: Home, config: Config, stop: watch::Receiver<bool>) -> eyr
     run_as(Box::new(Honest), |_| {}, home, config, stop).await
 }
 
-/// Runs a node that conducts itself in some way. `listen` is given the network before the engine
+/// Runs a node that conducts itself in some way. `listen` is given the network before it
 /// starts.
 pub async fn run_as(
     conduct: Box<dyn Conduct>,
@@ -98,66 +104,105 @@ pub async fn run_as(
     let (committee_tx, committee_rx) = watch::channel(Arc::new(tip.committee().clone()));
     let tip_height = Arc::new(AtomicU64::new(tip.header.height));
     let (to_net_events, net_events) = mpsc::channel(NET_EVENTS);
+    let seat = key.filter(|_| validates);
     let p2p_config = p2p::Config {
         chain_id: genesis.chain_id,
         genesis: genesis_id,
         key: network_key,
-        validator: key.clone().filter(|_| validates),
+        validator: seat.clone(),
         listen: config.p2p.listen.clone(),
         peers: config.p2p.peers.clone(),
         sync: sync_behaviour(&config),
     };
-    let (p2p, _swarm) = P2p::start(
+    let (p2p, network) = P2p::new(
         p2p_config,
         verifier.clone(),
         committee_rx,
         Arc::clone(&tip_height),
         to_net_events.clone(),
     )?;
-    info!(peer_id = %p2p.peer_id(), "network started");
     listen(&p2p);
 
-    let resuming = past.is_none() || past.engine_height == tip.next_height();
-    let (engine_tx, engine_events) = mpsc::unbounded_channel();
-    let engine = engine::start(engine::Setup {
-        chain_id: genesis.chain_id,
-        key: key.clone().filter(|_| validates),
-        wal: &home.wal(),
-        sync: value_sync(&config),
-        p2p: p2p.clone(),
-        verifier: verifier.clone(),
-        events: engine_tx,
-        registry: SharedRegistry::global(),
-    })
-    .await?;
-
     let (inner_stop_tx, inner_stop) = watch::channel(false);
-    let sequencer = Sequencer::new(Parts {
-        tip,
-        key: key.filter(|_| validates),
-        incarnation: boot,
-        silent_through: past.boots.silent_through,
-        undecided,
-        resuming,
-        timing: config.timing(),
-        timeouts: config.timeouts(),
+    let publisher = publish::Parts {
         chain: chain.clone(),
         mempool: Arc::clone(&mempool),
         tracker: Arc::clone(&tracker),
-        evidence: Arc::clone(&evidence),
-        metrics,
+        metrics: metrics.clone(),
         p2p: p2p.clone(),
         tip_height,
         committee: committee_tx,
-        verifier,
-        consensus: engine.consensus.clone(),
-        engine_events,
+    };
+    let publisher = Publisher::new(publisher, &tip);
+    let follower = Follower::new(follower::Parts {
+        tip,
+        limits: follower_limits(&config),
+        lonely: LONELY,
+        chain: chain.clone(),
+        publisher,
+        metrics: metrics.clone(),
+        p2p: p2p.clone(),
         net_events,
-        to_net_events,
         stop: inner_stop.clone(),
-        conduct,
-    })?;
-    let mut sequencing = tokio::spawn(sequencer.run());
+    });
+    info!(peer_id = %p2p.peer_id(), "starting the network");
+    // From here on: whoever listens to it has to be there by now.
+    tokio::spawn(network);
+    let (mut working, mut engine_ended) = match seat {
+        Some(key) => {
+            // It listens from here on, and begins when the sequencer says with which height.
+            let (engine_tx, engine_events) = mpsc::unbounded_channel();
+            let engine = engine::start(engine::Setup {
+                chain_id: genesis.chain_id,
+                key: key.clone(),
+                wal: &home.wal(),
+                sync: value_sync(&config),
+                p2p: p2p.clone(),
+                verifier: verifier.clone(),
+                events: engine_tx,
+                registry: SharedRegistry::global(),
+            })
+            .await?;
+            let (timing, timeouts) = (config.timing(), config.timeouts());
+            let (mempool, tracker) = (Arc::clone(&mempool), Arc::clone(&tracker));
+            let evidence = Arc::clone(&evidence);
+            let sequencing = async move {
+                let Some(caught_up) = follower.catch_up(key.address()).await? else {
+                    return Ok(());
+                };
+                let follower::Parts { tip, chain, publisher, p2p, net_events, stop, .. } =
+                    caught_up;
+                let resuming = past.is_none() || past.engine_height == tip.next_height();
+                let sequencer = Sequencer::new(sequencer::Parts {
+                    tip,
+                    key,
+                    incarnation: boot,
+                    silent_through: past.boots.silent_through,
+                    undecided,
+                    resuming,
+                    timing,
+                    timeouts,
+                    chain,
+                    mempool,
+                    tracker,
+                    evidence,
+                    metrics,
+                    p2p,
+                    publisher,
+                    verifier,
+                    consensus: engine.consensus,
+                    engine_events,
+                    net_events,
+                    to_net_events,
+                    stop,
+                    conduct,
+                })?;
+                sequencer.run().await
+            };
+            (tokio::spawn(sequencing), engine.ended)
+        }
+        None => (tokio::spawn(follower.run()), tokio::spawn(std::future::pending())),
+    };
 
     let engine_failed = Arc::new(AtomicBool::new(false));
     let api = Api::new(api::Parts {
@@ -181,15 +226,14 @@ pub async fn run_as(
     info!(listen = %config.api.listen, "serving the API");
     let serving = tokio::spawn(api::serve(api_listener, router, inner_stop));
 
-    let mut engine_ended = engine.ended;
     let result = tokio::select! {
         _ = stop.changed() => {
             info!("stopping");
             Ok(())
         }
-        ended = &mut sequencing => match ended {
+        ended = &mut working => match ended {
             Ok(result) => result,
-            Err(panic) => Err(eyre!("the sequencer stopped: {panic}")),
+            Err(panic) => Err(eyre!("the task that takes in blocks stopped: {panic}")),
         },
         _ = &mut engine_ended => Err(eyre!("the consensus engine stopped; see the log above")),
     };
@@ -199,7 +243,7 @@ pub async fn run_as(
     }
     let _ = inner_stop_tx.send(true);
     let _ = serving.await;
-    finish(view, view_writer, sequencing).await;
+    finish(view, view_writer, working).await;
     result
 }
 
@@ -207,10 +251,10 @@ pub async fn run_as(
 async fn finish(
     view: View,
     writer: std::thread::JoinHandle<()>,
-    sequencing: JoinHandle<eyre::Result<()>>,
+    working: JoinHandle<eyre::Result<()>>,
 ) {
-    if !sequencing.is_finished() {
-        let _ = sequencing.await;
+    if !working.is_finished() {
+        let _ = working.await;
     }
     view.stop();
     let joined = tokio::task::spawn_blocking(move || writer.join());
@@ -241,6 +285,15 @@ fn undecided(log: &Log, opened: &store::Opened, tip: &Tip) -> eyre::Result<Vec<S
         }
     }
     Ok(blocks)
+}
+
+/// How a node without a seat follows.
+fn follower_limits(config: &Config) -> follower::Limits {
+    follower::Limits {
+        batch: config.sync.batch as u64,
+        parallel: config.sync.parallel,
+        patience: config.sync.timeout,
+    }
 }
 
 /// How the engine catches up.

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use alloy_primitives::{Address, Bytes, TxKind};
 use serde_json::json;
 use support::chain::{Chain, GENESIS_TIME_MS};
@@ -166,10 +168,10 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     let rollup = home.start(&arguments);
     rollup.until_block(20).await;
     // The engine goes back to where it was a while ago, while the rollup runs on.
-    let snapshot = anvil.call("evm_snapshot", json!([])).await;
     let before = clean_run(&network, &genesis_json(&wallets)).await.header.number;
     rollup.until_block(before).await;
-    assert_eq!(anvil.call("evm_revert", json!([snapshot])).await, json!(true));
+    anvil.call("anvil_rollback", json!([before - 20])).await;
+    assert_eq!(anvil.call("eth_blockNumber", json!([])).await, json!("0x14"));
     let more = |item: &'static [u8]| {
         network.with(|chain| {
             chain.push(vec![vec![Bytes::from_static(item)]]);
@@ -179,11 +181,22 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     more(b"one more");
     same_head(&rollup, &network, &wallets).await;
     assert!(rollup.log().contains("older state"));
-    // It dies, and comes back with nothing at all.
+    // It dies, and comes back with nothing at all. Nobody submits anything from then on.
     relay.lead_to(None);
     anvil.kill();
     let anvil = Anvil::start(&home.evm_genesis, None);
     relay.lead_to(Some(&anvil));
+    let heights = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            beat.tick().await;
+            network.with(|chain| chain.push(vec![]));
+        }
+    };
+    tokio::select! {
+        () = same_head(&rollup, &network, &wallets) => {}
+        () = heights => {}
+    }
     more(b"and one more");
     same_head(&rollup, &network, &wallets).await;
     // Both die.

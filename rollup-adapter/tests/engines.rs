@@ -15,7 +15,7 @@ use support::programs::{item, plans};
 use support::tools::Anvil;
 use support::wallet::{Wallet, wallet};
 use weft_rollup_adapter::evm::embedded::Embedded;
-use weft_rollup_adapter::evm::external::{EngineClient, External, Journal};
+use weft_rollup_adapter::evm::external::{EngineClient, External, ExternalError, Journal};
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
 use weft_rollup_adapter::evm::store::Store;
 use weft_rollup_adapter::evm::transaction::Checked;
@@ -199,4 +199,26 @@ async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
     }
     // Shown if the case fails, and with --nocapture.
     eprintln!("{executed} executed, {skipped} skipped, {} contracts", contracts.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_is_asked_what_it_remembers_whatever_its_hashes_start_with() {
+    let mut pair = Pair::new(&[wallet(0)]).await;
+    // What comes back from a call passes for a contract's code, which may not start with 0xef.
+    let awkward = loop {
+        pair.engine.call_raw("evm_mine", json!([])).await.unwrap();
+        let block = pair.engine.block("latest").await.unwrap().unwrap();
+        if block.hash[0] == 0xef {
+            break block.number;
+        }
+        assert!(block.number < 5_000, "one hash in 256 starts like that");
+    };
+    pair.engine.call_raw("anvil_mine", json!(["0xc8"])).await.unwrap();
+    // It gets as far as to see that none of this was made from slices.
+    let seen = pair.external.cursor().await;
+    let last = awkward + 200;
+    assert!(
+        matches!(seen, Err(ExternalError::Foreign { number, .. }) if number == last),
+        "{seen:?}"
+    );
 }

@@ -2,7 +2,8 @@
 
 use weft_types::{BlockId, Certificate, Height};
 
-use super::{CandidateState, Decidable, Delivery, Driver, Effect, Now, Stage, SyncVerdict};
+use super::{CandidateState, Decidable, Driver, Effect, Now, Stage, SyncVerdict};
+use crate::follow::execute;
 use crate::leader::Rotation;
 use crate::observations::Observations;
 
@@ -13,39 +14,21 @@ impl Driver {
         if certificate.height != self.tip.next_height() || self.committing.is_some() {
             return;
         }
-        let Some((header, Decidable { derived, batches })) = self.take_decided(&certificate.block)
-        else {
+        let Some((header, decidable)) = self.take_decided(&certificate.block) else {
             // What the engine decides was answered "valid", so it is here, from disk if need be.
             let block = certificate.block;
             let reason = format!("decided block {block} is not on disk: the log lost a record");
             self.effects.push(Effect::Halt(reason));
             return;
         };
-        let Some(ordered) = derived.ordered(&header, &batches) else {
+        let Some(delivery) = execute(&mut self.tip, header, decidable, certificate.clone()) else {
             self.effects.push(Effect::Halt("a decided block lacks its own batches".to_owned()));
             return;
         };
-        self.effects.push(Effect::Commit(certificate.clone()));
+        self.effects.push(Effect::Commit(certificate));
         self.stage = Stage::Deciding;
         self.decided_at = now.mono;
-
-        let committee = self.tip.committee().clone();
-        let observers =
-            derived.observers.iter().filter_map(|address| committee.index_of(address)).collect();
-        let applied = self.tip.state.apply(&ordered);
-        let id = certificate.block;
-        self.tip.header = header;
-        self.tip.id = id;
-        self.tip.outcome = applied.outcome;
-        let batches: Vec<_> = batches.in_order().cloned().collect();
-        self.tip_ordered = !batches.is_empty();
-        let absent = committee
-            .members()
-            .iter()
-            .map(|member| member.address)
-            .filter(|address| self.tip.state.is_absent(address))
-            .collect();
-        let delivery = Delivery { header, id, certificate, observers, batches, applied, absent };
+        self.tip_ordered = !delivery.batches.is_empty();
         self.committing = Some(Box::new(delivery));
         self.turn_page();
     }

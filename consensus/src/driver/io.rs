@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weft_ledger::Applied;
 use weft_types::evidence::Evidence;
 use weft_types::{
-    Address, Batch, BatchDigest, BlockId, Certificate, Committee, Header, Height, LaneId,
-    Observation, ObservationHash, ProposedBlock, SecretKey, TimeMs, Verified,
+    Address, Batch, BatchDigest, BlockId, Certificate, Committee, Height, LaneId, Observation,
+    ObservationHash, ProposedBlock, SecretKey, TimeMs, Verified,
 };
 
 #[cfg(doc)]
 use super::Driver;
 use super::StoredBlock;
+use crate::follow::Delivery;
 use crate::leader::Rotation;
 use crate::tip::Tip;
 use crate::validity::Invalid;
@@ -44,8 +44,8 @@ pub struct Timing {
 pub struct Boot {
     /// The last decided block on disk, executed.
     pub tip: Tip,
-    /// The key to observe, seal and propose with; without it the node only follows.
-    pub key: Option<SecretKey>,
+    /// The key to observe, seal and propose with, while it holds a seat.
+    pub key: SecretKey,
     /// The lane to seal batches into: a counter that grew, durably, since the last start.
     pub incarnation: u32,
     /// No height up to this one is observed: it may have been, before the restart.
@@ -207,23 +207,4 @@ pub enum SyncVerdict {
     Incomplete,
     /// The height has passed.
     Late,
-}
-
-/// A decided block and what it came to.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Its header.
-    pub header: Header,
-    /// Its id.
-    pub id: BlockId,
-    /// The votes that decided it.
-    pub certificate: Certificate,
-    /// Members whose observations it embeds, as committee indices.
-    pub observers: Vec<u16>,
-    /// Its batches, in order.
-    pub batches: Vec<Arc<Verified<Batch>>>,
-    /// What executing it did.
-    pub applied: Applied,
-    /// Members that the height would not have let lead.
-    pub absent: Vec<Address>,
 }

@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use weft_types::{
-    Address, Batch, BatchDigest, BlockId, Height, ObservationHash, ProposedBlock, Verified,
-};
+use weft_types::{Address, BatchDigest, BlockId, Height, ObservationHash, ProposedBlock};
 
 use super::propose::FIRST_EMPTY_ROUND;
 use super::{
@@ -15,6 +13,7 @@ use super::{
     StoredBlock, SyncVerdict,
 };
 use crate::build::Derived;
+use crate::follow::{Refused, rederive};
 use crate::lanes::Picked;
 use crate::tip::Tip;
 use crate::validity::{Invalid, Judgement, check_chain, judge};
@@ -95,20 +94,31 @@ impl Driver {
     }
 
     pub(super) fn on_synced(&mut self, now: Now, ticket: u64, block: StoredBlock) {
-        let StoredBlock { value, observations, batches } = block;
-        if value.header.height != self.tip.next_height() || self.committing.is_some() {
-            let verdict = SyncVerdict::Late;
+        if block.value.header.height != self.tip.next_height() || self.committing.is_some() {
+            let (value, verdict) = (block.value, SyncVerdict::Late);
             self.effects.push(Effect::AnswerSync { ticket, value, verdict });
             return;
         }
-        self.take_parts(now.wall_ms, observations, batches);
-        let id = value.header.id();
-        let candidate = self.candidates.entry(id).or_insert_with(|| {
-            let state = first_state(&self.tip, &value);
-            Candidate::new(value, state)
-        });
+        let id = block.value.header.id();
+        let judged = rederive(&self.tip, &block);
+        self.take_parts(now.wall_ms, &block);
+        let candidate = self
+            .candidates
+            .entry(id)
+            .or_insert_with(|| Candidate::new(block.value.clone(), CandidateState::Open));
         candidate.tickets.push(ticket);
-        self.judge_one(id);
+        if matches!(candidate.state, CandidateState::Open) {
+            match judged {
+                Ok(decidable) => {
+                    candidate.state = CandidateState::Persisting(decidable);
+                    self.effects.push(Effect::Persist(id, block));
+                }
+                Err(Refused::Invalid(invalid)) => {
+                    candidate.state = CandidateState::Invalid(invalid);
+                }
+                Err(Refused::Incomplete | Refused::Uncertified) => {}
+            }
+        }
         self.answer(id);
         // Sync brings a block whole: what is missing now will not come.
         self.answer_tickets(id, SyncVerdict::Incomplete, |state| {
@@ -142,33 +152,21 @@ impl Driver {
     /// A block that was on disk when the node started. The engine may be locked on it; its own
     /// log tells it so, so that it need not be told.
     pub(super) fn restore(&mut self, block: StoredBlock) {
-        let StoredBlock { value, observations, batches } = block;
-        self.take_parts(value.header.time_ms, observations, batches);
-        let id = value.header.id();
-        let state = first_state(&self.tip, &value);
-        self.candidates.insert(id, Candidate::new(value, state));
-        if let Judgement::Valid(derived) = self.judgement(id)
-            && let Some(decidable) = self.decidable(derived)
-        {
-            self.set_state(id, CandidateState::Stored(decidable));
-        } else {
-            self.candidates.remove(&id);
+        if let Ok(decidable) = rederive(&self.tip, &block) {
+            self.take_parts(block.value.header.time_ms, &block);
+            let state = CandidateState::Stored(decidable);
+            self.candidates.insert(block.value.header.id(), Candidate::new(block.value, state));
         }
     }
 
-    fn take_parts(
-        &mut self,
-        now_ms: u64,
-        observations: Vec<Verified<weft_types::Observation>>,
-        batches: Vec<Arc<Verified<Batch>>>,
-    ) {
-        for observation in observations {
+    fn take_parts(&mut self, now_ms: u64, block: &StoredBlock) {
+        for observation in &block.observations {
             self.fetching_observations.insert(*observation.witness());
-            self.note(observation);
+            self.note(observation.clone());
         }
-        for batch in batches {
+        for batch in &block.batches {
             self.fetching.remove(&batch.witness().digest);
-            self.lanes.insert(batch, now_ms, &self.tip.state, true);
+            self.lanes.insert(Arc::clone(batch), now_ms, &self.tip.state, true);
         }
         self.arrived = true;
     }

@@ -41,15 +41,15 @@ use weft_types::{
     ProposedBlock, SecretKey, Verified,
 };
 
-use crate::build::Derived;
 use crate::cut::Batches;
-use crate::lanes::{Inserted, Lanes, Picked};
+use crate::follow::{Decidable, Delivery};
+use crate::lanes::{Inserted, Lanes};
 use crate::leader::Rotation;
 use crate::observations::{Noted, Observations};
 pub use crate::stored::StoredBlock;
 use crate::tip::Tip;
 use crate::validity::Invalid;
-pub use io::{Boot, Delivery, Effect, Input, Now, SyncVerdict, Timing};
+pub use io::{Boot, Effect, Input, Now, SyncVerdict, Timing};
 
 /// How many proposals of one height are kept, whatever rounds they are of.
 const MAX_CANDIDATES: usize = 32;
@@ -101,12 +101,6 @@ enum CandidateState {
     Invalid(Invalid),
 }
 
-/// A valid block's content.
-struct Decidable {
-    derived: Derived,
-    batches: Picked,
-}
-
 /// A value that the engine wants.
 #[derive(Clone, Copy)]
 struct Wanted {
@@ -119,7 +113,7 @@ pub struct Driver {
     timing: Timing,
     tip: Tip,
     rotation: Rotation,
-    me: Option<Me>,
+    me: Me,
     silent_through: Height,
     lanes: Lanes,
     observations: Observations,
@@ -178,11 +172,10 @@ struct Me {
 impl Driver {
     /// A node that starts.
     pub fn new(timing: Timing, boot: Boot) -> Self {
-        let me = boot.key.map(|key| {
-            let address = key.address();
-            let lane = LaneId { author: address, incarnation: boot.incarnation };
-            Me { key, address, lane, sealed: (0, BatchDigest::ZERO), may_seal: true }
-        });
+        let address = boot.key.address();
+        let lane = LaneId { author: address, incarnation: boot.incarnation };
+        let sealed = (0, BatchDigest::ZERO);
+        let me = Me { key: boot.key, address, lane, sealed, may_seal: true };
         let tip = boot.tip;
         let mut driver = Self {
             timing,
@@ -231,9 +224,8 @@ impl Driver {
     /// What a peer that has just connected may lack of this node's own: the batches it sealed
     /// that are not ordered yet, and its observation of the next height.
     pub fn own_messages(&self) -> (Vec<Arc<Verified<Batch>>>, Option<Observation>) {
-        let Some(me) = &self.me else { return (Vec::new(), None) };
         let own = self.index().and_then(|index| self.observations.of(index));
-        (self.lanes.of_lane(me.lane), own.map(|observation| (**observation).clone()))
+        (self.lanes.of_lane(self.me.lane), own.map(|observation| (**observation).clone()))
     }
 
     /// The batches held.
@@ -272,7 +264,7 @@ impl Driver {
 
     /// The committee index of this node in the next height, if it is a validator of it.
     pub fn index(&self) -> Option<u16> {
-        self.me.as_ref().and_then(|me| self.tip.committee().index_of(&me.address))
+        self.tip.committee().index_of(&self.me.address)
     }
 
     /// Takes an input and says what to do, in order.

@@ -40,8 +40,8 @@ impl Driver {
     }
 
     pub(super) fn on_sealed(&mut self, now: Now, batch: Option<Arc<Verified<Batch>>>) {
-        let (Some(me), Some(batch)) = (&mut self.me, batch) else { return };
-        me.sealed = (batch.body.seq, batch.witness().digest);
+        let Some(batch) = batch else { return };
+        self.me.sealed = (batch.body.seq, batch.witness().digest);
         self.effects.push(Effect::PushBatch(Arc::clone(&batch)));
         self.on_batch(now, batch);
     }
@@ -95,12 +95,10 @@ impl Driver {
             committee: self.tip.committee().clone(),
             rotation: self.rotation.clone(),
         });
-        if self.me.as_ref().is_some_and(|me| me.may_seal) {
+        if self.me.may_seal {
             self.seal();
         }
-        if let Some(me) = &mut self.me {
-            me.may_seal = true;
-        }
+        self.me.may_seal = true;
         if height >= self.pushed_at + PUSH_AGAIN_AFTER {
             self.push_again(height);
         }
@@ -114,11 +112,9 @@ impl Driver {
     /// Seals a batch now rather than at the start of the next height, so that it reaches others
     /// before they observe that height. Called when the current one is as good as decided.
     pub(super) fn seal_ahead(&mut self) {
-        if self.me.as_ref().is_some_and(|me| me.may_seal) && self.mempool_bytes > 0 {
+        if self.me.may_seal && self.mempool_bytes > 0 {
             self.seal();
-            if let Some(me) = &mut self.me {
-                me.may_seal = false;
-            }
+            self.me.may_seal = false;
         }
     }
 
@@ -126,7 +122,7 @@ impl Driver {
         if self.mempool_bytes == 0 || self.index().is_none() {
             return;
         }
-        let Some(me) = &self.me else { return };
+        let me = &self.me;
         let cut = self.tip.state.lane(&me.address);
         let ordered = if cut.incarnation == me.lane.incarnation { cut.seq } else { 0 };
         let (seq, parent) = me.sealed;
@@ -141,7 +137,7 @@ impl Driver {
     /// Pushes own batches again that have been waiting for long.
     fn push_again(&mut self, height: Height) {
         self.pushed_at = height;
-        let waiting = self.me.as_ref().map(|me| self.lanes.of_lane(me.lane)).unwrap_or_default();
+        let waiting = self.lanes.of_lane(self.me.lane);
         let cutoff =
             std::mem::replace(&mut self.waiting_through, waiting.last().map_or(0, |b| b.body.seq));
         let old = waiting.into_iter().filter(|batch| batch.body.seq <= cutoff);
@@ -159,7 +155,7 @@ impl Driver {
 
     fn observe(&mut self, now: Now) {
         self.observe_at = None;
-        let (Some(me), Some(observer)) = (&self.me, self.index()) else { return };
+        let Some(observer) = self.index() else { return };
         let body = ObservationBody {
             height: self.tip.next_height(),
             parent: self.tip.id,
@@ -169,7 +165,7 @@ impl Driver {
             l1: Vec::new(),
         };
         let chain_id = self.tip.header.chain_id;
-        let signed = Signed::new(body, chain_id, &me.key);
+        let signed = Signed::new(body, chain_id, &self.me.key);
         let checked = Unverified::new(signed.clone()).verify((chain_id, self.tip.committee()));
         // Ours always checks; if it did not, nobody else would take it either.
         if let Ok(verified) = checked {

@@ -15,7 +15,7 @@ pub(super) const FIRST_EMPTY_ROUND: u32 = 2;
 
 impl Driver {
     pub(super) fn on_value_wanted(&mut self, now: Now, height: Height, round: u32) {
-        if height == self.tip.next_height() && self.me.is_some() {
+        if height == self.tip.next_height() {
             self.wanted = Some(Wanted { round, since: now.mono });
         }
     }
@@ -74,12 +74,11 @@ impl Driver {
     }
 
     fn build(&mut self, wanted: Wanted, observations: Vec<Verified<Observation>>) {
-        let Some(me) = &self.me else { return };
         let named: Vec<&Verified<Observation>> = observations.iter().collect();
         // Missing batches are being fetched: every supported one is.
         let Ok(derived) = derive(&self.tip, &named, self) else { return };
         let hashes = named.iter().map(|observation| *observation.witness()).collect();
-        let value = derived.propose(&self.tip, me.address, hashes);
+        let value = derived.propose(&self.tip, self.me.address, hashes);
         let id = value.header.id();
         self.building = Some((id, wanted.round));
         match self.candidates.get(&id) {

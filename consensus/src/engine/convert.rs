@@ -4,7 +4,7 @@ use arc_malachitebft_core_consensus::MisbehaviorEvidence;
 use arc_malachitebft_core_types as engine;
 use engine::{CommitCertificate, ExtendedCommitCertificate, ExtendedCommitSignature, Round};
 use weft_types::evidence::Evidence;
-use weft_types::{Certificate, Committee, Verify, certificate};
+use weft_types::{BlockId, Certificate, Committee, Signature, Verify, certificate};
 
 use super::context::{Context, Height, ValidatorId};
 
@@ -14,6 +14,25 @@ pub fn certificate(
     committee: &Committee,
 ) -> Option<Certificate> {
     let votes = certificate.commit_signatures.iter().map(|s| (s.address, s.signature));
+    assemble(certificate.height, certificate.round, certificate.value_id, votes, committee)
+}
+
+/// Weft's certificate, from the engine's as sync carries it. Its votes are unchecked.
+pub fn synced_certificate(
+    certificate: &ExtendedCommitCertificate<Context>,
+    committee: &Committee,
+) -> Option<Certificate> {
+    let votes = certificate.commit_signatures.iter().map(|s| (s.address, s.signature));
+    assemble(certificate.height, certificate.round, certificate.value_id, votes, committee)
+}
+
+fn assemble(
+    height: Height,
+    round: Round,
+    block: BlockId,
+    votes: impl Iterator<Item = (ValidatorId, Signature)>,
+    committee: &Committee,
+) -> Option<Certificate> {
     let mut signatures: Vec<certificate::CommitSignature> = votes
         .map(|(voter, signature)| {
             let member = committee.index_of(&voter.0)?;
@@ -22,12 +41,7 @@ pub fn certificate(
         .collect::<Option<_>>()?;
     signatures.sort_unstable_by_key(|vote| vote.member);
     signatures.dedup_by_key(|vote| vote.member);
-    Some(Certificate {
-        height: certificate.height.0,
-        round: certificate.round.as_u32()?,
-        block: certificate.value_id,
-        signatures,
-    })
+    Some(Certificate { height: height.0, round: round.as_u32()?, block, signatures })
 }
 
 /// The engine's certificate, as sync carries it.

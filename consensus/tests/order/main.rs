@@ -4,15 +4,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails")]
 
 mod oracle;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use weft_consensus::build::Derived;
 use weft_consensus::cut::{Cut, Fork, MissingBatches, Ordered};
+use weft_consensus::driver::StoredBlock;
+use weft_consensus::follow::{Refused, follow};
 use weft_ledger::LaneCut;
 use weft_types::*;
 
@@ -148,6 +153,51 @@ fn asks_for_what_it_takes(scene: &Scene<'_>, hide: &[bool]) -> Check {
     }
 }
 
+/// Whoever has nothing but the block, which holds no batch that limits cut off, comes to the same;
+/// and notices if a batch of it is left out or one is added.
+fn is_taken_in_from_itself(scene: &Scene<'_>) -> Check {
+    let derived = scene.derive().unwrap();
+    let observations: Vec<Said> = scene.said.clone();
+    let hashes = observations.iter().map(|said| *said.witness()).collect();
+    let value = derived.propose(scene.tip, scene.members()[0].address, hashes);
+    let batch = |digest| Arc::new(scene.shelf.batches[digest].clone());
+    let digests = derived.digests();
+    let batches: Vec<_> = digests.iter().map(batch).collect();
+    let (height, block) = (value.header.height, value.header.id());
+    let certificate = Certificate { height, round: 0, block, signatures: Vec::new() };
+    let take_in = |batches: Vec<Arc<Verified<Batch>>>| {
+        let mut tip = scene.tip.clone();
+        let (value, observations) = (value.clone(), observations.clone());
+        let block = StoredBlock { value, observations, batches };
+        follow(&mut tip, block, certificate.clone()).map(|delivery| (tip, delivery))
+    };
+
+    let (tip, delivery) =
+        take_in(batches.clone()).map_err(|e| TestCaseError::fail(e.to_string()))?;
+    let expected = advance(scene);
+    prop_assert_eq!((tip.id, tip.outcome), (expected.id, expected.outcome));
+    prop_assert_eq!(delivery.applied.outcome, expected.outcome);
+    for left_out in 0..batches.len() {
+        let mut fewer = batches.clone();
+        fewer.remove(left_out);
+        prop_assert_eq!(take_in(fewer).err(), Some(Refused::Incomplete));
+    }
+    let mut tip = scene.tip.clone();
+    let other = Certificate { block: BlockId::ZERO, ..certificate.clone() };
+    let block = StoredBlock {
+        value: value.clone(),
+        observations: observations.clone(),
+        batches: batches.clone(),
+    };
+    prop_assert_eq!(follow(&mut tip, block, other).err(), Some(Refused::Uncertified));
+    let others = scene.shelf.batches.keys().filter(|digest| !digests.contains(digest));
+    for other in others.take(3) {
+        let more = batches.iter().cloned().chain([batch(other)]).collect();
+        prop_assert_eq!(take_in(more).err(), Some(Refused::Incomplete));
+    }
+    Ok(())
+}
+
 /// Where an author forks, all comes as if nobody had named anything of it from there on.
 fn loses_nothing_to_a_fork(scene: &Scene<'_>) -> Check {
     let forked = sorted(scene.derive().unwrap().cut);
@@ -227,6 +277,11 @@ proptest! {
         hide in prop::collection::vec(prop::bool::weighted(0.3), 1..20),
     ) {
         each_height(&plan, |scene| asks_for_what_it_takes(scene, &hide))?;
+    }
+
+    #[test]
+    fn a_block_is_taken_in_from_itself(plan in plans()) {
+        each_height(&plan, is_taken_in_from_itself)?;
     }
 
     #[test]

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use weft_consensus::build::{Derived, derive};
 use weft_consensus::cut::{Batches, Cut, MissingBatches};
 use weft_consensus::tip::Tip;
-use weft_ledger::State;
 use weft_types::*;
 
 use super::oracle::*;
+use super::support::cramped;
 use super::{CHAIN, Check, MEMBERS, START_MS};
 
 /// A history: who there is, what the lanes hold, and what is said of them at each height.
@@ -363,7 +363,7 @@ pub(crate) fn sign(tip: &Tip, body: ObservationBody) -> Said {
 pub(crate) fn first_tip(plan: &Plan) -> Tip {
     let max_block_bytes = if plan.large { 262_144 + plan.room * 700 } else { 300 + plan.room * 10 };
     let members = KEYS.iter().zip(&plan.seats);
-    let mut genesis = Genesis {
+    let genesis = Genesis {
         chain_id: CHAIN,
         time_ms: START_MS,
         l1_origin: L1Origin::default(),
@@ -372,11 +372,7 @@ pub(crate) fn first_tip(plan: &Plan) -> Tip {
         accounts: Vec::new(),
         namespaces: Vec::new(),
     };
-    let tip = Tip::genesis(&genesis).unwrap();
-    genesis.params.max_block_bytes = max_block_bytes;
-    let entries = tip.state.entries().map(|(key, value)| (*key, value.clone()));
-    let state = State::from_snapshot(&genesis, entries, tip.state.ledger_root()).unwrap();
-    Tip { state, ..tip }
+    cramped(&genesis, max_block_bytes)
 }
 
 /// One height: what it starts from and what was said.

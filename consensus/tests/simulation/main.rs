@@ -7,6 +7,8 @@
     reason = "test values are small, and a test that unwraps nothing fails"
 )]
 
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
 use weft_types::Slot;

@@ -9,18 +9,20 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use weft_consensus::Tip;
-use weft_consensus::driver::{
-    Boot, Delivery, Driver, Effect, Input, Now, StoredBlock, SyncVerdict, Timing,
-};
+use weft_consensus::driver::{Boot, Driver, Effect, Input, Now, StoredBlock, SyncVerdict, Timing};
+use weft_consensus::follow::{Delivery, follow};
 use weft_consensus::leader::Rotation;
 use weft_types::evidence::Evidence;
 use weft_types::genesis::Allocation;
 use weft_types::*;
 
+use super::support::cramped;
+
 pub(crate) const CHAIN: u64 = 77;
 const START_MS: u64 = 1_790_000_000_000;
 const ROUND_MS: u64 = 600;
+/// Most transactions in a batch: two such batches fill the smaller blocks.
+const MOST_IN_BATCH: usize = 3;
 
 /// A small seeded generator (SplitMix64): the same seed gives the same world.
 pub(crate) struct Random(pub(crate) u64);
@@ -118,6 +120,7 @@ struct Consensus {
 pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) genesis: Genesis,
+    max_block_bytes: u32,
     pub(crate) random: Random,
     pub(crate) now: u64,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
@@ -188,6 +191,8 @@ impl World {
         let mut world = Self {
             nodes,
             genesis,
+            // In every other network two batches or so fill a block, and others are cut off.
+            max_block_bytes: if seed.is_multiple_of(2) { 1_300 } else { 1 << 21 },
             random,
             now: 0,
             queue: BinaryHeap::new(),
@@ -323,16 +328,11 @@ impl World {
     fn start(&mut self, i: usize) {
         let genesis = &self.genesis;
         let node = &mut self.nodes[i];
-        let mut tip = Tip::genesis(genesis).unwrap();
+        let mut tip = cramped(genesis, self.max_block_bytes);
         // What a node does when it starts: run its log through the ledger.
         for delivery in &node.delivered {
-            let batches: Held = delivery.batches.iter().cloned().collect();
-            let (block, _) = &self.decided[&delivery.header.height];
-            let named: Vec<&Verified<Observation>> = block.observations.iter().collect();
-            let derived = weft_consensus::build::derive(&tip, &named, &batches).unwrap();
-            let ordered = derived.ordered(&delivery.header, &batches).unwrap();
-            let outcome = tip.state.apply(&ordered).outcome;
-            tip = Tip { header: delivery.header, id: delivery.id, outcome, state: tip.state };
+            let block = self.decided[&delivery.header.height].0.clone();
+            follow(&mut tip, block, delivery.certificate.clone()).unwrap();
         }
         let next = tip.next_height();
         let first_start = node.incarnation == 0;
@@ -341,7 +341,7 @@ impl World {
             node.disk.values().filter(|block| block.value.header.height == next).cloned().collect();
         let boot = Boot {
             tip,
-            key: Some(node.key.clone()),
+            key: node.key.clone(),
             incarnation: node.incarnation,
             silent_through: if first_start { 0 } else { next },
             undecided,
@@ -476,13 +476,16 @@ impl World {
             }
             Effect::Seal { lane, seq, parent } => {
                 let node = &mut self.nodes[i];
-                let transactions: Vec<_> = node.mempool.drain(..).collect();
+                let count = node.mempool.len().min(MOST_IN_BATCH);
+                let transactions: Vec<_> = node.mempool.drain(..count).collect();
+                let left = node.mempool.len() * 200;
                 let sealed = (!transactions.is_empty()).then(|| {
                     Arc::new(
                         batch::seal(lane, seq, parent, transactions, CHAIN, &node.key).unwrap(),
                     )
                 });
                 todo.push_front(Input::Sealed(sealed));
+                todo.push_back(Input::Mempool(left));
             }
             Effect::PushBatch(batch) => self.push_batch(i, batch),
             Effect::PushObservation(observation) => self.push_observation(i, observation),
@@ -734,21 +737,5 @@ fn spoil(value: &mut ProposedBlock, fault: Fault) {
         }
         Fault::LiesAboutOutcome => header.parent_outcome.ledger_root = B256::ZERO,
         Fault::MovesOrigin => header.l1_origin.number += 1,
-    }
-}
-
-/// Batches by digest, for replaying a log.
-#[derive(Default)]
-pub(crate) struct Held(BTreeMap<BatchDigest, Arc<Verified<Batch>>>);
-
-impl FromIterator<Arc<Verified<Batch>>> for Held {
-    fn from_iter<T: IntoIterator<Item = Arc<Verified<Batch>>>>(batches: T) -> Self {
-        Self(batches.into_iter().map(|batch| (batch.witness().digest, batch)).collect())
-    }
-}
-
-impl weft_consensus::Batches for Held {
-    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
-        self.0.get(digest).map(Arc::as_ref)
     }
 }

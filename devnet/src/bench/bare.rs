@@ -28,6 +28,9 @@ use weft_node::p2p::{self, NetEvent, P2p};
 use weft_node::{keystore, run};
 use weft_types::{Address, BlockId, Committee, Header, ProposedBlock};
 
+/// How often an engine hears how far others are, as in a node.
+const STATUSES: Duration = Duration::from_millis(100);
+
 /// Heights that are not counted, while connections come up.
 const WARM_UP: u64 = 20;
 
@@ -92,16 +95,17 @@ impl BareCommand {
             peers: config.p2p.peers.clone(),
             sync: run::sync_behaviour(&config),
         };
-        let (p2p, _swarm) =
-            P2p::start(p2p, verifier.clone(), of_next_height, Arc::clone(&tip), to_events)?;
+        let (p2p, network) =
+            P2p::new(p2p, verifier.clone(), of_next_height, Arc::clone(&tip), to_events)?;
+        tokio::spawn(network);
         std::fs::create_dir_all(home.wal().parent().ok_or_else(|| eyre!("no data directory"))?)?;
         let (engine_events, mut asked) = mpsc::unbounded_channel();
         let engine = engine::start(engine::Setup {
             chain_id: genesis.chain_id,
-            key: Some(key.clone()),
+            key: key.clone(),
             wal: &home.wal(),
             sync: run::value_sync(&config),
-            p2p,
+            p2p: p2p.clone(),
             verifier,
             events: engine_events,
             registry: SharedRegistry::global(),
@@ -121,8 +125,10 @@ impl BareCommand {
         };
         let until = tokio::time::sleep(self.duration);
         tokio::pin!(until);
+        let mut statuses = tokio::time::interval(STATUSES);
         loop {
             tokio::select! {
+                _ = statuses.tick() => p2p.bus().release(host.tip.load(Ordering::Relaxed)),
                 () = &mut until => break,
                 Some(event) = asked.recv() => host.answer(event)?,
                 Some(event) = events.recv() => host.hear(event)?,

@@ -73,7 +73,7 @@ async fn one(
     // what honest validators accepted must become final.
     let spared: &[usize] = if conduct == As::Honest { &[] } else { &[LIAR] };
     let rates = Rates { rate: 100.0, rollup_rate: 0.0, duration: lasts, patience: PATIENCE };
-    let own = Traffic::start(&network, Rates { rate: OWN_RATE, ..rates }, &[1, 2, 3]).await?;
+    let own = Traffic::begin(&network, Rates { rate: OWN_RATE, ..rates }, &[1, 2, 3]);
     let mut quiet = Findings::new(name.clone(), |_| ());
     let load = Traffic::start(&network, rates, spared).await?.finish(&mut quiet).await?;
     drop(own);

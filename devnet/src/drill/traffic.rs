@@ -38,8 +38,8 @@ pub struct Rates {
 }
 
 impl Traffic {
-    /// Starts it, and waits until it is under way. Validators in `spared` are sent nothing.
-    pub async fn start(network: &Network, rates: Rates, spared: &[usize]) -> eyre::Result<Self> {
+    /// Begins. Validators in `spared` are sent nothing.
+    pub fn begin(network: &Network, rates: Rates, spared: &[usize]) -> Self {
         let nodes = network.validators.iter().enumerate();
         let nodes = nodes.filter(|(i, _)| !spared.contains(i)).map(|(_, node)| node.plan.api);
         let load = Load {
@@ -65,8 +65,12 @@ impl Traffic {
             };
             tokio::spawn(async move { load.run().await })
         });
-        let traffic =
-            Self { evm: evm.collect(), load: tokio::spawn(async move { load.run().await }) };
+        Self { evm: evm.collect(), load: tokio::spawn(async move { load.run().await }) }
+    }
+
+    /// Begins, and waits until blocks carry it.
+    pub async fn start(network: &Network, rates: Rates, spared: &[usize]) -> eyre::Result<Self> {
+        let traffic = Self::begin(network, rates, spared);
         for rollup in &network.rollups {
             rollup.wait_blocks(2, START_PATIENCE).await?;
         }

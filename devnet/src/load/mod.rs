@@ -25,7 +25,7 @@ use weft_types::{SecretKey, TransactionId};
 
 pub use command::{LoadCommand, rollup_table};
 pub use report::{Percentiles, Report};
-pub use sign::{Signer, sign};
+pub use sign::{Signing, sign};
 use watch::Watcher;
 
 /// What load to make.
@@ -71,10 +71,11 @@ impl Load {
         ensure!(self.rate > 0.0, "the rate must be above zero");
         let lanes = self.nodes.len() * self.connections.max(1);
         let watcher = Watcher::start(&self.nodes).await?;
-        let (signer, queues) = Signer::start(self, lanes);
+        let Signing { thread: signer, queues, ready } = Signing::start(self, lanes);
+        ready.await?;
 
-        // Everything is due from here on; signers have a head start by then.
-        let start = Instant::now() + Duration::from_millis(500);
+        // Everything is due from here on.
+        let start = Instant::now();
         let senders: Vec<_> = queues
             .into_iter()
             .enumerate()

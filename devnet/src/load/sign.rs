@@ -3,7 +3,7 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use weft_types::{
     Bytes, NamespaceId, Payload, SecretKey, Signed, Transaction, TransactionBody, hash::blake3,
     signature::SIGNATURE_LENGTH, transaction::id_of,
@@ -11,36 +11,57 @@ use weft_types::{
 
 use super::{Load, Ready};
 
-/// Transactions signed ahead per connection.
-const AHEAD: usize = 2048;
+/// How long before it is due a transaction is signed, and so how much of a load is signed before it
+/// starts.
+const LEAD: Duration = Duration::from_secs(60);
 
-/// How long before it is due a transaction is signed: it must not expire before it is sent.
-const LEAD: Duration = Duration::from_secs(10);
+/// Most bytes of transactions that are signed ahead.
+const MAX_AHEAD: usize = 256 * 1024 * 1024;
 
-/// How long a transaction may take to be ordered.
+/// How long a transaction may take to be ordered, from when it is due.
 const VALIDITY: Duration = Duration::from_secs(90);
 
-/// Signs transactions for a load.
-pub struct Signer;
+/// Signing under way.
+pub struct Signing {
+    /// The thread.
+    pub thread: JoinHandle<()>,
+    /// What it signs, by lane.
+    pub queues: Vec<mpsc::Receiver<Ready>>,
+    /// Says when everything that may be signed ahead is. Now the load can start.
+    pub ready: oneshot::Receiver<()>,
+}
 
-impl Signer {
-    /// Starts the thread. Returns a queue per lane of connections; each transaction goes to the
-    /// next lane.
-    pub fn start(load: &Load, lanes: usize) -> (JoinHandle<()>, Vec<mpsc::Receiver<Ready>>) {
-        let (senders, queues): (Vec<_>, Vec<_>) = (0..lanes).map(|_| mpsc::channel(AHEAD)).unzip();
+impl Signing {
+    /// Starts the thread, with a queue per lane of connections; each transaction goes to the next
+    /// lane. The thread signs what it may sign ahead, says so, and signs the rest in time.
+    pub fn start(load: &Load, lanes: usize) -> Self {
+        let ahead = ahead_of(load);
+        let room = usize::try_from(ahead).unwrap_or(usize::MAX) / lanes + 1;
+        let (senders, queues): (Vec<_>, Vec<_>) = (0..lanes).map(|_| mpsc::channel(room)).unzip();
+        let (signed, ready) = oneshot::channel();
         let load = load.clone();
         let thread = std::thread::spawn(move || {
-            let started = Instant::now();
-            let mut number = 0u64;
-            loop {
+            let mut signed = Some(signed);
+            let mut started = Instant::now();
+            for number in 0.. {
                 let due = due_at(number, load.rate);
-                if due > load.duration {
+                let done = due > load.duration;
+                if (done || number == ahead)
+                    && let Some(signed) = signed.take()
+                {
+                    started = Instant::now();
+                    // Nobody waits if the load was given up.
+                    let _ = signed.send(());
+                }
+                if done {
                     return;
                 }
-                let early = due.saturating_sub(started.elapsed() + LEAD);
-                std::thread::park_timeout(early);
+                let left = due.saturating_sub(started.elapsed());
+                if number > ahead {
+                    std::thread::park_timeout(left.saturating_sub(LEAD));
+                }
                 let lane = usize::try_from(number).unwrap_or(0) % lanes;
-                let transaction = transaction(&load, number);
+                let transaction = transaction(&load, number, left);
                 let ready = Ready {
                     id: id_of(&transaction),
                     request: request(&load, lane, &transaction),
@@ -49,11 +70,22 @@ impl Signer {
                 if senders[lane].blocking_send(ready).is_err() {
                     return;
                 }
-                number += 1;
             }
         });
-        (thread, queues)
+        Self { thread, queues, ready }
     }
+}
+
+/// How many transactions are signed before the load starts.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates are far below 2^52 and above zero"
+)]
+fn ahead_of(load: &Load) -> u64 {
+    let by_time = (load.rate * LEAD.as_secs_f64()) as u64;
+    let size = load.bytes * load.pack.max(1) + 1024;
+    by_time.min((MAX_AHEAD / size) as u64).max(1)
 }
 
 /// When the n-th transaction is due.
@@ -62,9 +94,9 @@ fn due_at(number: u64, rate: f64) -> Duration {
     Duration::from_secs_f64(number as f64 / rate)
 }
 
-fn body(payload: Payload, chain_id: u64, number: u64) -> TransactionBody {
+fn body(payload: Payload, chain_id: u64, number: u64, due_in: Duration) -> TransactionBody {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let valid_until = u64::try_from((now + VALIDITY).as_millis()).unwrap_or(u64::MAX);
+    let valid_until = u64::try_from((now + due_in + VALIDITY).as_millis()).unwrap_or(u64::MAX);
     TransactionBody {
         chain_id,
         valid_until,
@@ -77,16 +109,16 @@ fn body(payload: Payload, chain_id: u64, number: u64) -> TransactionBody {
 
 /// A transaction that is valid for a minute and a half; another number makes it another one.
 pub fn sign(payload: Payload, chain_id: u64, key: &SecretKey, number: u64) -> Transaction {
-    Signed::new(body(payload, chain_id, number), chain_id, key)
+    Signed::new(body(payload, chain_id, number, Duration::ZERO), chain_id, key)
 }
 
 /// The n-th transaction of a load.
-fn transaction(load: &Load, number: u64) -> Transaction {
+fn transaction(load: &Load, number: u64, due_in: Duration) -> Transaction {
     let index = usize::try_from(number).unwrap_or(0);
     let key: &SecretKey = &load.accounts[index % load.accounts.len()];
     let namespace = NamespaceId(load.namespaces[index % load.namespaces.len()]);
     let payload = Payload::Submit { namespace, data: vec![Bytes::new()] };
-    let mut body = body(payload, load.chain_id, number);
+    let mut body = body(payload, load.chain_id, number, due_in);
     let data = if load.pack > 1 {
         (0..load.pack as u64).map(|part| noise(number, part, load.bytes)).collect()
     } else {

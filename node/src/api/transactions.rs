@@ -80,8 +80,7 @@ pub async fn submit(
     let encoded = decode_body(&headers, &bytes)?;
     let transaction: Transaction = borsh::from_slice(&encoded)
         .map_err(|e| Problem::malformed("tx", format!("not the borsh of a transaction: {e}")))?;
-    let transaction = check(&api, transaction).await?;
-    let id = if api.forwards { forward(&api, transaction)? } else { take(&api, transaction)? };
+    let id = accept(&api, transaction).await?;
     let status = TransactionStatus {
         id,
         status: Tier::Received,
@@ -162,24 +161,30 @@ fn decode_body(headers: &HeaderMap, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// Checks form and signature, off the async threads: that is all computation.
-async fn check(api: &Api, transaction: Transaction) -> Result<Verified<Transaction>, Problem> {
+/// Checks a transaction and takes it in, off the async threads: that is computation, and a look at
+/// the disk.
+async fn accept(api: &Api, transaction: Transaction) -> Result<TransactionId, Problem> {
     let permit = Arc::clone(&api.checks).acquire_owned().await;
-    let chain_id = api.chain.genesis().chain_id;
+    let api = api.clone();
     blocking(move || {
         let _permit = permit;
-        Unverified::new(transaction).verify(chain_id).map_err(|error| {
-            let field = match error {
-                TransactionError::ChainId { .. } => "chain_id",
-                TransactionError::TooLarge(_) => return Problem::too_large(MAX_TRANSACTION_BYTES),
-                TransactionError::Signature(_) => "signature",
-                TransactionError::Settings(_) => "payload.settings",
-                _ => "payload.data",
-            };
-            Problem::refused(error.to_string()).field(field)
-        })
+        let transaction = check(api.chain.genesis().chain_id, transaction)?;
+        if api.forwards { forward(&api, transaction) } else { take(&api, transaction) }
     })
     .await
+}
+
+fn check(chain_id: u64, transaction: Transaction) -> Result<Verified<Transaction>, Problem> {
+    Unverified::new(transaction).verify(chain_id).map_err(|error| {
+        let field = match error {
+            TransactionError::ChainId { .. } => "chain_id",
+            TransactionError::TooLarge(_) => return Problem::too_large(MAX_TRANSACTION_BYTES),
+            TransactionError::Signature(_) => "signature",
+            TransactionError::Settings(_) => "payload.settings",
+            _ => "payload.data",
+        };
+        Problem::refused(error.to_string()).field(field)
+    })
 }
 
 fn take(api: &Api, transaction: Verified<Transaction>) -> Result<TransactionId, Problem> {

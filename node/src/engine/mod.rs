@@ -3,7 +3,6 @@
 
 pub mod host;
 mod network;
-mod no_wal;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,19 +22,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use weft_consensus::engine::codec::Codec;
 use weft_consensus::engine::{Context, Signer, ValidatorId, Verifier};
-use weft_types::{Address, SecretKey};
+use weft_types::SecretKey;
 
 use crate::p2p::P2p;
 use host::{EngineEvent, Host};
-use no_wal::NoWal;
 
 /// What the engine is started with.
 pub struct Setup<'a> {
     /// The network's number.
     pub chain_id: u64,
-    /// The key to vote with, if any.
-    pub key: Option<SecretKey>,
-    /// Its write-ahead log. Without a key there is none.
+    /// The key to vote with.
+    pub key: SecretKey,
+    /// Its write-ahead log.
     pub wal: &'a Path,
     /// How it syncs.
     pub sync: ValueSyncConfig,
@@ -64,21 +62,12 @@ pub async fn start(setup: Setup<'_>) -> eyre::Result<Engine> {
     let metrics = Metrics::register(setup.registry);
     let (node, ended) = spawn_node_actor(metrics.clone()).await?;
     let network = network::Network::spawn(setup.p2p).await?;
-    let wal = match &setup.key {
-        Some(_) => {
-            spawn_wal_actor(&Context, Codec, setup.wal, setup.registry, node.clone()).await?
-        }
-        None => NoWal::spawn().await?,
-    };
+    let wal = spawn_wal_actor(&Context, Codec, setup.wal, setup.registry, node.clone()).await?;
     let host = Host::spawn(setup.events).await?;
 
-    let address = setup.key.as_ref().map_or(Address::ZERO, SecretKey::address);
-    let signer = setup.key.map(|key| {
-        let signer = Signer::new(setup.chain_id, key);
-        Box::new(signer) as Box<dyn arc_malachitebft_signing::Signer<Context>>
-    });
+    let address = setup.key.address();
+    let signer = Box::new(Signer::new(setup.chain_id, setup.key));
     let config = ConsensusConfig {
-        enabled: signer.is_some(),
         value_payload: ValuePayload::ProposalAndParts,
         queue_capacity: 16,
         // Votes of a largest committee for a few rounds of the next height.
@@ -91,7 +80,7 @@ pub async fn start(setup: Setup<'_>) -> eyre::Result<Engine> {
         ValidatorId(address),
         config,
         Box::new(setup.verifier),
-        signer,
+        Some(signer),
         network.clone(),
         host.clone(),
         wal.clone(),

@@ -8,9 +8,7 @@ use arc_malachitebft_codec::Codec as _;
 use arc_malachitebft_engine::network::{Msg, NetworkRef, PersistentPeerError};
 use arc_malachitebft_sync as sync;
 use async_trait::async_trait;
-use libp2p::PeerId;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr};
-use tokio::sync::oneshot;
 use tracing::{debug, error};
 use weft_consensus::engine::Context;
 use weft_consensus::engine::codec::{Codec, ConsensusMessage};
@@ -34,11 +32,9 @@ impl Network {
         peer: sync::PeerId,
         request: &sync::Request<Context>,
     ) -> Option<sync::OutboundRequestId> {
-        let peer = PeerId::from_bytes(&peer.to_bytes()).ok()?;
-        let bytes = Codec.encode(request).ok()?;
-        let (answer, answered) = oneshot::channel();
-        self.p2p.commands().send(Command::SyncRequest(peer, bytes, answer)).await.ok()?;
-        answered.await.ok()
+        let sync::Request::ValueRequest(request) = request;
+        let heights = request.range.start().0..=request.range.end().0;
+        self.p2p.sync_request(peer, heights).await
     }
 
     async fn command(&self, command: Command) {

@@ -1,16 +1,16 @@
 //! To the engine: network events for whoever subscribed, none lost.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_malachitebft_engine::network::{NetworkEvent, Status, Subscriber};
 use arc_malachitebft_sync::PeerId;
 use libp2p::Multiaddr;
+use tokio::sync::Notify;
 use weft_consensus::engine::Context;
 
-type Tap = Box<dyn Fn(&NetworkEvent<Context>) + Send>;
-type Subscribers = Vec<Box<dyn Subscriber<NetworkEvent<Context>>>>;
+type Tap = Box<dyn Fn(&NetworkEvent<Context>) -> bool + Send>;
 
 /// The engine's actors that listen to the network.
 #[derive(Clone, Default)]
@@ -18,69 +18,94 @@ pub struct Bus(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    subscribers: Mutex<Subscribers>,
-    taps: Mutex<Vec<Tap>>,
-    listening: Mutex<Option<Multiaddr>>,
+    audience: Mutex<Audience>,
     /// Statuses held back, by peer.
     held: Mutex<BTreeMap<PeerId, Status<Context>>>,
-    holds: AtomicBool,
+    news: Notify,
     tip: AtomicU64,
+}
+
+/// Who hears, and what those who come later have missed.
+#[derive(Default)]
+struct Audience {
+    taps: Vec<Tap>,
+    subscribers: Vec<Box<dyn Subscriber<NetworkEvent<Context>>>>,
+    listening: Option<Multiaddr>,
+}
+
+impl Audience {
+    fn tell(&mut self, event: &NetworkEvent<Context>) {
+        self.taps.retain(|tap| tap(event));
+        for subscriber in &self.subscribers {
+            subscriber.send(event.clone());
+        }
+    }
 }
 
 impl Bus {
     /// Adds a listener and tells it what it has missed.
     pub fn subscribe(&self, subscriber: Box<dyn Subscriber<NetworkEvent<Context>>>) {
-        let listening = lock(&self.0.listening).clone();
-        if let Some(address) = listening {
+        let mut audience = lock(&self.0.audience);
+        if let Some(address) = audience.listening.clone() {
             subscriber.send(NetworkEvent::Listening(address));
         }
-        lock(&self.0.subscribers).push(subscriber);
+        audience.subscribers.push(subscriber);
     }
 
     /// Adds a function that sees every event before the engine does.
-    pub fn tap(&self, tap: Tap) {
-        lock(&self.0.taps).push(tap);
+    pub fn tap(&self, tap: impl Fn(&NetworkEvent<Context>) + Send + 'static) {
+        self.tap_while(move |event| {
+            tap(event);
+            true
+        });
+    }
+
+    /// Adds one that sees them until it says that it has seen enough: `false`.
+    pub fn tap_while(&self, tap: impl Fn(&NetworkEvent<Context>) -> bool + Send + 'static) {
+        lock(&self.0.audience).taps.push(Box::new(tap));
     }
 
     /// Tells everybody.
-    pub fn emit(&self, event: NetworkEvent<Context>) {
-        for tap in lock(&self.0.taps).iter() {
-            tap(&event);
-        }
-        for subscriber in lock(&self.0.subscribers).iter() {
-            subscriber.send(event.clone());
-        }
+    pub fn emit(&self, event: &NetworkEvent<Context>) {
+        lock(&self.0.audience).tell(event);
     }
 
     /// The node listens: this starts the engine.
     pub fn listening(&self, address: Multiaddr) {
-        *lock(&self.0.listening) = Some(address.clone());
-        self.emit(NetworkEvent::Listening(address));
+        let mut audience = lock(&self.0.audience);
+        audience.listening = Some(address.clone());
+        audience.tell(&NetworkEvent::Listening(address));
     }
 
-    /// Whether statuses wait for [`release`](Self::release). A validator hears of a decision from
-    /// faster peers a moment before it makes it itself; asking them for the block then would be a
-    /// waste. Whoever only follows asks at once.
-    pub fn hold_statuses(&self, hold: bool) {
-        self.0.holds.store(hold, Ordering::Relaxed);
-    }
-
-    /// A peer's status.
+    /// A peer's status. One that is ahead of this node waits for [`release`](Self::release): a
+    /// validator hears of a decision from faster peers a moment before it makes it itself, and
+    /// asking them for the block then would be a waste. A follower [takes](Self::take_statuses)
+    /// what waits.
     pub fn status(&self, peer: PeerId, status: Status<Context>) {
-        let behind = status.tip_height.0 > self.0.tip.load(Ordering::Relaxed);
-        if behind && self.0.holds.load(Ordering::Relaxed) {
+        if status.tip_height.0 > self.0.tip.load(Ordering::Relaxed) {
             lock(&self.0.held).insert(peer, status);
+            self.0.news.notify_one();
         } else {
-            self.emit(NetworkEvent::Status(peer, status));
+            self.emit(&NetworkEvent::Status(peer, status));
         }
+    }
+
+    /// Waits until a status does.
+    pub async fn news(&self) {
+        self.0.news.notified().await;
+    }
+
+    /// The statuses held back since the last time.
+    pub fn take_statuses(&self) -> BTreeMap<PeerId, Status<Context>> {
+        std::mem::take(&mut *lock(&self.0.held))
     }
 
     /// Lets go of the statuses held back since the last time. Those that say nothing new by now
     /// cause no request.
     pub fn release(&self, tip: u64) {
         self.0.tip.store(tip, Ordering::Relaxed);
-        for (peer, status) in std::mem::take(&mut *lock(&self.0.held)) {
-            self.emit(NetworkEvent::Status(peer, status));
+        for (peer, status) in self.take_statuses() {
+            self.emit(&NetworkEvent::Status(peer, status));
         }
     }
 

@@ -226,8 +226,8 @@ impl Inbound {
         }
         // This makes the engine's sync tell the peer where this node stands.
         let id = sync_peer(&peer);
-        self.bus.emit(NetworkEvent::PeerConnected(id));
-        self.bus.emit(NetworkEvent::PeerSubscribed(id, Channel::Sync));
+        self.bus.emit(&NetworkEvent::PeerConnected(id));
+        self.bus.emit(&NetworkEvent::PeerSubscribed(id, Channel::Sync));
         self.tell(NetEvent::PeerUp(peer, validator)).await?;
         if let Some(validator) = validator {
             self.tell(NetEvent::PeerHeight(validator, tip)).await?;
@@ -370,7 +370,7 @@ impl Inbound {
         if let ConsensusMessage::Proposal(proposal) = message {
             self.tell(NetEvent::Proposal(proposal)).await?;
         }
-        self.bus.emit(event);
+        self.bus.emit(&event);
         Ok(())
     }
 

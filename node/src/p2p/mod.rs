@@ -20,6 +20,7 @@ pub mod message;
 mod peers;
 mod swarm;
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,10 +30,9 @@ use arc_malachitebft_sync as sync;
 use bytes::Bytes;
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, identity, noise, tcp, yamux};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use weft_consensus::engine::Verifier;
 use weft_consensus::engine::codec::{Codec, ConsensusMessage};
-use weft_types::{Batch, BlockId, Committee, Observation, SecretKey, Transaction};
+use weft_consensus::engine::{self, Context, Verifier};
+use weft_types::{Batch, BlockId, Committee, Height, Observation, SecretKey, Transaction};
 
 pub use bus::Bus;
 pub use inbound::{Inbound, NetEvent, sync_peer};
@@ -76,14 +76,15 @@ pub struct P2p {
 }
 
 impl P2p {
-    /// Listens, dials the configured peers, and runs until the handle is dropped.
-    pub fn start(
+    /// A handle, and the network itself: it listens, dials the configured peers, and goes on for as
+    /// long as it is run. Whoever taps the [bus](Self::bus) before misses nothing.
+    pub fn new(
         config: Config,
         verifier: Verifier,
         committee: watch::Receiver<Arc<Committee>>,
         tip: Arc<AtomicU64>,
         events: mpsc::Sender<NetEvent>,
-    ) -> eyre::Result<(Self, JoinHandle<()>)> {
+    ) -> eyre::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
         let agent = format!("weft/{}", env!("CARGO_PKG_VERSION"));
         let peer_id = config.key.public().to_peer_id();
         let behaviour = behaviour::Behaviour::new(&config.key, &agent, config.sync)?;
@@ -143,7 +144,7 @@ impl P2p {
             events,
             configured: config.peers,
         };
-        let running = tokio::spawn(swarm::Loop::new(parts).run());
+        let running = swarm::Loop::new(parts).run();
         let status = Arc::default();
         Ok((Self { peer_id, peers, bus, inbound, commands, own, status }, running))
     }
@@ -231,7 +232,7 @@ impl P2p {
     /// Tells every peer where this node stands: a validator at once, since others wait for it; any
     /// other node, which may be catching up by hundreds of heights, at the next
     /// [`send_status`](Self::send_status).
-    pub fn status(&self, status: &sync::Status<weft_consensus::engine::Context>) {
+    pub fn status(&self, status: &sync::Status<Context>) {
         let Ok(bytes) = Codec.encode(status) else { return };
         let frame = frame::encode(&Urgent::Status(bytes.to_vec()));
         *self.waiting_status() = Some(frame);
@@ -250,6 +251,48 @@ impl P2p {
 
     fn waiting_status(&self) -> MutexGuard<'_, Option<Bytes>> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks a peer for blocks. The answer comes over the [bus](Self::bus), under the number that
+    /// is returned.
+    pub async fn sync_request(
+        &self,
+        peer: sync::PeerId,
+        heights: RangeInclusive<Height>,
+    ) -> Option<sync::OutboundRequestId> {
+        let peer = PeerId::from_bytes(&peer.to_bytes()).ok()?;
+        let (first, last) = heights.into_inner();
+        let range = engine::Height(first)..=engine::Height(last);
+        let request = sync::Request::<Context>::ValueRequest(sync::ValueRequest::new(range));
+        let bytes = Codec.encode(&request).ok()?;
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::SyncRequest(peer, bytes, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Answers a peer that asked for blocks. Blocks the thread while the network is busy.
+    pub fn answer_sync(
+        &self,
+        id: sync::InboundRequestId,
+        first: Height,
+        values: Vec<sync::RawDecidedValue<Context>>,
+    ) {
+        let response = sync::ValueResponse::new(engine::Height(first), values);
+        let command = match Codec.encode(&sync::Response::ValueResponse(response)) {
+            Ok(bytes) => Command::SyncResponse(id, bytes),
+            Err(problem) => {
+                tracing::error!(%problem, "blocks for a peer do not encode");
+                Command::SyncCancel(id)
+            }
+        };
+        // Gone only if the node stops.
+        let _ = self.commands.blocking_send(command);
+    }
+
+    /// Leaves a peer that asked for blocks without an answer: it will ask another.
+    pub fn cancel_sync(&self, id: sync::InboundRequestId) {
+        // If the network is too busy for this, the request times out.
+        let _ = self.commands.try_send(Command::SyncCancel(id));
     }
 
     /// Asks a peer for batches or observations.

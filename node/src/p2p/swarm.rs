@@ -222,7 +222,7 @@ impl Loop {
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. }
                 if self.peers.remove(&peer_id) =>
             {
-                self.bus.emit(NetworkEvent::PeerDisconnected(sync_peer(&peer_id)));
+                self.bus.emit(&NetworkEvent::PeerDisconnected(sync_peer(&peer_id)));
                 self.tell(NetEvent::PeerDown(peer_id));
             }
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
@@ -290,17 +290,17 @@ impl Loop {
                 let id = sync::OutboundRequestId::new(request_id);
                 let peer = sync_peer(&peer);
                 let response = super::decode_sync(response.0);
-                self.bus.emit(NetworkEvent::SyncResponse(id, peer, response));
+                self.bus.emit(&NetworkEvent::SyncResponse(id, peer, response));
             }
             Event::OutboundFailure { peer, request_id, error, .. } => {
                 let id = sync::OutboundRequestId::new(request_id);
                 let reason = reason_of(&error);
-                self.bus.emit(NetworkEvent::SyncRequestFailed(id, sync_peer(&peer), reason));
+                self.bus.emit(&NetworkEvent::SyncRequestFailed(id, sync_peer(&peer), reason));
             }
             Event::InboundFailure { peer, request_id, .. } => {
                 let id = sync::InboundRequestId::new(request_id);
                 self.sync_channels.remove(&id);
-                self.bus.emit(NetworkEvent::SyncInboundRequestFailed(id, sync_peer(&peer)));
+                self.bus.emit(&NetworkEvent::SyncInboundRequestFailed(id, sync_peer(&peer)));
             }
             Event::ResponseSent { .. } => {}
         }
@@ -309,7 +309,7 @@ impl Loop {
     fn decode_request(&mut self, peer: PeerId, id: sync::InboundRequestId, bytes: Bytes) {
         match super::decode_sync(bytes) {
             Some(request) => {
-                self.bus.emit(NetworkEvent::SyncRequest(id, sync_peer(&peer), request));
+                self.bus.emit(&NetworkEvent::SyncRequest(id, sync_peer(&peer), request));
             }
             None => {
                 self.sync_channels.remove(&id);

@@ -15,7 +15,6 @@ mod writer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_malachitebft_core_consensus::{LocallyProposedValue, ProposedValue};
@@ -26,23 +25,24 @@ use ractor::RpcReplyPort;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, error, info, warn};
-use weft_consensus::driver::{Boot, Delivery, Effect, Input, Now, StoredBlock, Timing};
+use weft_consensus::driver::{Boot, Effect, Input, Now, StoredBlock, Timing};
 use weft_consensus::engine::{
     Context, Height, ValidatorId, ValidatorSet, Value, Verifier, convert,
 };
 use weft_consensus::validity::Invalid;
-use weft_consensus::{Driver, Tip};
+use weft_consensus::{Delivery, Driver, Tip};
 use weft_types::limits::{MAX_BATCH_BYTES, MAX_BATCH_TRANSACTIONS};
 use weft_types::{
     Address, Batch, BatchDigest, Committee, LaneId, ProposedBlock, SecretKey, Transaction,
-    TransactionId, Verified, batch,
+    Verified, batch,
 };
 
 use crate::chain::{Chain, ids_of};
 use crate::engine::host::EngineEvent;
 use crate::mempool::Mempool;
-use crate::metrics::{ByTier, ByValidator, Metrics, Tier};
+use crate::metrics::{Metrics, Tier};
 use crate::p2p::{NetEvent, P2p};
+use crate::publish::Publisher;
 use ahead::Ahead;
 pub use conduct::{Conduct, Honest};
 pub use evidence::{EvidenceStore, Kept};
@@ -66,7 +66,7 @@ pub struct Parts {
     /// The last decided block, executed.
     pub tip: Tip,
     /// The key to observe, seal and propose with.
-    pub key: Option<SecretKey>,
+    pub key: SecretKey,
     /// This boot's lane.
     pub incarnation: u32,
     /// Observe no height up to this one.
@@ -79,7 +79,7 @@ pub struct Parts {
     pub timing: Timing,
     /// The engine's own.
     pub timeouts: LinearTimeouts,
-    /// Where decided blocks go.
+    /// What is decided.
     pub chain: Chain,
     /// Where transactions wait.
     pub mempool: Arc<Mempool>,
@@ -91,10 +91,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The network.
     pub p2p: P2p,
-    /// The last height decided, for the network.
-    pub tip_height: Arc<AtomicU64>,
-    /// The committee, for the network.
-    pub committee: watch::Sender<Arc<Committee>>,
+    /// Where decided blocks are made known.
+    pub publisher: Publisher,
     /// Checks signatures, once.
     pub verifier: Verifier,
     /// The engine.
@@ -136,21 +134,15 @@ pub struct Sequencer {
     passed_on: mpsc::Sender<Vec<Verified<Transaction>>>,
     /// When writes were handed to the log.
     writing_since: VecDeque<Instant>,
-    last_block_time: u64,
 }
 
 impl Sequencer {
     /// Puts the parts together.
     pub fn new(mut parts: Parts) -> std::io::Result<Self> {
-        let validates = parts
-            .key
-            .as_ref()
-            .is_some_and(|key| parts.tip.committee().index_of(&key.address()).is_some());
         let (done, written) = mpsc::unbounded_channel();
-        let (writer, _) = writer::start(parts.chain.log().clone(), validates, done)?;
+        let (writer, _) = writer::start(parts.chain.log().clone(), done)?;
         let (to_checked, checked) = mpsc::channel(4);
         let fetcher = Fetcher::new(parts.p2p.clone(), parts.to_net_events.clone());
-        let last_block_time = parts.tip.header.time_ms;
         let (passed_on, to_insert) = mpsc::channel(PASSED_ON);
         tokio::spawn(insert_all(
             parts.chain.clone(),
@@ -158,19 +150,16 @@ impl Sequencer {
             Arc::clone(&parts.tracker),
             to_insert,
         ));
-        // A node that only follows asks for a block as soon as it hears of it.
-        parts.p2p.bus().hold_statuses(validates);
-        parts.p2p.bus().set_tip(parts.tip.header.height);
         let ahead = Ahead::new(
             parts.tip.header.chain_id,
             parts.verifier.clone(),
-            parts.committee.subscribe(),
+            parts.publisher.committee(),
             parts.tip.header.height,
         );
-        parts.p2p.bus().tap(Box::new({
+        parts.p2p.bus().tap({
             let ahead = ahead.clone();
             move |event| ahead.see(event)
-        }));
+        });
         let boot = Boot {
             tip: parts.tip.clone(),
             key: parts.key.clone(),
@@ -196,7 +185,6 @@ impl Sequencer {
             next_ticket: 0,
             passed_on,
             writing_since: VecDeque::new(),
-            last_block_time,
         })
     }
 
@@ -406,60 +394,18 @@ impl Sequencer {
     }
 
     fn deliver(&mut self, delivery: Delivery) {
-        let (header, height) = (delivery.header, delivery.header.height);
-        self.parts.tip_height.store(height, Ordering::Relaxed);
-        self.parts.p2p.bus().set_tip(height);
-        let committee = Arc::new(self.driver.tip().committee().clone());
-        self.parts.committee.send_replace(committee);
+        let height = delivery.header.height;
         self.ahead.passed(height);
-        self.measure(&delivery);
-
-        let ordered: Vec<TransactionId> = ids_of(&delivery.batches).copied().collect();
-        self.parts.mempool.remove(&ordered);
-        self.parts.mempool.expire(header.time_ms);
-        let took = self.parts.tracker.ordered(ordered.iter());
-        self.observe(Tier::Final, &took);
-        self.parts.chain.deliver(delivery, &self.driver.tip().state);
-
+        self.parts.publisher.publish(delivery, self.driver.tip());
         if let Some((decided, reply)) = self.decided_reply.take_if(|(h, _)| *h == height) {
             debug!(height = decided, "decided");
             let _ = reply.send(());
         }
     }
 
-    fn measure(&mut self, delivery: &Delivery) {
-        let metrics = &self.parts.metrics;
-        let header = &delivery.header;
-        metrics.height.set(i64::try_from(header.height).unwrap_or(i64::MAX));
-        metrics.blocks.inc();
-        let interval = header.time_ms.saturating_sub(self.last_block_time);
-        self.last_block_time = header.time_ms;
-        metrics.block_interval.observe(Duration::from_millis(interval).as_secs_f64());
-        if delivery.certificate.round > 0 {
-            metrics.late_heights.inc();
-        }
-        let transactions: usize = delivery.batches.iter().map(|b| b.body.transactions.len()).sum();
-        metrics.transactions.inc_by(transactions as u64);
-        let bytes: u64 = delivery.batches.iter().map(|b| u64::from(b.witness().bytes)).sum();
-        metrics.bytes.inc_by(bytes);
-        if delivery.observers.is_empty() {
-            metrics.empty_blocks.inc();
-            return;
-        }
-        for (index, member) in (0u16..).zip(self.driver.tip().committee().members()) {
-            let label = ByValidator { validator: member.address.to_string() };
-            if !delivery.observers.contains(&index) {
-                metrics.missed_observations.get_or_create(&label).inc();
-            }
-            let absent = delivery.absent.contains(&member.address);
-            metrics.absent.get_or_create(&label).set(i64::from(absent));
-        }
-    }
-
     // Lanes.
 
     fn seal(&self, lane: LaneId, seq: u64, parent: BatchDigest) -> Option<Arc<Verified<Batch>>> {
-        let key = self.parts.key.as_ref()?;
         let tip = self.driver.tip();
         let now = tip.header.time_ms;
         let price = tip.state.global_price(now);
@@ -469,7 +415,7 @@ impl Sequencer {
             return None;
         }
         let chain_id = tip.header.chain_id;
-        batch::seal(lane, seq, parent, transactions, chain_id, key)
+        batch::seal(lane, seq, parent, transactions, chain_id, &self.parts.key)
             .map(Arc::new)
             .inspect_err(|problem| error!(%problem, "a batch could not be sealed"))
             .ok()
@@ -479,17 +425,7 @@ impl Sequencer {
         let lanes = self.driver.lanes();
         for batch in digests.iter().filter_map(|digest| lanes.get(digest)) {
             let took = self.parts.tracker.expected(ids_of(std::slice::from_ref(batch)));
-            self.observe(Tier::Expected, &took);
-        }
-    }
-
-    fn observe(&self, tier: Tier, took: &[Duration]) {
-        if took.is_empty() {
-            return;
-        }
-        let histogram = self.parts.metrics.latency.get_or_create(&ByTier { tier });
-        for duration in took {
-            histogram.observe(duration.as_secs_f64());
+            self.parts.publisher.observe(Tier::Expected, &took);
         }
     }
 
@@ -506,18 +442,9 @@ impl Sequencer {
         let tip = self.driver.tip().header.height;
         self.parts.p2p.bus().release(tip);
         self.parts.p2p.send_status();
-        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-        let metrics = &self.parts.metrics;
-        let (bytes, count) = self.parts.mempool.size();
-        metrics.mempool_bytes.set(gauge(bytes));
-        metrics.mempool_transactions.set(gauge(count));
-        metrics.refused.inc_by(self.parts.mempool.take_refused());
         let backlog = self.driver.lanes().bytes();
-        metrics.lane_backlog_bytes.set(i64::try_from(backlog).unwrap_or(i64::MAX));
-        metrics.view_lag.set(gauge(self.parts.chain.view().lag().0));
-        let (peers, validators) = self.parts.p2p.peers().count();
-        metrics.peers.set(gauge(peers));
-        metrics.validator_peers.set(gauge(validators));
+        self.parts.metrics.lane_backlog_bytes.set(i64::try_from(backlog).unwrap_or(i64::MAX));
+        self.parts.publisher.gauge();
         Ok(())
     }
 }

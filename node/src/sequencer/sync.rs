@@ -6,13 +6,11 @@ use bytes::Bytes;
 use ractor::RpcReplyPort;
 use tracing::error;
 use weft_consensus::driver::{Input, StoredBlock, SyncVerdict};
-use weft_consensus::engine::{Context, Value, convert};
+use weft_consensus::engine::{Context, Value};
 use weft_types::{Address, ProposedBlock};
 
 use super::{Sequencer, proposed};
-
-/// Most bytes of blocks given to a peer that syncs at once.
-const MAX_SYNC_BYTES: usize = 8 * 1024 * 1024;
+use crate::serve;
 
 /// Where the answer to a block that came by sync goes.
 pub(super) struct SyncReply {
@@ -30,24 +28,8 @@ impl Sequencer {
     ) {
         let chain = self.parts.chain.clone();
         tokio::task::spawn_blocking(move || {
-            let mut values = Vec::new();
-            let mut bytes = 0;
-            for height in from..=to {
-                let block = chain.log().block_bytes(height);
-                let certificate = chain.certificate(height);
-                let (Ok(Some(block)), Ok(Some(certificate))) = (block, certificate) else { break };
-                bytes += block.len();
-                if bytes > MAX_SYNC_BYTES && !values.is_empty() {
-                    break;
-                }
-                let committee = chain.committee(height);
-                let Some(certificate) = convert::sync_certificate(&certificate, committee) else {
-                    break;
-                };
-                values.push(RawDecidedValue::new(Bytes::from(block), certificate));
-            }
             // The peer may have given up meanwhile.
-            let _ = reply.send(values);
+            let _ = reply.send(serve::decided_values(&chain, from, to));
         });
     }
 

@@ -29,24 +29,22 @@ pub enum Written {
     Failed(LogError),
 }
 
-/// Starts the thread; it ends when the sender is dropped. Without `sync`, what is written is
-/// durable some time later: enough for a node that signs nothing.
+/// Starts the thread; it ends when the sender is dropped.
 pub fn start(
     log: Log,
-    sync: bool,
     done: UnboundedSender<Written>,
 ) -> std::io::Result<(Sender<Job>, JoinHandle<()>)> {
     let (jobs, queue) = channel();
     let thread = std::thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || run(&log, sync, &queue, &done))?;
+        .spawn(move || run(&log, &queue, &done))?;
     Ok((jobs, thread))
 }
 
-fn run(log: &Log, sync: bool, queue: &Receiver<Job>, done: &UnboundedSender<Written>) {
+fn run(log: &Log, queue: &Receiver<Job>, done: &UnboundedSender<Written>) {
     while let Ok(first) = queue.recv() {
         let jobs: Vec<Job> = std::iter::once(first).chain(queue.try_iter()).collect();
-        let failed = match write(log, sync, &jobs) {
+        let failed = match write(log, &jobs) {
             Ok(()) => None,
             Err(error) => Some(Written::Failed(error)),
         };
@@ -65,13 +63,9 @@ fn run(log: &Log, sync: bool, queue: &Receiver<Job>, done: &UnboundedSender<Writ
             return;
         }
     }
-    // A last word to the disk for a node that does not sync as it goes.
-    if let Err(error) = log.sync() {
-        tracing::warn!(%error, "the block log could not be synced at the end");
-    }
 }
 
-fn write(log: &Log, sync: bool, jobs: &[Job]) -> Result<(), LogError> {
+fn write(log: &Log, jobs: &[Job]) -> Result<(), LogError> {
     let encoded = jobs
         .iter()
         .map(|job| match job {
@@ -89,5 +83,5 @@ fn write(log: &Log, sync: bool, jobs: &[Job]) -> Result<(), LogError> {
             Job::Commit(certificate) => Record::Commit(certificate),
         })
         .collect();
-    log.append(&records, sync)
+    log.append(&records, true)
 }

@@ -32,6 +32,10 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Above so many transactions waiting to be indexed the node takes no more from users.
 pub const MAX_LAG: usize = 500_000;
 
+/// How much of the past may wait to be written: see [`View::wait_for_room`].
+pub const MAX_BLOCKS_BEHIND: usize = 8_192;
+const MAX_TRANSACTIONS_BEHIND: usize = 100_000;
+
 /// What became of an ordered transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct TransactionRecord {
@@ -115,6 +119,8 @@ struct Inner {
     trees: Trees,
     pending: RwLock<Pending>,
     wake: (Mutex<Wake>, Condvar),
+    /// Told whenever something has been written.
+    written: (Mutex<()>, Condvar),
 }
 
 #[derive(Default)]
@@ -168,6 +174,7 @@ impl View {
             trees,
             pending: RwLock::new(Pending { tip, ..Pending::default() }),
             wake: (Mutex::default(), Condvar::new()),
+            written: (Mutex::default(), Condvar::new()),
         });
         let view = Self(inner);
         let writer = std::thread::Builder::new().name("view".to_owned()).spawn({
@@ -235,6 +242,17 @@ impl View {
         condition.notify_one();
     }
 
+    /// Waits, while too much is not on disk yet, until less is: for whoever takes in the past faster
+    /// than it can be written.
+    pub fn wait_for_room(&self) {
+        let (written, condition) = &self.0.written;
+        let crowded = |&mut (): &mut ()| {
+            let (blocks, transactions) = self.lag();
+            blocks > MAX_BLOCKS_BEHIND || transactions > MAX_TRANSACTIONS_BEHIND
+        };
+        drop(condition.wait_while(lock(written), crowded));
+    }
+
     /// Writes what is left and ends the thread that does.
     pub fn stop(&self) {
         let (wake, condition) = &self.0.wake;
@@ -263,6 +281,8 @@ impl View {
     pub(super) fn fail(&self) {
         let mut pending = self.write();
         *pending = Pending { tip: pending.tip, failed: true, ..Pending::default() };
+        drop(pending);
+        self.say_written();
     }
 
     /// An entry of the ledger.
@@ -361,7 +381,16 @@ impl View {
         pending.blocks = pending.blocks.split_off(&(written + 1));
         pending.entries.retain(|_, (height, _)| *height > written);
         pending.transactions.retain(|_, (height, _)| *height > written);
+        drop(pending);
+        self.say_written();
         Ok(())
+    }
+
+    fn say_written(&self) {
+        let (written, condition) = &self.0.written;
+        // Whoever looks at the lag holds this until it waits.
+        drop(lock(written));
+        condition.notify_all();
     }
 
     /// What is not on disk yet, unless it never will be.

@@ -1,9 +1,11 @@
 //! The reading methods of an external engine: its own, with the tags that mean something else on
 //! Weft replaced.
 
+use alloy_rpc_types_eth::{Filter, FilterBlockOption};
 use serde_json::{Value, json};
 
 use super::error::RpcError;
+use super::logs;
 use super::params::Params;
 use crate::evm::external::EngineClient;
 
@@ -48,8 +50,26 @@ pub async fn answer(
     PASSED_ON.contains(&method).then_some(())?;
     let mut params = params.0.clone();
     params.iter_mut().for_each(replace_tags);
+    if method == "eth_getLogs"
+        && let Err(error) = check_logs(engine, &params).await
+    {
+        return Some(Err(error));
+    }
     let answer = engine.call_raw(method, Value::Array(params)).await;
     Some(answer.map_err(RpcError::from))
+}
+
+/// What the embedded engine refuses, no other answers: a range that runs backwards, for one, has no
+/// logs to some, and is an error to others.
+async fn check_logs(engine: &EngineClient, params: &[Value]) -> Result<(), RpcError> {
+    let filter = params.first().cloned().map(serde_json::from_value::<Filter>);
+    // What is no filter, the engine says itself.
+    let Some(Ok(filter)) = filter else { return Ok(()) };
+    logs::check(&filter)?;
+    if matches!(filter.block_option, FilterBlockOption::Range { .. }) {
+        logs::range(&filter, engine.number("eth_blockNumber", json!([])).await?)?;
+    }
+    Ok(())
 }
 
 /// The engine's own ideas of these tags count its blocks; on Weft they mean something else.

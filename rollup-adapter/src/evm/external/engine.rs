@@ -10,9 +10,9 @@
 //! the engine has a block that the journal only intended, and it is recognised.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use serde_json::{Value, json};
 use weft_types::TransactionId;
 
@@ -30,6 +30,9 @@ use crate::metrics::EvmMetrics;
 
 /// How often an engine that cannot be reached is tried.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How often to look whether the engine is where it was left, while there is nothing to execute.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How far back a block hash is asked for to see whether the engine remembers.
 const HISTORY: u64 = 200;
@@ -149,6 +152,7 @@ pub struct External {
     head: Option<Head>,
     cursor: Option<Cursor>,
     moved: bool,
+    looked_at: Instant,
 }
 
 impl External {
@@ -159,7 +163,8 @@ impl External {
         spec: ChainSpec,
         metrics: EvmMetrics,
     ) -> Self {
-        Self { engine, journal, spec, metrics, head: None, cursor: None, moved: false }
+        let looked_at = Instant::now();
+        Self { engine, journal, spec, metrics, head: None, cursor: None, moved: false, looked_at }
     }
 
     /// The engine's last block, however long it takes to reach it.
@@ -179,6 +184,13 @@ impl External {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Whether the engine is where it was left.
+    async fn is_in_place(&mut self) -> Result<bool, ExternalError> {
+        let head = Head::from(&self.reach().await?);
+        self.looked_at = Instant::now();
+        Ok(self.head == Some(head))
     }
 
     /// Compares the engine with the journal, and finds where to go on.
@@ -242,13 +254,16 @@ impl External {
         let number = head.saturating_sub(HISTORY).max(1);
         let block = self.engine.block_at(number).await?;
         let expected = block.ok_or_else(|| EngineError::Malformed("a block is missing".into()))?;
-        // PUSH8 number, BLOCKHASH, PUSH0, MSTORE, PUSH1 32, PUSH0, RETURN
+        // PUSH8 number, BLOCKHASH, PUSH1 1, MSTORE, PUSH1 33, PUSH0, RETURN. What comes back passes
+        // for a contract's code, which must not start with 0xef as a hash may: so a zero goes first.
         let mut code = vec![0x67];
         code.extend_from_slice(&number.to_be_bytes());
-        code.extend_from_slice(&[0x40, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]);
-        let request = json!({ "data": alloy_primitives::Bytes::from(code) });
+        code.extend_from_slice(&[0x40, 0x60, 0x01, 0x52, 0x60, 0x21, 0x5f, 0xf3]);
+        let request = json!({ "data": Bytes::from(code) });
         // Of the block after the last one, so that the last one can be asked about.
-        let actual: B256 = self.engine.call("eth_call", json!([request, "pending"])).await?;
+        let answer: Bytes = self.engine.call("eth_call", json!([request, "pending"])).await?;
+        let actual = answer.get(1..).and_then(|hash| B256::try_from(hash).ok());
+        let actual = actual.ok_or_else(|| EngineError::Malformed("no block hash".into()))?;
         if actual != expected.hash {
             return Err(ExternalError::Forgetful { number, expected: expected.hash, actual });
         }
@@ -304,7 +319,7 @@ impl External {
         &mut self,
         head: Head,
         time_ms: u64,
-        slice: &[alloy_primitives::Bytes],
+        slice: &[Bytes],
         submissions: Vec<TransactionId>,
         cursor: Cursor,
     ) -> Result<EngineBlock, ExternalError> {
@@ -382,12 +397,17 @@ impl Executor for External {
         }
         let cursor = slice.cursor();
         if slice.is_absent() {
+            // What was sent to the rollup may wait for blocks that the engine has lost: then no
+            // slice will come before it has them again.
+            if self.looked_at.elapsed() >= LOOK && !self.is_in_place().await? {
+                return Ok(Progress::Rewound);
+            }
             self.cursor = Some(cursor);
             self.moved = true;
             return Ok(Progress::Done);
         }
-        let head = Head::from(&self.reach().await?);
-        if self.head != Some(head) {
+        let Some(head) = self.head else { return Ok(Progress::Rewound) };
+        if !self.is_in_place().await? {
             return Ok(Progress::Rewound);
         }
         let (items, submissions) = items(slice);

@@ -1,6 +1,4 @@
-//! The log against crashes and damage, the view against being wrong.
-
-#![allow(clippy::cast_possible_truncation, reason = "test values are small")]
+//! The log against crashes and damage.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -8,13 +6,10 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use weft_ledger::State;
 use weft_types::certificate::CommitSignature;
-use weft_types::genesis::Allocation;
 use weft_types::*;
 
-use super::view::{BlockChanges, TransactionRecord, View, ViewError};
-use super::*;
+use crate::store::*;
 
 const GENESIS: BlockId = BlockId(B256::repeat_byte(7));
 const SEGMENT: u64 = 1 << 20;
@@ -182,7 +177,7 @@ fn frames_inside_a_block_are_none() {
     let (directory, file) = log_of(3);
     let whole = fs::read(&file).unwrap();
     // Frames of this very log, with its salt.
-    let forged = &whole[super::segment::PREAMBLE as usize..];
+    let forged = &whole[segment::PREAMBLE as usize..];
     let torn = [&whole[..], &[0xee; 700], forged, &[0xee; 20]].concat();
     fs::write(&file, &torn).unwrap();
     let (_, opened) = open(directory.path()).unwrap();
@@ -217,7 +212,7 @@ fn a_write_that_reached_the_disk_out_of_order_is_a_torn_tail() {
 
     // The write before had been synced when this one was made.
     fs::write(&file, &written).unwrap();
-    let frame = super::frame::HEADER + borsh::object_length(&block(4, 0)).unwrap();
+    let frame = frame::HEADER + borsh::object_length(&block(4, 0)).unwrap();
     damage(before - frame as u64);
     assert!(matches!(open(directory.path()), Err(LogError::Corrupt { .. })));
 }
@@ -249,9 +244,8 @@ fn what_was_never_synced_may_be_lost_from_the_middle() {
 fn a_flipped_bit_is_refused() {
     let (directory, file) = log_of(4);
     let whole = fs::read(&file).unwrap();
-    let last = whole.len()
-        - super::frame::HEADER
-        - borsh::object_length(&certificate(&block(4, 0))).unwrap();
+    let last =
+        whole.len() - frame::HEADER - borsh::object_length(&certificate(&block(4, 0))).unwrap();
     for offset in (0..last).step_by(7) {
         let mut damaged = whole.clone();
         damaged[offset] ^= 0x10;
@@ -308,7 +302,7 @@ fn segments_roll_and_stay_readable() {
 }
 
 fn segments(directory: &Path) -> Vec<PathBuf> {
-    super::segment::list(directory).unwrap().into_values().collect()
+    segment::list(directory).unwrap().into_values().collect()
 }
 
 /// A block that was reported durable in the write that fills a segment may be decided next.
@@ -371,7 +365,7 @@ fn an_index_saves_reading_a_sealed_segment() {
     }
     // Damage to one block is no hindrance to reading another, unless all must be read.
     let raw = OpenOptions::new().write(true).open(first).unwrap();
-    raw.write_all_at(&[0xff; 4], super::segment::PREAMBLE + 60).unwrap();
+    raw.write_all_at(&[0xff; 4], segment::PREAMBLE + 60).unwrap();
     assert!(matches!(reopen().block(1), Err(LogError::Corrupt { .. })));
     assert_eq!(reopen().block(2).unwrap(), Some(block(2, 0)));
     fs::remove_file(&index).unwrap();
@@ -415,94 +409,4 @@ proptest! {
             prop_assert_eq!(log.block(height).unwrap(), Some(block(height, 0)));
         }
     }
-}
-
-fn genesis() -> Genesis {
-    let address = Address::repeat_byte(1);
-    Genesis {
-        chain_id: 1,
-        time_ms: 1000,
-        l1_origin: L1Origin::default(),
-        params: Params::default(),
-        validators: vec![Member { address, seats: 1 }],
-        accounts: vec![Allocation { address, balance: 5 }],
-        namespaces: vec![],
-    }
-}
-
-fn changes(height: Height, root: B256) -> BlockChanges {
-    let id = TransactionId(B256::repeat_byte(height as u8));
-    let record = TransactionRecord { height, position: 0, receipt: None };
-    BlockChanges {
-        height,
-        time_ms: height,
-        id: BlockId(B256::repeat_byte(height as u8)),
-        ledger_root: root,
-        slices_root: B256::ZERO,
-        changes: vec![],
-        transactions: vec![(id, record)],
-        slices: vec![],
-    }
-}
-
-#[test]
-fn the_view_comes_back_and_a_wrong_one_is_thrown_away() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("view");
-    let state = State::genesis(&genesis()).unwrap();
-    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
-    assert!(opened.held.is_none());
-    opened.view.put_state(&state, BlockId::ZERO);
-    opened.view.push(changes(1, state.ledger_root()));
-    let id = TransactionId(B256::repeat_byte(1));
-    assert!(opened.view.transaction(&id).unwrap().is_some(), "visible before it is on disk");
-    opened.view.stop();
-    opened.writer.join().unwrap();
-    drop(opened.view);
-
-    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
-    let held = opened.held.unwrap();
-    assert_eq!((held.height, held.state.ledger_root()), (1, state.ledger_root()));
-    assert!(opened.view.transaction(&id).unwrap().is_some());
-    // A root that its entries do not come to.
-    opened.view.push(changes(2, B256::ZERO));
-    opened.view.stop();
-    opened.writer.join().unwrap();
-    drop(opened.view);
-    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
-    assert!(opened.held.is_none(), "a view that does not check is not used");
-    opened.view.stop();
-    opened.writer.join().unwrap();
-}
-
-#[test]
-fn a_view_that_cannot_be_opened_is_moved_aside() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("view");
-    fs::write(&path, b"not a directory").unwrap();
-    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
-    assert!(opened.held.is_none());
-    opened.view.stop();
-    opened.writer.join().unwrap();
-    assert!(directory.path().join("view.damaged").exists());
-}
-
-/// Once the view cannot be written it says so to whoever asks, and takes no more in.
-#[test]
-fn a_view_that_has_failed_holds_and_answers_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let opened = View::open(&directory.path().join("view"), &genesis(), 1 << 20).unwrap();
-    let view = opened.view;
-    view.push(changes(1, B256::ZERO));
-    let id = TransactionId(B256::repeat_byte(1));
-    assert!(view.transaction(&id).unwrap().is_some());
-    view.fail();
-    assert!(view.has_failed());
-    view.push(changes(2, B256::ZERO));
-    assert_eq!(view.lag(), (0, 0));
-    assert!(matches!(view.transaction(&id), Err(ViewError::Failed)));
-    assert!(matches!(view.leaves(1), Err(ViewError::Failed)));
-    assert!(matches!(view.namespaces(), Err(ViewError::Failed)));
-    view.stop();
-    opened.writer.join().unwrap();
 }

@@ -1,0 +1,138 @@
+//! What becomes of a decided block inside the node: everybody who waits for it hears.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use weft_consensus::{Delivery, Tip};
+use weft_types::{Committee, TransactionId};
+
+use crate::chain::{Chain, ids_of};
+use crate::mempool::Mempool;
+use crate::metrics::{ByTier, ByValidator, Metrics, Tier};
+use crate::p2p::P2p;
+use crate::sequencer::Tracker;
+
+/// Where decided blocks go. There is one, owned by whoever decides or follows.
+pub struct Publisher {
+    chain: Chain,
+    mempool: Arc<Mempool>,
+    tracker: Arc<Tracker>,
+    metrics: Metrics,
+    p2p: P2p,
+    /// The last height decided, for the network.
+    tip_height: Arc<AtomicU64>,
+    /// The committee, for the network.
+    committee: watch::Sender<Arc<Committee>>,
+    last_block_time: u64,
+}
+
+/// What a [`Publisher`] is made of.
+pub struct Parts {
+    /// Where blocks are read from.
+    pub chain: Chain,
+    /// What is ordered leaves it.
+    pub mempool: Arc<Mempool>,
+    /// Learns what is final.
+    pub tracker: Arc<Tracker>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The network.
+    pub p2p: P2p,
+    /// The last height decided, for the network.
+    pub tip_height: Arc<AtomicU64>,
+    /// The committee, for the network.
+    pub committee: watch::Sender<Arc<Committee>>,
+}
+
+impl Publisher {
+    /// On top of a tip.
+    pub fn new(parts: Parts, tip: &Tip) -> Self {
+        let Parts { chain, mempool, tracker, metrics, p2p, tip_height, committee } = parts;
+        p2p.bus().set_tip(tip.header.height);
+        let last_block_time = tip.header.time_ms;
+        Self { chain, mempool, tracker, metrics, p2p, tip_height, committee, last_block_time }
+    }
+
+    /// Follows the committee of the next height.
+    pub fn committee(&self) -> watch::Receiver<Arc<Committee>> {
+        self.committee.subscribe()
+    }
+
+    /// Makes a decided block known. `tip` is the block, executed.
+    pub fn publish(&mut self, delivery: Delivery, tip: &Tip) {
+        let (header, height) = (delivery.header, delivery.header.height);
+        self.tip_height.store(height, Ordering::Relaxed);
+        self.p2p.bus().set_tip(height);
+        self.measure(&delivery, tip.committee());
+        self.committee.send_if_modified(|committee| {
+            let changed = **committee != *tip.committee();
+            if changed {
+                *committee = Arc::new(tip.committee().clone());
+            }
+            changed
+        });
+
+        let ordered: Vec<TransactionId> = ids_of(&delivery.batches).copied().collect();
+        self.mempool.remove(&ordered);
+        self.mempool.expire(header.time_ms);
+        let took = self.tracker.ordered(ordered.iter());
+        self.observe(Tier::Final, &took);
+        self.chain.deliver(delivery, &tip.state);
+    }
+
+    /// Notes how long transactions took to get somewhere.
+    pub fn observe(&self, tier: Tier, took: &[Duration]) {
+        if took.is_empty() {
+            return;
+        }
+        let histogram = self.metrics.latency.get_or_create(&ByTier { tier });
+        for duration in took {
+            histogram.observe(duration.as_secs_f64());
+        }
+    }
+
+    /// Sets the gauges.
+    pub fn gauge(&self) {
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let metrics = &self.metrics;
+        let (bytes, count) = self.mempool.size();
+        metrics.mempool_bytes.set(gauge(bytes));
+        metrics.mempool_transactions.set(gauge(count));
+        metrics.refused.inc_by(self.mempool.take_refused());
+        metrics.view_lag.set(gauge(self.chain.view().lag().0));
+        let (peers, validators) = self.p2p.peers().count();
+        metrics.peers.set(gauge(peers));
+        metrics.validator_peers.set(gauge(validators));
+    }
+
+    fn measure(&mut self, delivery: &Delivery, committee: &Committee) {
+        let metrics = &self.metrics;
+        let header = &delivery.header;
+        metrics.height.set(i64::try_from(header.height).unwrap_or(i64::MAX));
+        metrics.blocks.inc();
+        let interval = header.time_ms.saturating_sub(self.last_block_time);
+        self.last_block_time = header.time_ms;
+        metrics.block_interval.observe(Duration::from_millis(interval).as_secs_f64());
+        if delivery.certificate.round > 0 {
+            metrics.late_heights.inc();
+        }
+        let transactions: usize = delivery.batches.iter().map(|b| b.body.transactions.len()).sum();
+        metrics.transactions.inc_by(transactions as u64);
+        let bytes: u64 = delivery.batches.iter().map(|b| u64::from(b.witness().bytes)).sum();
+        metrics.bytes.inc_by(bytes);
+        if delivery.observers.is_empty() {
+            metrics.empty_blocks.inc();
+            return;
+        }
+        for (index, member) in (0u16..).zip(committee.members()) {
+            let label = ByValidator { validator: member.address.to_string() };
+            if !delivery.observers.contains(&index) {
+                metrics.missed_observations.get_or_create(&label).inc();
+            }
+            let absent = delivery.absent.contains(&member.address);
+            metrics.absent.get_or_create(&label).set(i64::from(absent));
+        }
+    }
+}
