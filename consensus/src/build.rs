@@ -5,11 +5,13 @@ use weft_ledger::{OrderedBatch, OrderedBlock};
 use weft_types::block::{batches_root, events_root, observations_root};
 use weft_types::header::PROTOCOL_VERSION;
 use weft_types::{
-    Address, Batch, BatchDigest, Header, Observation, ObservationHash, ProposedBlock, TimeMs,
-    Verified,
+    Address, Batch, BatchDigest, Header, L1Events, Observation, ObservationHash, ProposedBlock,
+    TimeMs, Verified,
 };
 
-use crate::cut::{self, Batches, Cut, MissingBatches};
+use crate::content::{Content, Missing};
+use crate::cut::{self, Cut};
+use crate::origin::{self, Passed};
 use crate::support;
 use crate::tip::Tip;
 
@@ -22,6 +24,8 @@ pub struct Derived {
     pub observers: Vec<Address>,
     /// What is ordered.
     pub cut: Cut,
+    /// How far L1 is taken in.
+    pub passed: Passed,
 }
 
 /// Derives a block from observations of the next height, ascending by observer. Without any, the
@@ -29,21 +33,33 @@ pub struct Derived {
 pub fn derive(
     tip: &Tip,
     observations: &[&Verified<Observation>],
-    batches: &impl Batches,
-) -> Result<Derived, MissingBatches> {
+    content: &impl Content,
+) -> Result<Derived, Missing> {
     let earliest = tip.header.time_ms + 1;
     if observations.is_empty() {
-        return Ok(Derived { time_ms: earliest, observers: Vec::new(), cut: Cut::default() });
+        let (cut, passed) = (Cut::default(), Passed::none(tip));
+        return Ok(Derived { time_ms: earliest, observers: Vec::new(), cut, passed });
     }
     let committee = tip.committee();
     let plain = || observations.iter().map(|observation| &***observation);
     let reports = support::collect(committee, plain());
-    let cut = cut::compute(&tip.state, tip.next_height(), &reports, batches)?;
+    let cut = cut::compute(&tip.state, tip.next_height(), &reports, content);
+    let passed = origin::advance(tip, plain(), content);
+    let (cut, passed) = match (cut, passed) {
+        (Ok(cut), Ok(passed)) => (cut, passed),
+        (cut, passed) => {
+            let (batches, events) = (cut.err(), passed.err());
+            return Err(Missing {
+                batches: batches.unwrap_or_default(),
+                events: events.unwrap_or_default(),
+            });
+        }
+    };
     let observers = plain()
         .filter_map(|o| committee.get(o.body.observer).map(|member| member.address))
         .collect();
     let time_ms = support::median_clock(committee, plain()).max(earliest);
-    Ok(Derived { time_ms, observers, cut })
+    Ok(Derived { time_ms, observers, cut, passed })
 }
 
 impl Derived {
@@ -67,24 +83,24 @@ impl Derived {
             parent: tip.id,
             proposer,
             validators_hash: tip.committee().hash(),
-            next_validators_hash: tip.following_validators_hash(),
-            // Nobody observes L1 at this version: the origin stays where genesis put it.
-            l1_origin: tip.header.l1_origin,
+            next_validators_hash: tip.following_validators_hash(self.time_ms),
+            l1_origin: self.passed.origin,
             observations_root: observations_root(&observations),
             batches_root: batches_root(&self.digests()),
-            events_root: events_root(&[]),
+            events_root: events_root(&self.passed.events),
             parent_outcome: tip.outcome,
         };
         ProposedBlock { header, observations }
     }
 
-    /// The block as the ledger sees it. `None` if an ordered batch is not held any more.
+    /// The block as the ledger sees it. `None` if something that it orders is not held any more.
     pub fn ordered<'a>(
         &self,
         header: &Header,
-        batches: &'a impl Batches,
+        content: &'a impl Content,
     ) -> Option<OrderedBlock<'a>> {
-        let batch = |digest| -> Option<&'a Verified<Batch>> { batches.batch(digest) };
+        let batch = |digest| -> Option<&'a Verified<Batch>> { content.batch(digest) };
+        let events = |digest| -> Option<&'a L1Events> { content.events(digest).map(|e| &**e) };
         let ordered = self.cut.batches.iter().map(|ordered| {
             let author = ordered.lane.author;
             Some(OrderedBatch { author, batch: batch(&ordered.digest)? })
@@ -93,6 +109,7 @@ impl Derived {
             height: header.height,
             time_ms: header.time_ms,
             l1_origin: header.l1_origin,
+            events: self.passed.events.iter().map(events).collect::<Option<_>>()?,
             observers: self.observers.clone(),
             batches: ordered.collect::<Option<_>>()?,
             cuts: self.cut.cuts.clone(),

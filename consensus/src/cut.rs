@@ -16,21 +16,10 @@ use std::collections::BTreeMap;
 
 use weft_ledger::{LaneCut, State};
 use weft_types::limits::{MAX_BATCH_BYTES, MAX_UNORDERED_BATCHES};
-use weft_types::{Address, Batch, BatchDigest, Height, LaneId, TimeMs, Verified};
+use weft_types::{Address, BatchDigest, Height, LaneId, TimeMs};
 
+use crate::content::Content;
 use crate::support::{LaneReports, Reports};
-
-/// Where checked batches can be looked up.
-pub trait Batches {
-    /// The batch of that digest, if it is held.
-    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>>;
-
-    /// Whether these are all that a block orders: then a supported batch that is not here did not
-    /// fit, and its lane ends before it. Otherwise it may be ordered, and has to be fetched.
-    fn are_whole(&self) -> bool {
-        false
-    }
-}
 
 /// A batch in a block's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +58,6 @@ pub struct Cut {
     pub forks: Vec<Fork>,
 }
 
-/// Batches that are needed to compute a cut and are not held, with the observations that name
-/// them being reason enough to believe they exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingBatches(pub Vec<BatchDigest>);
-
 /// An author's supported batches, in lane order, and how many of them are taken.
 struct Author {
     address: Address,
@@ -83,14 +67,14 @@ struct Author {
     taken: usize,
 }
 
-/// Computes the cut at `height`.
+/// Computes the cut at `height`, or says which batches have to be held to do so.
 pub(crate) fn compute(
     state: &State,
     height: Height,
     reports: &Reports,
-    batches: &impl Batches,
-) -> Result<Cut, MissingBatches> {
-    let mut walk = Walk { state, batches, missing: Vec::new(), forks: Vec::new() };
+    content: &impl Content,
+) -> Result<Cut, Vec<BatchDigest>> {
+    let mut walk = Walk { state, content, missing: Vec::new(), forks: Vec::new() };
     let committee = state.committee();
     let budget = u64::from(state.params().max_block_bytes);
     let nothing = BTreeMap::new();
@@ -115,7 +99,7 @@ pub(crate) fn compute(
         })
         .collect();
     if !walk.missing.is_empty() {
-        return Err(MissingBatches(walk.missing));
+        return Err(walk.missing);
     }
     let forks = walk.forks;
 
@@ -129,14 +113,14 @@ pub(crate) fn compute(
     Ok(Cut { batches: merge(&authors), cuts, forks })
 }
 
-struct Walk<'a, B> {
+struct Walk<'a, C> {
     state: &'a State,
-    batches: &'a B,
+    content: &'a C,
     missing: Vec<BatchDigest>,
     forks: Vec<Fork>,
 }
 
-impl<B: Batches> Walk<'_, B> {
+impl<C: Content> Walk<'_, C> {
     /// The batches of an author that may be ordered, in order.
     fn author(
         &mut self,
@@ -187,8 +171,8 @@ impl<B: Batches> Walk<'_, B> {
                     return;
                 }
             };
-            let Some(batch) = self.batches.batch(&digest) else {
-                if !self.batches.are_whole() {
+            let Some(batch) = self.content.batch(&digest) else {
+                if !self.content.is_whole() {
                     self.missing.push(digest);
                 }
                 return;

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use weft_ledger::Applied;
-use weft_types::{Address, Batch, BlockId, Certificate, Header, Verified};
+use weft_types::{Address, Batch, BlockId, Certificate, Header, L1Events, Verified};
 
 use crate::build::Derived;
-use crate::lanes::Picked;
+use crate::content::Picked;
 use crate::stored::StoredBlock;
 use crate::tip::Tip;
 use crate::validity::{Invalid, Judgement, judge};
@@ -18,7 +18,7 @@ use crate::validity::{Invalid, Judgement, judge};
 /// A valid block's content.
 pub(crate) struct Decidable {
     pub(crate) derived: Derived,
-    pub(crate) batches: Picked,
+    pub(crate) content: Picked,
 }
 
 /// A decided block and what it came to.
@@ -34,6 +34,8 @@ pub struct Delivery {
     pub observers: Vec<u16>,
     /// Its batches, in order.
     pub batches: Vec<Arc<Verified<Batch>>>,
+    /// What the L1 blocks brought that it passes, in order.
+    pub events: Vec<Arc<Verified<L1Events>>>,
     /// What executing it did.
     pub applied: Applied,
     /// Members that the height would not have let lead.
@@ -46,8 +48,8 @@ pub enum Refused {
     /// It breaks a rule. If a quorum has certified it, this node is wrong, or they are.
     #[error("it breaks a rule: {0}")]
     Invalid(#[from] Invalid),
-    /// Its batches are not those that it orders: whoever gave it away has left out or added some.
-    #[error("its batches are not those that it orders")]
+    /// Its content is not what it orders: whoever gave it away has left out or added some.
+    #[error("its batches or L1 events are not those that it orders")]
     Incomplete,
     /// The certificate is of another block.
     #[error("the certificate is of another block")]
@@ -71,32 +73,36 @@ pub fn follow(
 /// Derives a whole block again.
 pub(crate) fn rederive(tip: &Tip, block: &StoredBlock) -> Result<Decidable, Refused> {
     let observations: Vec<_> = block.observations.iter().collect();
-    let batches = Picked::new(block.batches.clone());
-    let derived = match judge(tip, &block.value, &observations, &batches) {
+    let content = Picked::new(block.batches.clone(), block.events.clone());
+    let derived = match judge(tip, &block.value, &observations, &content) {
         Judgement::Valid(derived) => derived,
-        // Without one of its batches it looks as if it ordered others.
-        Judgement::Invalid(Invalid::Batches { .. }) | Judgement::MissingBatches(_) => {
-            return Err(Refused::Incomplete);
-        }
+        // Without some of its content it looks as if it ordered something else.
+        Judgement::Invalid(
+            Invalid::Batches { .. } | Invalid::L1Origin { .. } | Invalid::Events,
+        )
+        | Judgement::Missing(_) => return Err(Refused::Incomplete),
         Judgement::Invalid(invalid) => return Err(Refused::Invalid(invalid)),
     };
-    let held = block.batches.iter().map(|batch| batch.witness().digest);
-    if held.eq(derived.cut.batches.iter().map(|ordered| ordered.digest)) {
-        Ok(Decidable { derived, batches })
+    let batches = block.batches.iter().map(|batch| batch.witness().digest);
+    let events = block.events.iter().map(|events| &events.witness().digest);
+    if batches.eq(derived.cut.batches.iter().map(|ordered| ordered.digest))
+        && events.eq(&derived.passed.events)
+    {
+        Ok(Decidable { derived, content })
     } else {
         Err(Refused::Incomplete)
     }
 }
 
-/// Executes a decided block and moves the tip to it. `None`, and nothing has moved, if a batch
+/// Executes a decided block and moves the tip to it. `None`, and nothing has moved, if something
 /// that it orders is not there.
 pub(crate) fn execute(
     tip: &mut Tip,
     header: Header,
-    Decidable { derived, batches }: Decidable,
+    Decidable { derived, content }: Decidable,
     certificate: Certificate,
 ) -> Option<Delivery> {
-    let ordered = derived.ordered(&header, &batches)?;
+    let ordered = derived.ordered(&header, &content)?;
     let committee = tip.committee().clone();
     let observers =
         derived.observers.iter().filter_map(|address| committee.index_of(address)).collect();
@@ -111,6 +117,7 @@ pub(crate) fn execute(
         .map(|member| member.address)
         .filter(|address| tip.state.is_absent(address))
         .collect();
-    let batches = batches.in_order().cloned().collect();
-    Some(Delivery { header, id, certificate, observers, batches, applied, absent })
+    let batches = content.in_order().cloned().collect();
+    let events = content.events_in_order().cloned().collect();
+    Some(Delivery { header, id, certificate, observers, batches, events, applied, absent })
 }

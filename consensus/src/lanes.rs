@@ -13,7 +13,6 @@ use weft_types::evidence::Evidence;
 use weft_types::limits::MAX_UNORDERED_BATCHES;
 use weft_types::{Address, Batch, BatchDigest, Committee, LaneId, LaneView, TimeMs, Verified};
 
-use crate::cut::Batches;
 
 /// The batches a node holds that are not ordered yet, and those of the last block.
 #[derive(Default)]
@@ -229,48 +228,6 @@ impl Lanes {
                 self.held.remove(&digest);
             }
         }
-    }
-}
-
-impl Batches for Lanes {
-    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
-        self.get(digest).map(Arc::as_ref)
-    }
-}
-
-/// All of a block's batches, taken out of lanes or come with it: whatever happens there, they stay.
-#[derive(Clone, Debug)]
-pub struct Picked {
-    order: Vec<BatchDigest>,
-    batches: BTreeMap<BatchDigest, Arc<Verified<Batch>>>,
-}
-
-impl Picked {
-    /// These, in this order.
-    pub fn new(batches: Vec<Arc<Verified<Batch>>>) -> Self {
-        let order = batches.iter().map(|batch| batch.witness().digest).collect();
-        let batches = batches.into_iter().map(|batch| (batch.witness().digest, batch)).collect();
-        Self { order, batches }
-    }
-
-    /// The one of that digest.
-    pub fn get(&self, digest: &BatchDigest) -> Option<&Arc<Verified<Batch>>> {
-        self.batches.get(digest)
-    }
-
-    /// All of them, in order.
-    pub fn in_order(&self) -> impl Iterator<Item = &Arc<Verified<Batch>>> {
-        self.order.iter().filter_map(|digest| self.batches.get(digest))
-    }
-}
-
-impl Batches for Picked {
-    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
-        self.batches.get(digest).map(Arc::as_ref)
-    }
-
-    fn are_whole(&self) -> bool {
-        true
     }
 }
 

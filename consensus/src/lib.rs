@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`lanes`], [`observations`] | what a node holds, and what others say they hold |
 //! | [`cut`] | rules 3 and 4: which batches, in which order, within which limits |
+//! | [`origin`] | rules 6 and 7: how far L1 is taken in |
 //! | [`build`] | block = f(observations): cut, order, time, header |
 //! | [`validity`] | the named checks that a proposal must pass |
 //! | [`leader`] | who proposes |
@@ -19,6 +20,7 @@
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test values are small"))]
 
 pub mod build;
+pub mod content;
 pub mod cut;
 pub mod driver;
 pub mod engine;
@@ -26,13 +28,14 @@ pub mod follow;
 pub mod lanes;
 pub mod leader;
 pub mod observations;
+pub mod origin;
 mod stored;
 mod support;
 pub mod tip;
 pub mod validity;
 
 pub use build::Derived;
-pub use cut::Batches;
+pub use content::Content;
 pub use driver::Driver;
 pub use follow::Delivery;
 pub use lanes::Lanes;

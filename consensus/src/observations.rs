@@ -1,9 +1,11 @@
 //! Observations received for the next height (protocol section 4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weft_types::evidence::Evidence;
-use weft_types::{BatchDigest, BlockId, Committee, Height, Observation, ObservationHash, Verified};
+use weft_types::{
+    BatchDigest, BlockId, Committee, EventsDigest, Height, Observation, ObservationHash, Verified,
+};
 
 use crate::lanes::seats_of;
 
@@ -17,6 +19,8 @@ pub struct Observations {
     all: BTreeMap<ObservationHash, Verified<Observation>>,
     /// Who names which batch, in first observations.
     named: BTreeMap<BatchDigest, Vec<u16>>,
+    /// Who names which events of L1, in first observations.
+    named_events: BTreeMap<EventsDigest, Vec<u16>>,
 }
 
 /// What became of an observation that was offered.
@@ -41,6 +45,7 @@ impl Observations {
             by_observer: BTreeMap::new(),
             all: BTreeMap::new(),
             named: BTreeMap::new(),
+            named_events: BTreeMap::new(),
         }
     }
 
@@ -65,6 +70,10 @@ impl Observations {
         }
         for digest in body.lanes.iter().flat_map(|lane| &lane.digests) {
             self.named.entry(*digest).or_default().push(observer);
+        }
+        let events: BTreeSet<EventsDigest> = body.l1.iter().map(|b| b.events_digest).collect();
+        for digest in events {
+            self.named_events.entry(digest).or_default().push(observer);
         }
         self.by_observer.insert(observer, hash);
         self.all.insert(hash, observation);
@@ -101,10 +110,15 @@ impl Observations {
         &'a self,
         committee: &'a Committee,
     ) -> impl Iterator<Item = (&'a BatchDigest, &'a [u16])> {
-        self.named
-            .iter()
-            .filter(|(_, namers)| committee.is_support(seats_of(committee, namers.iter().copied())))
-            .map(|(digest, namers)| (digest, namers.as_slice()))
+        supported(&self.named, committee)
+    }
+
+    /// Events of L1 blocks that observers of more than a third of all seats name, with who does.
+    pub fn supported_events<'a>(
+        &'a self,
+        committee: &'a Committee,
+    ) -> impl Iterator<Item = (&'a EventsDigest, &'a [u16])> {
+        supported(&self.named_events, committee)
     }
 
     /// Batches that a quorum names only since this observer does.
@@ -128,4 +142,15 @@ impl Observations {
             .get(digest)
             .is_some_and(|namers| committee.is_support(seats_of(committee, namers.iter().copied())))
     }
+}
+
+/// What observers of more than a third of all seats name, with who does.
+fn supported<'a, N>(
+    named: &'a BTreeMap<N, Vec<u16>>,
+    committee: &'a Committee,
+) -> impl Iterator<Item = (&'a N, &'a [u16])> {
+    named
+        .iter()
+        .filter(|(_, namers)| committee.is_support(seats_of(committee, namers.iter().copied())))
+        .map(|(name, namers)| (name, namers.as_slice()))
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use borsh::BorshSerialize;
 use weft_types::observation::ObservationError;
 use weft_types::{
-    Batch, Block, Committee, Observation, ObservationSet, ProposedBlock, Unverified, Verified,
-    batch::BatchError,
+    Batch, Block, Committee, L1Events, Observation, ObservationSet, ProposedBlock, Unverified,
+    Verified, Verify, batch::BatchError, l1::EventsError,
 };
 
 /// A block with everything it is made of, each part checked by itself. Whether the parts make this
@@ -17,6 +17,8 @@ pub struct StoredBlock {
     pub value: ProposedBlock,
     /// Its observations, in its order.
     pub observations: Vec<Verified<Observation>>,
+    /// What the L1 blocks brought that it passes, in their order.
+    pub events: Vec<Arc<Verified<L1Events>>>,
     /// Its batches, in its order.
     pub batches: Vec<Arc<Verified<Batch>>>,
 }
@@ -30,6 +32,9 @@ pub enum StoredBlockError {
     /// An observation that does not check.
     #[error("observation: {0}")]
     Observation(#[from] ObservationError),
+    /// Events that do not check.
+    #[error("events: {0}")]
+    Events(#[from] EventsError),
     /// A batch that does not check.
     #[error("batch: {0}")]
     Batch(#[from] BatchError),
@@ -44,12 +49,8 @@ impl StoredBlock {
         let mut bytes = Vec::new();
         self.value.header.serialize(&mut bytes)?;
         set.serialize(&mut bytes)?;
-        let count = u32::try_from(self.batches.len()).map_err(std::io::Error::other)?;
-        count.serialize(&mut bytes)?;
-        for batch in &self.batches {
-            let batch: &Batch = batch;
-            batch.serialize(&mut bytes)?;
-        }
+        write_list(&self.events, &mut bytes)?;
+        write_list(&self.batches, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -74,6 +75,11 @@ impl StoredBlock {
             .iter()
             .map(|o| Unverified::new(o.clone()).verify((chain_id, committee)))
             .collect::<Result<Vec<_>, _>>()?;
+        let events = block
+            .events
+            .into_iter()
+            .map(|events| Unverified::new(events).verify(()).map(Arc::new))
+            .collect::<Result<_, _>>()?;
         let batches = block
             .batches
             .into_iter()
@@ -81,6 +87,15 @@ impl StoredBlock {
             .collect::<Result<_, _>>()?;
         let hashes = observations.iter().map(|o| *o.witness()).collect();
         let value = ProposedBlock { header: block.header, observations: hashes };
-        Ok(Self { value, observations, batches })
+        Ok(Self { value, observations, events, batches })
     }
+}
+
+/// The borsh of a list of checked things.
+fn write_list<T: Verify + BorshSerialize>(
+    list: &[Arc<Verified<T>>],
+    out: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    u32::try_from(list.len()).map_err(std::io::Error::other)?.serialize(out)?;
+    list.iter().try_for_each(|item| (***item).serialize(out))
 }

@@ -2,7 +2,7 @@
 
 use weft_ledger::State;
 use weft_types::genesis::GenesisError;
-use weft_types::{B256, BlockId, Committee, Genesis, Header, Height, Outcome};
+use weft_types::{B256, BlockId, Committee, Genesis, Header, Height, Outcome, TimeMs};
 
 /// The last decided block, executed.
 #[derive(Clone)]
@@ -35,9 +35,8 @@ impl Tip {
         self.state.committee()
     }
 
-    /// The hash of the committee after that. A committee changes only at an epoch's end, by what
-    /// L1 says; until then it follows itself.
-    pub fn following_validators_hash(&self) -> B256 {
-        self.committee().hash()
+    /// The hash of the committee after that, if the next block is of this time.
+    pub fn following_validators_hash(&self, time_ms: TimeMs) -> B256 {
+        self.state.committee_after(time_ms).hash()
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! Validity is a property of the value alone, never of the round or the moment. So a check either
 //! holds for good, fails for good, or cannot be made yet because something is
-//! [missing](Judgement::MissingBatches).
+//! [missing](Judgement::Missing).
 
 use weft_types::block::{batches_root, events_root};
 use weft_types::header::PROTOCOL_VERSION;
 use weft_types::{
-    B256, BatchDigest, BlockId, Height, Observation, ProposedBlock, TimeMs, Verified,
+    B256, BlockId, Height, Observation, ProposedBlock, TimeMs, Verified,
 };
 
 use crate::build::{Derived, derive};
-use crate::cut::{Batches, MissingBatches};
+use crate::content::{Content, Missing};
 use crate::tip::Tip;
 
 /// Which rule a block breaks, and how.
@@ -82,9 +82,14 @@ pub enum Invalid {
         actual: TimeMs,
     },
     /// Rule 6: another L1 origin.
-    #[error("the L1 origin moved without a majority")]
-    L1Origin,
-    /// Rule 6: an observation of L1, which this version does not know.
+    #[error("the L1 origin is {actual}, the observations agree on {expected}")]
+    L1Origin {
+        /// Number of the L1 block that follows from the observations.
+        expected: u64,
+        /// The one that the header names, which may have another hash.
+        actual: u64,
+    },
+    /// Rule 6: an observation of L1 in a network that knows none.
     #[error("the observation of member {0} reports L1 blocks")]
     L1View(u16),
     /// Rule 7: other L1 events.
@@ -102,8 +107,8 @@ pub enum Judgement {
     Valid(Derived),
     /// It breaks a rule, for good.
     Invalid(Invalid),
-    /// It cannot be judged before these batches are held.
-    MissingBatches(Vec<BatchDigest>),
+    /// It cannot be judged before this is held.
+    Missing(Missing),
 }
 
 /// Rule 1, and the roots that need nothing but the proposal.
@@ -124,7 +129,7 @@ pub fn check_chain(tip: &Tip, block: &ProposedBlock) -> Result<(), Invalid> {
     if header.validators_hash != tip.committee().hash() {
         return Err(Invalid::ValidatorsHash);
     }
-    if header.next_validators_hash != tip.following_validators_hash() {
+    if header.next_validators_hash != tip.following_validators_hash(header.time_ms) {
         return Err(Invalid::NextValidatorsHash);
     }
     if tip.committee().index_of(&header.proposer).is_none() {
@@ -132,12 +137,6 @@ pub fn check_chain(tip: &Tip, block: &ProposedBlock) -> Result<(), Invalid> {
     }
     if !block.is_consistent() {
         return Err(Invalid::ObservationsRoot);
-    }
-    if header.l1_origin != tip.header.l1_origin {
-        return Err(Invalid::L1Origin);
-    }
-    if header.events_root != events_root(&[]) {
-        return Err(Invalid::Events);
     }
     if header.parent_outcome != tip.outcome {
         return Err(Invalid::Outcome);
@@ -156,7 +155,7 @@ fn check_observations(tip: &Tip, observations: &[&Verified<Observation>]) -> Res
         if body.height != tip.next_height() || body.parent != tip.id {
             return Err(Invalid::ForeignObservation(body.observer));
         }
-        if !body.l1.is_empty() {
+        if !body.l1.is_empty() && tip.state.l1().is_none() {
             return Err(Invalid::L1View(body.observer));
         }
         seats += tip.committee().get(body.observer).map_or(0, |member| member.seats);
@@ -176,7 +175,7 @@ pub fn judge(
     tip: &Tip,
     block: &ProposedBlock,
     observations: &[&Verified<Observation>],
-    batches: &impl Batches,
+    content: &impl Content,
 ) -> Judgement {
     let checked = check_chain(tip, block).and_then(|()| {
         let names = observations.iter().map(|observation| observation.witness());
@@ -188,14 +187,21 @@ pub fn judge(
     if let Err(invalid) = checked {
         return Judgement::Invalid(invalid);
     }
-    let derived = match derive(tip, observations, batches) {
+    let derived = match derive(tip, observations, content) {
         Ok(derived) => derived,
-        Err(MissingBatches(missing)) => return Judgement::MissingBatches(missing),
+        Err(missing) => return Judgement::Missing(missing),
     };
     let header = &block.header;
     if header.time_ms != derived.time_ms {
         let (expected, actual) = (derived.time_ms, header.time_ms);
         return Judgement::Invalid(Invalid::Time { expected, actual });
+    }
+    if header.l1_origin != derived.passed.origin {
+        let (expected, actual) = (derived.passed.origin.number, header.l1_origin.number);
+        return Judgement::Invalid(Invalid::L1Origin { expected, actual });
+    }
+    if header.events_root != events_root(&derived.passed.events) {
+        return Judgement::Invalid(Invalid::Events);
     }
     let expected = batches_root(&derived.digests());
     if header.batches_root != expected {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use weft_types::{
-    Address, B256, Batch, Height, L1Origin, NamespaceId, Outcome, Payload, Receipt, ReceiptStatus,
-    SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei, merkle,
+    Address, B256, Batch, Height, L1Events, L1Origin, NamespaceId, Outcome, Payload, Receipt,
+    ReceiptStatus, SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei, Withdrawal,
+    merkle,
     slice::{NamespaceTree, SliceLeaf},
     transaction::TransactionWitness,
+    withdrawal::withdrawals_root,
 };
 
 use crate::DUPLICATE_GRACE;
@@ -23,6 +25,8 @@ pub struct OrderedBlock<'a> {
     pub time_ms: TimeMs,
     /// Up to where L1 is taken in.
     pub l1_origin: L1Origin,
+    /// What the L1 blocks brought that it passes: those after the parent's origin, in order.
+    pub events: Vec<&'a L1Events>,
     /// The validators whose observations it embeds; none in an empty block.
     pub observers: Vec<Address>,
     /// What it orders, in block order.
@@ -52,13 +56,15 @@ pub struct Applied {
     pub slices: Vec<Slice>,
     /// The leaves that stand for them.
     pub leaves: Vec<SliceLeaf>,
+    /// What was withdrawn, in order.
+    pub withdrawals: Vec<Withdrawal>,
     /// Every entry that changed.
     pub changes: Vec<Change>,
 }
 
 /// What accumulates over a block.
 #[derive(Default)]
-struct Progress {
+pub(crate) struct Progress {
     collected: Wei,
     debits: BTreeMap<Address, Wei>,
     slices: BTreeMap<NamespaceId, Vec<SliceEntry>>,
@@ -72,16 +78,25 @@ impl State {
         self.forget_before(block.time_ms);
         let base_fee = self.global_price(block.time_ms);
         let mut progress = Progress::default();
+        let passed = self.clock().l1_origin.number;
+        for (events, number) in block.events.iter().zip(passed.saturating_add(1)..) {
+            self.take_in(number, events, &mut progress);
+        }
+        let withdrawn = self.withdrawals().count();
         let mut receipts = Vec::with_capacity(block.batches.len());
         for ordered in &block.batches {
             receipts.push(self.apply_batch(ordered, block, base_fee, &mut progress));
         }
-        self.reward(progress.collected, &block.observers, &progress.debits);
+        let pooled = self.pool_share(progress.collected);
+        let shared = progress.collected.saturating_sub(pooled);
+        self.reward(shared, &block.observers, &progress.debits);
         self.move_prices(block.time_ms, &progress);
         for (author, cut) in &block.cuts {
             self.put(Key::Lane(*author), Value::Lane(Box::new(*cut)));
         }
+        self.turn_epoch(block.time_ms);
         self.tick(block);
+        let withdrawals = withdrawals_of(block, &receipts, withdrawn);
         let changes = self.settle();
 
         let slices: Vec<Slice> = progress
@@ -90,7 +105,7 @@ impl State {
             .map(|(namespace, entries)| Slice { namespace, entries })
             .collect();
         let leaves: Vec<SliceLeaf> = slices.iter().map(Slice::leaf).collect();
-        Applied { outcome: self.outcome(&leaves), receipts, slices, leaves, changes }
+        Applied { outcome: self.outcome(&leaves), receipts, slices, leaves, withdrawals, changes }
     }
 
     /// What a block that led to this state and had slices with these leaves came to.
@@ -98,9 +113,9 @@ impl State {
         Outcome {
             ledger_root: self.ledger_root(),
             slices_root: slices_root(leaves),
-            // No auctions, withdrawals or sealed bids exist at this version.
+            // No auctions or sealed bids exist at this version.
             results_root: merkle::commit_hashes("weft/results/v1", []),
-            withdrawals_root: merkle::commit_hashes("weft/withdrawals/v1", []),
+            withdrawals_root: withdrawals_root(self.withdrawals()),
             unseal_key: weft_types::UnsealKey::NONE,
         }
     }
@@ -222,14 +237,15 @@ impl State {
 }
 
 impl Progress {
+    pub(crate) fn push(&mut self, namespace: NamespaceId, entry: SliceEntry) {
+        self.slices.entry(namespace).or_default().push(entry);
+    }
+
     /// Puts an executed submission into its slice.
     fn place(&mut self, transaction: &Transaction, checked: &TransactionWitness) {
         let Payload::Submit { namespace, data } = &transaction.body.payload else { return };
-        self.slices.entry(*namespace).or_default().push(SliceEntry::Submission {
-            transaction: checked.id,
-            submitter: checked.sender,
-            data: data.clone(),
-        });
+        let (transaction, submitter, data) = (checked.id, checked.sender, data.clone());
+        self.push(*namespace, SliceEntry::Submission { transaction, submitter, data });
         let bytes = self.namespace_bytes.entry(*namespace).or_default();
         *bytes = bytes.saturating_add(u64::from(checked.bytes));
     }
@@ -248,6 +264,24 @@ enum Settled {
 fn encoded_len(transaction: &Transaction) -> u32 {
     let length = borsh::object_length(transaction).unwrap_or(usize::MAX);
     u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The withdrawals of a block, of which there were so many before.
+fn withdrawals_of(
+    block: &OrderedBlock<'_>,
+    receipts: &[Vec<Option<Receipt>>],
+    before: u64,
+) -> Vec<Withdrawal> {
+    let transactions = block.batches.iter().flat_map(|ordered| &ordered.batch.body.transactions);
+    let executed = transactions
+        .zip(receipts.iter().flatten())
+        .filter(|(_, receipt)| receipt.is_some_and(|r| r.status == ReceiptStatus::Executed));
+    let withdrawn = executed.filter_map(|(transaction, _)| match transaction.body.payload {
+        Payload::Withdraw { to, amount } => Some((to, amount)),
+        _ => None,
+    });
+    let numbered = (before..).zip(withdrawn);
+    numbered.map(|(index, (to, amount))| Withdrawal { index, to, amount }).collect()
 }
 
 fn slices_root(leaves: &[SliceLeaf]) -> B256 {

@@ -1,6 +1,7 @@
 //! What the ledger knows, by key (protocol section 6).
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use weft_types::merkle::{Keccak, Peaks};
 use weft_types::{
     Address, BatchDigest, Committee, Height, L1Origin, NamespaceId, NamespaceSettings, TimeMs,
     TransactionId, Wei,
@@ -29,6 +30,14 @@ pub enum Key {
     /// A transaction that must not be charged again: the height that ordered it. Stands under the
     /// end of its validity, so that forgetting is reading from the front.
     Remembered(Remembered),
+    /// The tree of all [withdrawals](weft_types::Withdrawal).
+    Withdrawals,
+    /// A validator's stake that counts; none if it has no stake.
+    Stake(Address),
+    /// The [`Committee`] of the next epoch.
+    NextCommittee,
+    /// What is there for relayers: a [`Relay`].
+    Relay,
 }
 
 /// The key of a remembered transaction.
@@ -47,9 +56,9 @@ pub enum Value {
     Clock(Clock),
     /// Under [`Key::GlobalPrice`].
     GlobalPrice(GlobalPrice),
-    /// Under [`Key::Burned`] and [`Key::Account`]: wei.
+    /// Under [`Key::Burned`], [`Key::Account`] and [`Key::Stake`]: wei.
     Wei(Wei),
-    /// Under [`Key::Committee`].
+    /// Under [`Key::Committee`] and [`Key::NextCommittee`].
     Committee(Box<Committee>),
     /// Under [`Key::Namespace`].
     Namespace(Box<Namespace>),
@@ -59,6 +68,10 @@ pub enum Value {
     Lane(Box<LaneCut>),
     /// Under [`Key::Remembered`].
     Height(Height),
+    /// Under [`Key::Withdrawals`].
+    Withdrawals(Box<Peaks<Keccak>>),
+    /// Under [`Key::Relay`].
+    Relay(Relay),
 }
 
 /// Where the chain is.
@@ -95,6 +108,15 @@ pub struct Namespace {
     /// Block time of registration, last update or last executed submission, whichever came last,
     /// with or without a quota.
     pub tokens_at_ms: TimeMs,
+}
+
+/// What is there for those who post headers on L1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Relay {
+    /// Wei to pay them with.
+    pub pool: Wei,
+    /// Number of the L1 block in which the last header was posted that was paid for.
+    pub paid_at: u64,
 }
 
 /// What the ledger keeps of a validator.

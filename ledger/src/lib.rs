@@ -8,9 +8,9 @@
 //! checked or saturates. Applying cannot fail: what a block orders that makes no sense is skipped,
 //! with a receipt that says why.
 //!
-//! Order inside a block: what has expired is forgotten; transactions run in block order; what they
-//! paid is shared among the validators whose observations the block embeds; lane cuts, presence
-//! and prices move.
+//! Order inside a block: what has expired is forgotten; what L1 brings takes effect; transactions
+//! run in block order; what they paid is shared among the validators whose observations the block
+//! embeds; prices, lane cuts and presence move; an epoch ends if it is time.
 //!
 //! All of the state is a map of typed [`Key`]s to [`Value`]s, so that the commitment to it, a
 //! snapshot of it and the changes a block makes to it are each one loop.
@@ -27,7 +27,9 @@
 
 mod apply;
 mod entry;
+mod epoch;
 mod fee;
+mod l1;
 mod lattice;
 mod payload;
 mod presence;
@@ -35,7 +37,10 @@ mod reward;
 mod state;
 
 pub use apply::{Applied, OrderedBatch, OrderedBlock};
-pub use entry::{Clock, GlobalPrice, Key, LaneCut, Namespace, Remembered, ValidatorRecord, Value};
+pub use entry::{
+    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Remembered, ValidatorRecord, Value,
+};
+pub use epoch::seats;
 pub use fee::Price;
 pub use state::{Change, SnapshotError, State};
 

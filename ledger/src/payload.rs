@@ -24,6 +24,7 @@ impl State {
         match payload {
             Payload::Submit { namespace, .. } => self.submit(*namespace, call),
             Payload::Transfer { to, amount } => self.transfer(*to, *amount, call),
+            Payload::Withdraw { to, amount } => self.withdraw(*to, *amount, call),
             Payload::RegisterNamespace { namespace, settings } => {
                 self.register(*namespace, settings, call)
             }
@@ -71,6 +72,15 @@ impl State {
             self.set_balance(call.sender, from);
             self.set_balance(to, onto);
         }
+        Ok(0)
+    }
+
+    /// The balance leaves at once; on L1 it is there once a header that commits to it is posted.
+    fn withdraw(&mut self, to: Address, amount: Wei, call: &Call) -> Result<Wei, SkipReason> {
+        let left =
+            self.balance(&call.sender).checked_sub(amount).ok_or(SkipReason::BalanceTooLow)?;
+        self.set_balance(call.sender, left);
+        self.add_withdrawal(to, amount);
         Ok(0)
     }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use borsh::BorshSerialize;
+use weft_types::merkle::{Keccak, Peaks};
 use weft_types::{
-    Address, B256, Committee, Genesis, NamespaceId, Params, TimeMs, Wei, genesis::GenesisError,
+    Address, B256, Committee, Genesis, L1Contracts, NamespaceId, Params, TimeMs, Wei, Withdrawal,
+    genesis::GenesisError,
 };
 
 use crate::entry::{
-    Clock, GlobalPrice, Key, LaneCut, Namespace, Remembered, ValidatorRecord, Value,
+    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Remembered, ValidatorRecord, Value,
 };
 use crate::fee::Price;
 use crate::lattice::Lattice;
@@ -21,6 +23,7 @@ pub type Change = (Key, Option<Value>);
 pub struct State {
     params: Params,
     chain_id: u64,
+    l1: Option<L1Contracts>,
     entries: BTreeMap<Key, Value>,
     lattice: Lattice,
     /// Entries written since the last [`State::settle`], with their content before.
@@ -74,7 +77,15 @@ impl State {
         for member in committee.members() {
             state.set_validator(member.address, ValidatorRecord::default());
         }
+        for stake in &genesis.stakes {
+            state.set_stake(stake.validator, stake.stake);
+        }
+        let next = state.committee_by_stake().unwrap_or_else(|| committee.clone());
         state.put(Key::Committee, Value::Committee(Box::new(committee)));
+        state.put(Key::NextCommittee, Value::Committee(Box::new(next)));
+        state.put(Key::Withdrawals, Value::Withdrawals(Box::default()));
+        let relay = Relay { pool: 0, paid_at: genesis.l1_origin.number };
+        state.put(Key::Relay, Value::Relay(relay));
         for account in &genesis.accounts {
             state.set_balance(account.address, account.balance);
         }
@@ -114,6 +125,9 @@ impl State {
         has(Key::GlobalPrice, |v| matches!(v, Value::GlobalPrice(_)))?;
         has(Key::Burned, |v| matches!(v, Value::Wei(_)))?;
         has(Key::Committee, |v| matches!(v, Value::Committee(_)))?;
+        has(Key::NextCommittee, |v| matches!(v, Value::Committee(_)))?;
+        has(Key::Withdrawals, |v| matches!(v, Value::Withdrawals(_)))?;
+        has(Key::Relay, |v| matches!(v, Value::Relay(_)))?;
         Ok(state)
     }
 
@@ -121,6 +135,7 @@ impl State {
         Self {
             params: genesis.params,
             chain_id: genesis.chain_id,
+            l1: genesis.l1,
             entries: BTreeMap::new(),
             lattice: Lattice::empty(),
             touched: BTreeMap::new(),
@@ -135,6 +150,11 @@ impl State {
     /// The network's number.
     pub fn chain_id(&self) -> u64 {
         self.chain_id
+    }
+
+    /// The network's contracts on L1, if it knows one.
+    pub fn l1(&self) -> Option<&L1Contracts> {
+        self.l1.as_ref()
     }
 
     /// The commitment to every entry.
@@ -157,10 +177,44 @@ impl State {
 
     /// The committee that decides the next height.
     pub fn committee(&self) -> &Committee {
-        match self.entries.get(&Key::Committee) {
+        self.committee_at(&Key::Committee)
+    }
+
+    /// The committee of the next epoch.
+    pub fn next_committee(&self) -> &Committee {
+        self.committee_at(&Key::NextCommittee)
+    }
+
+    fn committee_at(&self, key: &Key) -> &Committee {
+        match self.entries.get(key) {
             Some(Value::Committee(committee)) => committee,
-            _ => unreachable!("genesis and every snapshot have a committee"),
+            _ => unreachable!("genesis and every snapshot have both committees"),
         }
+    }
+
+    /// All withdrawals so far.
+    pub fn withdrawals(&self) -> &Peaks<Keccak> {
+        match self.entries.get(&Key::Withdrawals) {
+            Some(Value::Withdrawals(tree)) => tree,
+            _ => unreachable!("genesis and every snapshot have withdrawals"),
+        }
+    }
+
+    /// What is there for relayers.
+    pub fn relay(&self) -> Relay {
+        match self.entries.get(&Key::Relay) {
+            Some(Value::Relay(relay)) => *relay,
+            _ => Relay::default(),
+        }
+    }
+
+    /// Every validator's stake that counts, ascending by address.
+    pub fn stakes(&self) -> impl Iterator<Item = (Address, Wei)> {
+        let range = Key::Stake(Address::ZERO)..=Key::Stake(Address::repeat_byte(0xff));
+        self.entries.range(range).filter_map(|entry| match entry {
+            (Key::Stake(validator), Value::Wei(stake)) => Some((*validator, *stake)),
+            _ => None,
+        })
     }
 
     /// An account's balance in wei.
@@ -245,6 +299,18 @@ impl State {
 
     pub(crate) fn set_validator(&mut self, address: Address, record: ValidatorRecord) {
         self.put(Key::Validator(address), Value::Validator(record));
+    }
+
+    pub(crate) fn set_stake(&mut self, validator: Address, stake: Wei) {
+        let key = Key::Stake(validator);
+        if stake == 0 { self.remove(key) } else { self.put(key, Value::Wei(stake)) }
+    }
+
+    pub(crate) fn add_withdrawal(&mut self, to: Address, amount: Wei) {
+        let mut tree = self.withdrawals().clone();
+        let index = tree.count();
+        tree.push(Withdrawal { index, to, amount }.leaf());
+        self.put(Key::Withdrawals, Value::Withdrawals(Box::new(tree)));
     }
 
     /// Burns wei that already left its account.

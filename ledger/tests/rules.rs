@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and its numbers are small"
 )]
 
+#[allow(dead_code, reason = "shared with the rules about L1")]
 mod chain;
 
 use weft_ledger::{Key, SnapshotError, State, Value};

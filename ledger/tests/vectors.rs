@@ -11,14 +11,15 @@ mod document;
 use document::{Vector, hex, settle};
 use serde_json::{Value as Json, json};
 use weft_ledger::{
-    Clock, GlobalPrice, Key, LaneCut, Namespace, Remembered, SnapshotError, State, ValidatorRecord,
-    Value,
+    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Remembered, SnapshotError, State,
+    ValidatorRecord, Value,
 };
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::hash::keccak256;
 use weft_types::{
     Address, B256, BatchDigest, Committee, Genesis, L1Origin, Member, NamespaceId,
-    NamespaceSettings, Params, Quota, Submitters, TransactionId,
+    NamespaceSettings, Params, Quota, Stake, Submitters, TransactionId, Withdrawal,
+    merkle::{Keccak, Peaks},
 };
 
 const NOW: u64 = 1_790_000_000_000;
@@ -37,8 +38,9 @@ fn ledger_state() {
     vectors.push(vector("one of each", &all));
     let member = [&[0xaa; 20][..], &1u64.to_le_bytes()].concat();
     let undecodable = [
-        ("key tag 9", vec![9, 7, 0, 0, 0, 0, 0, 0, 0, 0]),
-        ("value tag 8", vec![0, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("key tag 13", vec![13, 7, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("value tag 10", vec![0, 10, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("two peaks of one withdrawal", [&[9, 8, 1][..], &[0; 7], &[2, 0, 0, 0], &[7; 64]].concat()),
         ("half a key", vec![4, 1, 2, 3]),
         ("no value", vec![0]),
         ("a committee of nobody", vec![3, 3, 0, 0, 0, 0]),
@@ -57,6 +59,7 @@ fn ledger_genesis() {
     let mut bare = genesis();
     bare.accounts.clear();
     bare.namespaces.clear();
+    bare.stakes.clear();
     settle("ledger_genesis", &[of_genesis("full", &full), of_genesis("validators only", &bare)]);
 }
 
@@ -114,6 +117,12 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
     };
     let remembered =
         Remembered { valid_until: NOW + 60_000, id: TransactionId(hash_of("transaction")) };
+    let mut withdrawals = Peaks::<Keccak>::default();
+    for index in 0..5 {
+        withdrawals.push(Withdrawal { index, to: address("receiver"), amount: 1 << 60 }.leaf());
+    }
+    let relay = Relay { pool: 7 * 10u128.pow(15), paid_at: 23_456_700 };
+    let next = Committee::new(members()[1..].to_vec()).unwrap();
     vec![
         ("clock", (Key::Clock, Value::Clock(clock))),
         ("global price", (Key::GlobalPrice, Value::GlobalPrice(price))),
@@ -127,6 +136,11 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
         ("validator", (Key::Validator(members()[1].address), Value::Validator(record))),
         ("lane", (Key::Lane(members()[1].address), Value::Lane(Box::new(cut)))),
         ("remembered transaction", (Key::Remembered(remembered), Value::Height(1_234_500))),
+        ("no withdrawals", (Key::Withdrawals, Value::Withdrawals(Box::default()))),
+        ("five withdrawals", (Key::Withdrawals, Value::Withdrawals(Box::new(withdrawals)))),
+        ("stake", (Key::Stake(members()[2].address), Value::Wei(32 * 10u128.pow(18)))),
+        ("next committee", (Key::NextCommittee, Value::Committee(Box::new(next)))),
+        ("relay", (Key::Relay, Value::Relay(relay))),
     ]
 }
 
@@ -140,8 +154,15 @@ fn genesis() -> Genesis {
         chain_id: 1477,
         time_ms: NOW,
         l1_origin: origin(),
+        l1: None,
         params: Params::default(),
         validators: members(),
+        stakes: (members().iter().zip(1..))
+            .map(|(member, part): (_, u128)| Stake {
+                validator: member.address,
+                stake: part * 10u128.pow(19),
+            })
+            .collect(),
         accounts,
         namespaces: vec![
             GenesisNamespace { namespace: NamespaceId(7), settings: open },
@@ -192,6 +213,10 @@ fn key_content(key: &Key) -> Json {
         Key::Remembered(Remembered { valid_until, id }) => {
             json!({ "remembered": { "valid_until": valid_until.to_string(), "id": id } })
         }
+        Key::Withdrawals => json!("withdrawals"),
+        Key::Stake(validator) => json!({ "stake": validator }),
+        Key::NextCommittee => json!("next_committee"),
+        Key::Relay => json!("relay"),
     }
 }
 
@@ -223,6 +248,14 @@ fn value_content(value: &Value) -> Json {
             "carry": cut.carry,
         } }),
         Value::Height(height) => json!({ "height": height.to_string() }),
+        Value::Withdrawals(tree) => json!({ "withdrawals": {
+            "count": tree.count().to_string(),
+            "peaks": tree.peaks(),
+        } }),
+        Value::Relay(relay) => json!({ "relay": {
+            "pool": relay.pool.to_string(),
+            "paid_at": relay.paid_at.to_string(),
+        } }),
     }
 }
 

@@ -3,8 +3,9 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::batch::Batch;
-use crate::hash::{BatchDigest, BlockId, ObservationHash};
+use crate::hash::{BatchDigest, BlockId, EventsDigest, ObservationHash};
 use crate::header::Header;
+use crate::l1::L1Events;
 use crate::merkle::commit_hashes;
 use crate::observation::ObservationSet;
 use alloy_primitives::B256;
@@ -16,6 +17,8 @@ pub struct Block {
     pub header: Header,
     /// The embedded observations; none in an empty block.
     pub observations: ObservationSet,
+    /// What the L1 blocks that it passes brought, in their order.
+    pub events: Vec<L1Events>,
     /// The ordered batches, in block order.
     pub batches: Vec<Batch>,
 }
@@ -61,6 +64,6 @@ pub fn batches_root(digests: &[BatchDigest]) -> B256 {
 }
 
 /// The commitment to the L1 events taken in, by the digest of each L1 block's events.
-pub fn events_root(digests: &[B256]) -> B256 {
-    commit_hashes("weft/events/v1", digests)
+pub fn events_root(digests: &[EventsDigest]) -> B256 {
+    commit_hashes("weft/events/v1", digests.iter().map(|digest| &digest.0))
 }

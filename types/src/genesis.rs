@@ -8,7 +8,8 @@ use crate::block::{batches_root, events_root, observations_root};
 use crate::committee::{Committee, CommitteeError, Member};
 use crate::hash::{BlockId, keccak256, tag};
 use crate::header::{Header, L1Origin, Outcome, PROTOCOL_VERSION};
-use crate::limits::{MAX_BATCH_BYTES, MAX_BATCHES_BYTES};
+use crate::l1::L1Contracts;
+use crate::limits::{MAX_BATCH_BYTES, MAX_BATCHES_BYTES, MAX_COMMITTEE};
 use crate::namespace::{NamespaceId, NamespaceSettings, SettingsError};
 use crate::transaction::encode;
 use crate::{TimeMs, Wei};
@@ -24,16 +25,35 @@ pub struct Genesis {
     /// Block time of the genesis block.
     #[serde(with = "crate::json::decimal")]
     pub time_ms: TimeMs,
-    /// Where L1 is first looked at.
+    /// The L1 block as of which the genesis was written: the one after it is the first that is
+    /// taken in.
     pub l1_origin: L1Origin,
+    /// The contracts on L1; without them the network knows no L1, and its committee stays.
+    pub l1: Option<L1Contracts>,
     /// What the network chose.
     pub params: Params,
-    /// The first committee, ascending by address.
+    /// The committee of the first epoch, ascending by address.
     pub validators: Vec<Member>,
+    /// Stakes that count as of the L1 origin, ascending by address: they give the second epoch its
+    /// committee. Without any, the first stays.
+    pub stakes: Vec<Stake>,
     /// Balances to start with, ascending by address.
     pub accounts: Vec<Allocation>,
     /// Namespaces to start with, ascending by id.
     pub namespaces: Vec<GenesisNamespace>,
+}
+
+/// A stake to start with.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Stake {
+    /// The validator.
+    pub validator: Address,
+    /// How much, in wei, above zero.
+    #[serde(with = "crate::json::decimal")]
+    pub stake: Wei,
 }
 
 /// A balance to start with.
@@ -86,6 +106,17 @@ pub struct Params {
     /// What registering a namespace costs, in wei.
     #[serde(with = "crate::json::decimal")]
     pub registration_fee: Wei,
+    /// How many seats an epoch's committee has, 1 to [`MAX_COMMITTEE`].
+    pub committee_size: u16,
+    /// How long an epoch is, in milliseconds of block time: a second or more.
+    #[serde(with = "crate::json::decimal")]
+    pub epoch_ms: u64,
+    /// What posting a header on L1 earns, in wei, as far as the relayers' pool has it.
+    #[serde(with = "crate::json::decimal")]
+    pub relay_reward: Wei,
+    /// How many L1 blocks have to lie between two posted headers that earn it.
+    #[serde(with = "crate::json::decimal")]
+    pub relay_interval: u64,
 }
 
 impl Default for Params {
@@ -98,6 +129,10 @@ impl Default for Params {
             target_bytes_per_second: 4 * 1024 * 1024,
             namespace_target_bytes_per_second: 2 * 1024 * 1024,
             registration_fee: 1_000_000_000_000_000,
+            committee_size: 100,
+            epoch_ms: 3_600_000,
+            relay_reward: 2_000_000_000_000_000,
+            relay_interval: 50,
         }
     }
 }
@@ -111,6 +146,12 @@ pub enum GenesisError {
     /// Accounts or namespaces out of order or repeated.
     #[error("{0} must be strictly ascending")]
     Unsorted(&'static str),
+    /// A validator staked with nothing.
+    #[error("stakes must be above zero")]
+    NoStake,
+    /// An L1 origin further than L1 can get.
+    #[error("l1_origin.number must be below 2^48")]
+    L1Origin,
     /// Bad settings of a namespace.
     #[error("namespace {0}: {1}")]
     Namespace(NamespaceId, SettingsError),
@@ -126,6 +167,15 @@ impl Genesis {
     /// Checks the genesis and returns its committee.
     pub fn check(&self) -> Result<Committee, GenesisError> {
         let committee = Committee::new(self.validators.clone())?;
+        if self.l1_origin.number >> 48 != 0 {
+            return Err(GenesisError::L1Origin);
+        }
+        if !self.stakes.is_sorted_by(|a, b| a.validator < b.validator) {
+            return Err(GenesisError::Unsorted("stakes"));
+        }
+        if self.stakes.iter().any(|stake| stake.stake == 0) {
+            return Err(GenesisError::NoStake);
+        }
         if !self.accounts.is_sorted_by(|a, b| a.address < b.address) {
             return Err(GenesisError::Unsorted("accounts"));
         }
@@ -187,7 +237,14 @@ impl Params {
             "namespace_target_bytes_per_second",
             self.namespace_target_bytes_per_second > 0,
             "above zero",
-        )
+        )?;
+        range(
+            "committee_size",
+            (1..=MAX_COMMITTEE).contains(&usize::from(self.committee_size)),
+            "from one seat to 256",
+        )?;
+        range("epoch_ms", self.epoch_ms >= 1_000, "a second or more")?;
+        range("relay_reward", self.relay_reward <= 1 << 80, "at most 2^80")
     }
 }
 
@@ -200,8 +257,10 @@ mod tests {
             chain_id: 9,
             time_ms: 1,
             l1_origin: L1Origin::default(),
+            l1: None,
             params: Params::default(),
             validators: vec![Member { address: Address::with_last_byte(1), seats: 1 }],
+            stakes: vec![],
             accounts: vec![],
             namespaces: vec![],
         }
@@ -239,6 +298,18 @@ mod tests {
         assert_eq!(g.check(), Err(GenesisError::Unsorted("accounts")));
         g.accounts[1].address = Address::with_last_byte(1);
         assert_eq!(g.check(), Err(GenesisError::TooMuchWei));
+        let mut g = genesis();
+        g.l1_origin.number = 1 << 48;
+        assert_eq!(g.check(), Err(GenesisError::L1Origin));
+        let mut g = genesis();
+        let stake = |stake| Stake { validator: Address::ZERO, stake };
+        g.stakes = vec![stake(0)];
+        assert_eq!(g.check(), Err(GenesisError::NoStake));
+        g.stakes = vec![stake(1); 2];
+        assert_eq!(g.check(), Err(GenesisError::Unsorted("stakes")));
+        let mut g = genesis();
+        g.params.committee_size = 0;
+        assert!(matches!(g.check(), Err(GenesisError::Param("committee_size", _))));
         let mut g = genesis();
         g.validators.clear();
         assert!(matches!(g.check(), Err(GenesisError::Committee(_))));

@@ -80,6 +80,10 @@ hash_type! {
     BatchDigest
 }
 hash_type! {
+    /// blake3 of the borsh of the [events](crate::L1Events) of an L1 block.
+    EventsDigest
+}
+hash_type! {
     /// blake3 of a whole [transaction](crate::Transaction)'s borsh, signature included.
     TransactionId
 }

@@ -13,6 +13,7 @@
 //! | [`hash`], [`merkle`], [`signature`], [`signing`] | 3, keys, hashes, encoding |
 //! | [`transaction`], [`batch`], [`observation`], [`header`], [`block`], [`certificate`] | 4, objects |
 //! | [`mod@slice`] | 7, slices and their proofs |
+//! | [`l1`], [`withdrawal`] | 10, Ethereum |
 //! | [`committee`], [`genesis`], [`limits`] | 2 and 5, who takes part and within what bounds |
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test values are small"))]
@@ -26,6 +27,7 @@ pub mod genesis;
 pub mod hash;
 pub mod header;
 pub mod json;
+pub mod l1;
 pub mod limits;
 pub mod merkle;
 pub mod namespace;
@@ -38,15 +40,17 @@ pub mod transaction;
 pub mod verified;
 pub mod vote;
 mod wire;
+pub mod withdrawal;
 
 pub use alloy_primitives::{Address, B256, Bytes};
 pub use batch::{Batch, BatchBody, LaneId};
 pub use block::{Block, ProposedBlock};
 pub use certificate::Certificate;
 pub use committee::{Committee, Member};
-pub use genesis::{Genesis, Params};
-pub use hash::{BatchDigest, BlockId, ObservationHash, TransactionId};
+pub use genesis::{Genesis, Params, Stake};
+pub use hash::{BatchDigest, BlockId, EventsDigest, ObservationHash, TransactionId};
 pub use header::{Header, L1Origin, Outcome, UnsealKey};
+pub use l1::{L1Contracts, L1Event, L1Events};
 pub use namespace::{NamespaceId, NamespaceSettings, Quota, Submitters};
 pub use observation::{LaneView, Observation, ObservationBody, ObservationSet};
 pub use receipt::{Receipt, ReceiptStatus, SkipReason};
@@ -56,6 +60,7 @@ pub use slice::{Slice, SliceEntry, SliceLeaf, SliceProof};
 pub use transaction::{Payload, Transaction, TransactionBody};
 pub use verified::{Unverified, Verified, Verify};
 pub use vote::{Proposal, Vote, VoteKind};
+pub use withdrawal::{ProvenWithdrawal, Withdrawal};
 
 /// An amount of ether in wei. 2^128 wei is far above all ether there can be; sums are checked.
 pub type Wei = u128;

@@ -28,6 +28,13 @@ pub const MAX_SEATS: u64 = 1024;
 /// Most L1 blocks an observation may report beyond the parent's origin.
 pub const MAX_L1_BLOCKS: usize = 8;
 
+/// Most bytes of events that an L1 block may bring, in borsh: what its gas can pay for, with room to
+/// spare.
+pub const MAX_EVENTS_BYTES: usize = 1024 * 1024;
+
+/// Most bytes of a forced message.
+pub const MAX_FORCED_BYTES: usize = 16 * 1024;
+
 /// Most accounts a namespace may list as its submitters.
 pub const MAX_SUBMITTERS: usize = 64;
 

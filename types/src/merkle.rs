@@ -38,11 +38,11 @@ pub trait TreeHash {
 }
 
 /// keccak256 trees: cheap to check on Ethereum.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keccak;
 
 /// blake3 trees: cheap over bulk data.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blake3;
 
 impl TreeHash for Keccak {
@@ -153,9 +153,117 @@ impl Path {
     }
 }
 
+/// A tree that grows leaf by leaf: the roots of its largest perfect subtrees, which is all that is
+/// needed to add to it and to know its root.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
+pub struct Peaks<H> {
+    count: u64,
+    peaks: Vec<B256>,
+    #[borsh(skip)]
+    hash: PhantomData<H>,
+}
+
+impl<H> Default for Peaks<H> {
+    fn default() -> Self {
+        Self { count: 0, peaks: Vec::new(), hash: PhantomData }
+    }
+}
+
+impl<H: TreeHash> Peaks<H> {
+    /// How many leaves it has.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The roots of the largest perfect subtrees, from the left: one for each bit of the count.
+    pub fn peaks(&self) -> &[B256] {
+        &self.peaks
+    }
+
+    /// Adds a leaf.
+    pub fn push(&mut self, leaf: B256) {
+        self.push_with(leaf, |_, _, _| {});
+    }
+
+    /// Adds a leaf, and tells of each perfect subtree that this completes: its level (0 for the
+    /// leaf), its number from the left on that level, and its root.
+    pub fn push_with(&mut self, leaf: B256, mut completed: impl FnMut(u32, u64, B256)) {
+        let (mut node, mut level) = (leaf, 0);
+        completed(level, self.count, node);
+        while (self.count >> level) & 1 == 1 {
+            // A bit of the count stands for a peak.
+            let Some(left) = self.peaks.pop() else { break };
+            node = H::node(left, node);
+            level += 1;
+            completed(level, self.count >> level, node);
+        }
+        self.peaks.push(node);
+        self.count += 1;
+    }
+
+    /// The root; zero without leaves.
+    pub fn root(&self) -> B256 {
+        let from_the_right = self.peaks.iter().rev().copied();
+        from_the_right.reduce(|right, left| H::node(left, right)).unwrap_or(B256::ZERO)
+    }
+}
+
+impl<H> BorshDeserialize for Peaks<H> {
+    fn deserialize_reader<R: std::io::Read>(input: &mut R) -> std::io::Result<Self> {
+        let count = u64::deserialize_reader(input)?;
+        let peaks = Vec::deserialize_reader(input)?;
+        if peaks.len() != usize::try_from(count.count_ones()).unwrap_or(0) {
+            return Err(crate::wire::invalid("not the peaks of so many leaves"));
+        }
+        Ok(Self { count, peaks, hash: PhantomData })
+    }
+}
+
+/// The path of a leaf in a tree of `count` leaves, given the roots of perfect subtrees as
+/// [`Peaks::push_with`] tells of them. `None` if there is no such leaf, or a root is missing.
+pub fn path_in<H: TreeHash>(
+    index: u64,
+    count: u64,
+    node: impl Fn(u32, u64) -> Option<B256>,
+) -> Option<Path> {
+    if index >= count {
+        return None;
+    }
+    let mut siblings = Vec::new();
+    let (mut i, mut level) = (index, 0);
+    while level < u64::BITS && (count - 1) >> level > 0 {
+        let beside = i ^ 1;
+        if beside << level < count {
+            siblings.push(subtree::<H>(level, beside, count, &node)?);
+        }
+        i /= 2;
+        level += 1;
+    }
+    Some(Path { index, siblings })
+}
+
+/// The root of the i-th subtree of a level, which the end of the tree may cut short.
+fn subtree<H: TreeHash>(
+    level: u32,
+    i: u64,
+    count: u64,
+    node: &impl Fn(u32, u64) -> Option<B256>,
+) -> Option<B256> {
+    if (i + 1) << level <= count {
+        return node(level, i);
+    }
+    let below = level.checked_sub(1)?;
+    let left = subtree::<H>(below, 2 * i, count, node)?;
+    if (2 * i + 1) << below >= count {
+        return Some(left);
+    }
+    Some(H::node(left, subtree::<H>(below, 2 * i + 1, count, node)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn leaves(n: usize) -> Vec<B256> {
         (0..n).map(|i| Keccak::leaf(&(i as u64).to_be_bytes())).collect()
@@ -205,6 +313,28 @@ mod tests {
             }
             assert!(tree.path(n as usize).is_none());
         }
+    }
+
+    #[test]
+    fn a_growing_tree_is_the_same_tree() {
+        let all = leaves(70);
+        let (mut peaks, mut nodes) = (Peaks::<Keccak>::default(), BTreeMap::new());
+        for count in 0..=all.len() {
+            let tree = Tree::<Keccak>::new(all[..count].to_vec());
+            assert_eq!((peaks.count(), peaks.root()), (count as u64, tree.root()));
+            let bytes = borsh::to_vec(&peaks).unwrap();
+            assert_eq!(borsh::from_slice::<Peaks<Keccak>>(&bytes).unwrap(), peaks);
+            for index in 0..count + 2 {
+                let node = |level, i| nodes.get(&(level, i)).copied();
+                let path = path_in::<Keccak>(index as u64, count as u64, node);
+                assert_eq!(path, tree.path(index), "{index} of {count}");
+            }
+            if let Some(leaf) = all.get(count) {
+                peaks.push_with(*leaf, |level, i, root| assert!(nodes.insert((level, i), root).is_none()));
+            }
+        }
+        let wrong = borsh::to_vec(&(3u64, vec![B256::ZERO])).unwrap();
+        assert!(borsh::from_slice::<Peaks<Keccak>>(&wrong).is_err());
     }
 
     #[test]

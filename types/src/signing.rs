@@ -71,17 +71,19 @@ pub enum Slot {
         /// The round voted in.
         round: u32,
     },
+    /// The binding of a bond on L1 to a validator key. Not a slot either.
+    Bond,
 }
 
-static TAGS: LazyLock<[B256; 6]> = LazyLock::new(|| {
-    ["transaction", "peer", "batch", "observation", "proposal", "vote"]
+static TAGS: LazyLock<[B256; 7]> = LazyLock::new(|| {
+    ["transaction", "peer", "batch", "observation", "proposal", "vote", "bond"]
         .map(|kind| tag(&format!("weft/{kind}/v1")))
 });
 
 impl Slot {
     /// Whether two signatures over different bodies in this slot prove a fault.
     pub fn is_slashable(self) -> bool {
-        !matches!(self, Self::Transaction | Self::Peer)
+        !matches!(self, Self::Transaction | Self::Peer | Self::Bond)
     }
 
     /// The 32-byte hash that is signed.
@@ -111,6 +113,7 @@ impl Slot {
                 slot[9..13].copy_from_slice(&round.to_be_bytes());
                 (5, 13)
             }
+            Self::Bond => (6, 0),
         };
         keccak256(&[
             TAGS[kind].as_slice(),
@@ -164,6 +167,7 @@ mod tests {
             Slot::Vote { kind: VoteKind::Prevote, height: 1, round: 0 },
             Slot::Vote { kind: VoteKind::Precommit, height: 1, round: 0 },
             Slot::Vote { kind: VoteKind::Precommit, height: 0, round: 1 },
+            Slot::Bond,
         ];
         let mut hashes: Vec<B256> = Vec::new();
         for chain_id in [1, 2] {

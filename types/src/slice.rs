@@ -24,13 +24,23 @@ use crate::namespace::NamespaceId;
 use crate::transaction::encode;
 use crate::verified::Verify;
 
-/// One entry of a slice. The number is its borsh tag; lower ones belong to decisions, the
-/// auction's winner and forced messages, which stand before submissions.
+/// One entry of a slice. The number is its borsh tag; lower ones belong to decisions and the
+/// auction's winner, which stand before forced messages as those do before submissions.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[borsh(use_discriminant = true)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[repr(u8)]
 pub enum SliceEntry {
+    /// A message that was forced on L1.
+    Forced {
+        /// Its number among all forced messages.
+        #[serde(with = "crate::json::decimal")]
+        index: u64,
+        /// Who sent it, on L1.
+        sender: Address,
+        /// What it says.
+        data: Bytes,
+    } = 2,
     /// What a `Submit` transaction brought.
     Submission {
         /// The transaction.

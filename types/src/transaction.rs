@@ -76,6 +76,14 @@ pub enum Payload {
         /// The settings from now on.
         settings: NamespaceSettings,
     } = 3,
+    /// Moves wei to L1, where it can be claimed once a header that commits to it is posted.
+    Withdraw {
+        /// Who gets it there.
+        to: Address,
+        /// How much, in wei, above zero.
+        #[serde(with = "crate::json::decimal")]
+        amount: Wei,
+    } = 4,
 }
 
 impl Signable for TransactionBody {
@@ -122,6 +130,9 @@ pub enum TransactionError {
     /// A submission with an item of no bytes.
     #[error("data item {0} is empty")]
     EmptyItem(usize),
+    /// A withdrawal of nothing.
+    #[error("amount to withdraw is zero")]
+    NothingToWithdraw,
     /// Malformed namespace settings.
     #[error("settings: {0}")]
     Settings(#[from] SettingsError),
@@ -173,6 +184,8 @@ impl Payload {
                 }
             }
             Self::Transfer { .. } => Ok(()),
+            Self::Withdraw { amount: 0, .. } => Err(TransactionError::NothingToWithdraw),
+            Self::Withdraw { .. } => Ok(()),
             Self::RegisterNamespace { settings, .. } | Self::UpdateNamespace { settings, .. } => {
                 Ok(settings.check()?)
             }

@@ -21,14 +21,21 @@ impl Driver {
             self.effects.push(Effect::Halt(reason));
             return;
         };
+        let committee = self.tip.committee().hash();
         let Some(delivery) = execute(&mut self.tip, header, decidable, certificate.clone()) else {
-            self.effects.push(Effect::Halt("a decided block lacks its own batches".to_owned()));
+            self.effects.push(Effect::Halt("a decided block lacks its own content".to_owned()));
             return;
         };
+        if self.tip.committee().hash() != committee {
+            // They were checked against the committee before, and name its members.
+            self.early_observations.clear();
+        }
         self.effects.push(Effect::Commit(certificate));
         self.stage = Stage::Deciding;
         self.decided_at = now.mono;
-        self.tip_ordered = !delivery.batches.is_empty();
+        self.tip_ordered =
+            !delivery.batches.is_empty() || delivery.events.iter().any(|events| !events.0.is_empty());
+        self.l1.turn_page(&delivery.events);
         self.committing = Some(Box::new(delivery));
         self.turn_page();
     }
@@ -73,6 +80,7 @@ impl Driver {
         let tip = &self.tip;
         self.peer_heights.retain(|validator, _| tip.committee().index_of(validator).is_some());
         self.fetching.clear();
+        self.fetching_events.clear();
         self.fetching_observations.clear();
         self.effects.push(Effect::StopFetching);
         for observation in std::mem::take(&mut self.early_observations).into_values() {

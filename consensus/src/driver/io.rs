@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use weft_types::evidence::Evidence;
 use weft_types::{
-    Address, Batch, BatchDigest, BlockId, Certificate, Committee, Height, LaneId, Observation,
-    ObservationHash, ProposedBlock, SecretKey, TimeMs, Verified,
+    Address, B256, Batch, BatchDigest, BlockId, Certificate, Committee, EventsDigest, Height,
+    L1Events, LaneId, Observation, ObservationHash, ProposedBlock, SecretKey, TimeMs, Verified,
 };
 
 #[cfg(doc)]
@@ -24,6 +24,19 @@ pub struct Now {
     pub wall_ms: TimeMs,
     /// A clock that never jumps, since some fixed point: for waiting.
     pub mono: Duration,
+}
+
+/// A finalized L1 block, as this node's providers agree on it.
+#[derive(Clone, Debug)]
+pub struct SeenL1Block {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: B256,
+    /// The hash of the block before it.
+    pub parent: B256,
+    /// What it brings.
+    pub events: Arc<Verified<L1Events>>,
 }
 
 /// How long to wait for what.
@@ -105,6 +118,10 @@ pub enum Input {
     Batch(Arc<Verified<Batch>>),
     /// An observation came in, pushed or fetched.
     Observation(Verified<Observation>),
+    /// Events of an L1 block came in, fetched.
+    Events(Arc<Verified<L1Events>>),
+    /// What this node's providers agree on of L1.
+    L1(Arc<[SeenL1Block]>),
     /// A validator says that it has decided a height.
     PeerHeight(Address, Height),
     /// The mempool holds this many bytes of transactions.
@@ -178,6 +195,9 @@ pub enum Effect {
     /// Fetch batches, from members that name them first, then from anybody, until they come or
     /// the height passes.
     FetchBatches(Vec<(BatchDigest, Vec<u16>)>),
+    /// Fetch events of L1 blocks, from members that name them first, then from anybody, until they
+    /// come or the height passes.
+    FetchEvents(Vec<(EventsDigest, Vec<u16>)>),
     /// Fetch observations that a proposal names, from its proposer first.
     FetchObservations {
         /// Which.

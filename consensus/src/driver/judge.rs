@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use weft_types::{Address, BatchDigest, BlockId, Height, ObservationHash, ProposedBlock};
+use weft_types::{
+    Address, BatchDigest, BlockId, EventsDigest, Height, Observation, ObservationBody,
+    ObservationHash, ProposedBlock, Verified,
+};
 
 use super::propose::FIRST_EMPTY_ROUND;
 use super::{
@@ -13,8 +16,8 @@ use super::{
     StoredBlock, SyncVerdict,
 };
 use crate::build::Derived;
+use crate::content::{Missing, Picked};
 use crate::follow::{Refused, rederive};
-use crate::lanes::Picked;
 use crate::tip::Tip;
 use crate::validity::{Invalid, Judgement, check_chain, judge};
 
@@ -168,6 +171,10 @@ impl Driver {
             self.fetching.remove(&batch.witness().digest);
             self.lanes.insert(Arc::clone(batch), now_ms, &self.tip.state, true);
         }
+        for events in &block.events {
+            self.fetching_events.remove(&events.witness().digest);
+            self.l1.hold(Arc::clone(events));
+        }
         self.arrived = true;
     }
 
@@ -192,13 +199,13 @@ impl Driver {
         match self.judgement(id) {
             Judgement::Valid(derived) => self.persist(id, derived),
             Judgement::Invalid(invalid) => self.set_state(id, CandidateState::Invalid(invalid)),
-            Judgement::MissingBatches(missing) => self.fetch_for(id, missing),
+            Judgement::Missing(missing) => self.fetch_for(id, missing),
         }
     }
 
     fn judgement(&mut self, id: BlockId) -> Judgement {
         let Some(candidate) = self.candidates.get(&id) else {
-            return Judgement::MissingBatches(Vec::new());
+            return Judgement::Missing(Missing::default());
         };
         let value = &candidate.value;
         let missing: Vec<ObservationHash> = value
@@ -210,7 +217,7 @@ impl Driver {
         if !missing.is_empty() {
             let proposer = self.tip.committee().index_of(&value.header.proposer);
             self.fetch_observations(missing, proposer);
-            return Judgement::MissingBatches(Vec::new());
+            return Judgement::Missing(Missing::default());
         }
         let observations: Vec<_> =
             value.observations.iter().filter_map(|hash| self.observations.get(hash)).collect();
@@ -225,25 +232,37 @@ impl Driver {
         }
     }
 
-    /// Fetches batches that a proposal needs. Most are being fetched for being supported; but an
-    /// observer that signed twice can make others supported by the observation embedded here.
-    fn fetch_for(&mut self, id: BlockId, missing: Vec<BatchDigest>) {
+    /// Fetches what a proposal needs. Most is being fetched for being supported; but an observer
+    /// that signed twice can make more supported by the observation embedded here.
+    fn fetch_for(&mut self, id: BlockId, missing: Missing) {
         let Some(candidate) = self.candidates.get(&id) else { return };
-        let mut wanted = Vec::new();
-        for digest in missing {
-            if self.batch(&digest).is_some() || !self.fetching.insert(digest) {
-                continue;
-            }
-            let named = candidate.value.observations.iter();
-            let namers = named
-                .filter_map(|hash| self.observations.get(hash))
-                .filter(|o| o.body.lanes.iter().any(|lane| lane.digests.contains(&digest)))
-                .map(|observation| observation.body.observer)
-                .collect();
-            wanted.push((digest, namers));
+        let embedded: Vec<&ObservationBody> = candidate
+            .value
+            .observations
+            .iter()
+            .filter_map(|hash| self.observations.get(hash))
+            .map(|observation| &observation.body)
+            .collect();
+        let namers = |names: &dyn Fn(&ObservationBody) -> bool| {
+            embedded.iter().filter(|body| names(body)).map(|body| body.observer).collect()
+        };
+        let batches: Vec<(BatchDigest, Vec<u16>)> = missing
+            .batches
+            .into_iter()
+            .filter(|digest| self.fetching.insert(*digest))
+            .map(|digest| (digest, namers(&|body| body.names_batch(&digest))))
+            .collect();
+        let events: Vec<(EventsDigest, Vec<u16>)> = missing
+            .events
+            .into_iter()
+            .filter(|digest| self.fetching_events.insert(*digest))
+            .map(|digest| (digest, namers(&|body| body.names_events(&digest))))
+            .collect();
+        if !batches.is_empty() {
+            self.effects.push(Effect::FetchBatches(batches));
         }
-        if !wanted.is_empty() {
-            self.effects.push(Effect::FetchBatches(wanted));
+        if !events.is_empty() {
+            self.effects.push(Effect::FetchEvents(events));
         }
     }
 
@@ -256,8 +275,8 @@ impl Driver {
             .filter_map(|hash| self.observations.get(hash).cloned())
             .collect();
         let Some(decidable) = self.decidable(derived) else { return };
-        let batches = decidable.batches.in_order().cloned().collect();
-        self.effects.push(Effect::Persist(id, StoredBlock { value, observations, batches }));
+        let block = stored(value, observations, &decidable.content);
+        self.effects.push(Effect::Persist(id, block));
         self.set_state(id, CandidateState::Persisting(decidable));
     }
 
@@ -316,11 +335,23 @@ impl Driver {
 
     /// What is needed to execute a block, out of reach of whatever happens to lanes until then.
     pub(super) fn decidable(&self, derived: Derived) -> Option<Decidable> {
-        let digests = derived.cut.batches.iter().map(|ordered| ordered.digest);
-        let batches = digests.map(|digest| self.batch(&digest).cloned());
-        let batches = Picked::new(batches.collect::<Option<Vec<_>>>()?);
-        Some(Decidable { derived, batches })
+        let digests = derived.cut.batches.iter().map(|ordered| &ordered.digest);
+        let batches = digests.map(|digest| self.batch(digest).cloned()).collect::<Option<_>>()?;
+        let digests = derived.passed.events.iter();
+        let events = digests.map(|digest| self.l1_events(digest).cloned()).collect::<Option<_>>()?;
+        Some(Decidable { derived, content: Picked::new(batches, events) })
     }
+}
+
+/// A block as it goes to disk.
+pub(super) fn stored(
+    value: ProposedBlock,
+    observations: Vec<Verified<Observation>>,
+    content: &Picked,
+) -> StoredBlock {
+    let batches = content.in_order().cloned().collect();
+    let events = content.events_in_order().cloned().collect();
+    StoredBlock { value, observations, events, batches }
 }
 
 /// What can be said of a proposal by itself: nothing is fetched for a bad header, or for more

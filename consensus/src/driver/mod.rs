@@ -29,6 +29,7 @@
 mod decide;
 mod io;
 mod judge;
+mod l1;
 mod pace;
 mod propose;
 
@@ -37,11 +38,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_types::{
-    Address, Batch, BatchDigest, BlockId, Height, LaneId, Observation, ObservationHash,
-    ProposedBlock, SecretKey, Verified,
+    Address, Batch, BatchDigest, BlockId, EventsDigest, Height, L1Events, LaneId, Observation,
+    ObservationHash, ProposedBlock, SecretKey, Verified,
 };
 
-use crate::cut::Batches;
+use crate::content::{Content, Picked};
 use crate::follow::{Decidable, Delivery};
 use crate::lanes::{Inserted, Lanes};
 use crate::leader::Rotation;
@@ -49,7 +50,7 @@ use crate::observations::{Noted, Observations};
 pub use crate::stored::StoredBlock;
 use crate::tip::Tip;
 use crate::validity::Invalid;
-pub use io::{Boot, Effect, Input, Now, SyncVerdict, Timing};
+pub use io::{Boot, Effect, Input, Now, SeenL1Block, SyncVerdict, Timing};
 
 /// How many proposals of one height are kept, whatever rounds they are of.
 const MAX_CANDIDATES: usize = 32;
@@ -123,7 +124,7 @@ pub struct Driver {
     stage: Stage,
     /// When the last decision was made.
     decided_at: Duration,
-    /// Whether the last block ordered anything.
+    /// Whether the last block ordered anything, or took something in from L1.
     tip_ordered: bool,
     /// The round of the next height the engine is in.
     round: u32,
@@ -143,7 +144,9 @@ pub struct Driver {
     pushed_at: Height,
     /// The last own batch that was waiting to be ordered then.
     waiting_through: u64,
+    l1: l1::View,
     fetching: BTreeSet<BatchDigest>,
+    fetching_events: BTreeSet<EventsDigest>,
     fetching_observations: BTreeSet<ObservationHash>,
     mempool_bytes: usize,
     /// The last height each other validator is known to have decided.
@@ -200,7 +203,9 @@ impl Driver {
             engine_ready: false,
             pushed_at: 0,
             waiting_through: 0,
+            l1: l1::View::default(),
             fetching: BTreeSet::new(),
+            fetching_events: BTreeSet::new(),
             fetching_observations: BTreeSet::new(),
             mempool_bytes: 0,
             peer_heights: BTreeMap::new(),
@@ -237,13 +242,16 @@ impl Driver {
     /// was found valid, whatever has become of its lane since. Without the latter, a node could be
     /// the last to hold what it is locked on, and keep it to itself.
     pub fn batch(&self, digest: &BatchDigest) -> Option<&Arc<Verified<Batch>>> {
-        self.lanes.get(digest).or_else(|| {
-            self.candidates.values().find_map(|candidate| match &candidate.state {
-                CandidateState::Persisting(decidable) | CandidateState::Stored(decidable) => {
-                    decidable.batches.get(digest)
-                }
-                CandidateState::Open | CandidateState::Invalid(_) => None,
-            })
+        self.lanes.get(digest).or_else(|| self.picked().find_map(|picked| picked.get(digest)))
+    }
+
+    /// The content of blocks that were found valid.
+    fn picked(&self) -> impl Iterator<Item = &Picked> {
+        self.candidates.values().filter_map(|candidate| match &candidate.state {
+            CandidateState::Persisting(decidable) | CandidateState::Stored(decidable) => {
+                Some(&decidable.content)
+            }
+            CandidateState::Open | CandidateState::Invalid(_) => None,
         })
     }
 
@@ -284,6 +292,8 @@ impl Driver {
             Input::Synced { ticket, block } => self.on_synced(now, ticket, block),
             Input::Batch(batch) => self.on_batch(now, batch),
             Input::Observation(observation) => self.on_observation(observation),
+            Input::Events(events) => self.on_events(events),
+            Input::L1(seen) => self.on_l1(seen),
             Input::PeerHeight(validator, height) => self.on_peer_height(validator, height),
             Input::Mempool(bytes) => self.mempool_bytes = bytes,
             Input::Sealed(batch) => self.on_sealed(now, batch),
@@ -295,6 +305,7 @@ impl Driver {
     /// Everything that may follow from a change, in the order in which it may follow.
     fn advance(&mut self, now: Now) {
         self.fetch_supported();
+        self.fetch_supported_events();
         self.judge_open();
         self.pace(now);
         self.propose(now);
@@ -367,8 +378,12 @@ impl Driver {
     }
 }
 
-impl Batches for Driver {
+impl Content for Driver {
     fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
         Self::batch(self, digest).map(Arc::as_ref)
+    }
+
+    fn events(&self, digest: &EventsDigest) -> Option<&Verified<L1Events>> {
+        self.l1_events(digest).map(Arc::as_ref)
     }
 }

@@ -162,7 +162,7 @@ impl Driver {
             observer,
             clock_ms: now.wall_ms,
             lanes: self.lanes.views(&self.tip.state, now.wall_ms),
-            l1: Vec::new(),
+            l1: self.l1.observed(self.tip.header.l1_origin),
         };
         let chain_id = self.tip.header.chain_id;
         let signed = Signed::new(body, chain_id, &self.me.key);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use weft_types::{Height, Observation, ProposedBlock, Verified};
 
-use super::{Candidate, CandidateState, Driver, Effect, Now, StoredBlock, Timing, Wanted};
+use super::judge::stored;
+use super::{Candidate, CandidateState, Driver, Effect, Now, Timing, Wanted};
 use crate::build::{Derived, derive};
 
 /// The first round in which the empty block may be proposed and is answered.
@@ -75,7 +76,7 @@ impl Driver {
 
     fn build(&mut self, wanted: Wanted, observations: Vec<Verified<Observation>>) {
         let named: Vec<&Verified<Observation>> = observations.iter().collect();
-        // Missing batches are being fetched: every supported one is.
+        // What is missing is being fetched: everything supported is.
         let Ok(derived) = derive(&self.tip, &named, self) else { return };
         let hashes = named.iter().map(|observation| *observation.witness()).collect();
         let value = derived.propose(&self.tip, self.me.address, hashes);
@@ -97,8 +98,7 @@ impl Driver {
     ) {
         let id = value.header.id();
         let Some(decidable) = self.decidable(derived) else { return };
-        let batches = decidable.batches.in_order().cloned().collect();
-        let block = StoredBlock { value: value.clone(), observations, batches };
+        let block = stored(value.clone(), observations, &decidable.content);
         self.effects.push(Effect::Persist(id, block));
         let state = CandidateState::Persisting(decidable);
         self.candidates.insert(id, Candidate::new(value, state));

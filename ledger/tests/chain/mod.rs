@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use weft_ledger::{Applied, Key, LaneCut, OrderedBatch, OrderedBlock, State, Value};
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::{
-    Address, Batch, BatchBody, Bytes, Genesis, L1Origin, LaneId, Member, NamespaceId,
+    Address, Batch, BatchBody, Bytes, Genesis, L1Event, L1Events, L1Origin, LaneId, Member, NamespaceId,
     NamespaceSettings, Params, Payload, Quota, Receipt, ReceiptStatus, SecretKey, Signed,
     SkipReason, Submitters, Transaction, TransactionBody, Unverified, Verified, Wei,
 };
@@ -109,6 +109,8 @@ pub(crate) struct Chain {
     observers: Vec<usize>,
     salt: u64,
     lanes: BTreeMap<usize, LaneCut>,
+    /// What the L1 blocks bring that the next block passes.
+    events: Vec<L1Events>,
 }
 
 impl Chain {
@@ -126,6 +128,7 @@ impl Chain {
             chain_id: CHAIN_ID,
             time_ms: 1_700_000_000_000,
             l1_origin: L1Origin::default(),
+            l1: None,
             params: Params {
                 max_validity_ms: 120_000,
                 absence_window: 3,
@@ -133,9 +136,12 @@ impl Chain {
                 target_bytes_per_second: u64::MAX,
                 namespace_target_bytes_per_second: u64::MAX,
                 registration_fee: REGISTRATION_FEE,
+                relay_reward: 0,
+                epoch_ms: u64::MAX,
                 ..Params::default()
             },
             validators: (0..4).map(|i| Member { address: validator(i), seats: 1 }).collect(),
+            stakes: Vec::new(),
             accounts,
             namespaces: vec![GenesisNamespace { namespace: SEVEN, settings: open() }],
         };
@@ -147,6 +153,7 @@ impl Chain {
             observers: vec![0, 1, 2, 3],
             salt: 0,
             lanes: BTreeMap::new(),
+            events: Vec::new(),
         }
     }
 
@@ -159,6 +166,12 @@ impl Chain {
     /// Sets whom the next block embeds.
     pub(crate) fn seen_by(&mut self, observers: &[usize]) -> &mut Self {
         self.observers = observers.to_vec();
+        self
+    }
+
+    /// Has the next block pass one more L1 block.
+    pub(crate) fn passing(&mut self, events: &[L1Event]) -> &mut Self {
+        self.events.push(L1Events(events.to_vec()));
         self
     }
 
@@ -199,7 +212,11 @@ impl Chain {
         let block = OrderedBlock {
             height: clock.height + 1,
             time_ms: self.next_ms(),
-            l1_origin: clock.l1_origin,
+            l1_origin: L1Origin {
+                number: clock.l1_origin.number + self.events.len() as u64,
+                ..clock.l1_origin
+            },
+            events: self.events.iter().collect(),
             observers: self.observers.iter().copied().map(validator).collect(),
             batches: (batches.iter())
                 .map(|(author, batch)| OrderedBatch { author: validator(*author), batch })
@@ -208,8 +225,10 @@ impl Chain {
                 .map(|(author, _)| (validator(*author), self.lanes[author]))
                 .collect(),
         };
+        let applied = self.state.apply(&block);
         (self.gap_ms, self.observers) = (1_000, vec![0, 1, 2, 3]);
-        self.state.apply(&block)
+        self.events.clear();
+        applied
     }
 
     /// Applies a block in which the first validator orders these. Returns the receipts.

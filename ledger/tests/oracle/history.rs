@@ -14,7 +14,7 @@ use weft_ledger::LaneCut;
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::{
     Address, B256, BatchDigest, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params,
-    Quota, SecretKey, Submitters, Wei,
+    Quota, SecretKey, Stake, Submitters, Wei,
 };
 
 pub(crate) use world::{Block, World};
@@ -55,11 +55,20 @@ pub(crate) struct BlockPlan {
     batches: Vec<BatchPlan>,
     /// Moves the carry of somebody who has nothing ordered, or its cut to anywhere.
     stray_cut: Option<(Index, LaneCut)>,
-    moves_l1: bool,
+    /// The L1 blocks that it passes.
+    l1: Vec<Vec<EventPlan>>,
     /// Goes on from a snapshot after this block.
     pub(crate) restores: bool,
     /// Which entry of the snapshot is tampered with, and how.
     pub(crate) tampers: (Index, u8),
+}
+
+#[derive(Clone, Debug)]
+enum EventPlan {
+    Deposit { to: usize, amount: u32 },
+    Stake { validator: usize, stake: Wei },
+    Forced { namespace: u64, fee: u32, bytes: u8 },
+    Posted { poster: usize },
 }
 
 /// How much later than its parent a block is.
@@ -122,6 +131,7 @@ enum PayloadPlan {
     TransferToOneself(Amount),
     Register { namespace: u64, settings: NamespaceSettings },
     Update { namespace: u64, by_owner: bool, settings: NamespaceSettings },
+    Withdraw { to: usize, amount: Amount },
 }
 
 #[derive(Clone, Debug)]
@@ -185,18 +195,37 @@ fn params() -> impl Strategy<Value = Params> {
         prop::sample::select(vec![8, 1_003, 1 << 64]),
         (targets(), targets()),
         prop::sample::select(vec![0, 5_000, 1 << 50, 1 << 90, Wei::MAX]),
+        (1u16..=9, prop::sample::select(vec![1_000, 1_777, 40_000, u64::MAX])),
+        (prop::sample::select(vec![0, 1, 9_000, 1 << 80]), 0u64..3),
     )
         .prop_map(
-            |(max_validity_ms, absence_window, min_base_fee, targets, registration_fee)| Params {
+            |(
+                max_validity_ms,
+                absence_window,
+                min_base_fee,
+                targets,
+                registration_fee,
+                (committee_size, epoch_ms),
+                (relay_reward, relay_interval),
+            )| Params {
                 max_validity_ms,
                 absence_window,
                 min_base_fee,
                 target_bytes_per_second: targets.0,
                 namespace_target_bytes_per_second: targets.1,
                 registration_fee,
+                committee_size,
+                epoch_ms,
+                relay_reward,
+                relay_interval,
                 ..Params::default()
             },
         )
+}
+
+/// Some that are equal, some far apart.
+fn stakes() -> impl Strategy<Value = Wei> {
+    prop_oneof![3 => Just(32), 2 => 1u128..100, 1 => (0u8..100).prop_map(|bits| 1 << bits)]
 }
 
 #[derive(Clone, Debug)]
@@ -225,16 +254,22 @@ fn geneses() -> impl Strategy<Value = Genesis> {
         prop::collection::vec(seats, 7),
         prop::collection::vec(balances, ACCOUNTS),
         prop::collection::btree_map(0..NAMESPACES, settings(), 0..6),
+        prop::collection::btree_map(0..KEYS, stakes(), 0..5),
     )
-        .prop_map(|(time_ms, (number, hash), params, members, seats, balances, namespaces)| {
+        .prop_map(|(time_ms, (number, hash), params, members, seats, balances, namespaces, stakes)| {
             let validators = members.into_iter().zip(seats);
             Genesis {
                 chain_id: CHAIN_ID,
                 time_ms,
-                l1_origin: L1Origin { number, hash: B256::from(hash) },
+                l1_origin: L1Origin { number: number >> 16, hash: B256::from(hash) },
+                l1: None,
                 params,
                 validators: validators
                     .map(|(member, seats)| Member { address: address(member), seats })
+                    .collect(),
+                stakes: stakes
+                    .into_iter()
+                    .map(|(validator, stake)| Stake { validator: address(validator), stake })
                     .collect(),
                 accounts: accounts(&balances, params.min_base_fee),
                 namespaces: namespaces
@@ -306,13 +341,28 @@ fn block_plans([next, some, far]: [u32; 3]) -> impl Strategy<Value = BlockPlan> 
         observers,
         prop::collection::vec(batch_plans(), 0..4),
         prop::option::weighted(0.1, cut),
-        prop::bool::weighted(0.1),
+        prop_oneof![
+            6 => Just(Vec::new()),
+            1 => prop::collection::vec(prop::collection::vec(event_plans(), 0..4), 1..4),
+        ],
         prop::bool::weighted(0.1),
         (any::<Index>(), 0u8..3),
     )
-        .prop_map(|(gap, observers, batches, stray_cut, moves_l1, restores, tampers)| {
-            BlockPlan { gap, observers, batches, stray_cut, moves_l1, restores, tampers }
+        .prop_map(|(gap, observers, batches, stray_cut, l1, restores, tampers)| {
+            BlockPlan { gap, observers, batches, stray_cut, l1, restores, tampers }
         })
+}
+
+fn event_plans() -> impl Strategy<Value = EventPlan> {
+    prop_oneof![
+        2 => (0..ACCOUNTS, any::<u32>())
+            .prop_map(|(to, amount)| EventPlan::Deposit { to, amount }),
+        4 => (0..KEYS, prop_oneof![1 => Just(0), 2 => stakes()])
+            .prop_map(|(validator, stake)| EventPlan::Stake { validator, stake }),
+        2 => (0..NAMESPACES, any::<u32>(), 1u8..200)
+            .prop_map(|(namespace, fee, bytes)| EventPlan::Forced { namespace, fee, bytes }),
+        2 => (0..ACCOUNTS).prop_map(|poster| EventPlan::Posted { poster }),
+    ]
 }
 
 fn batch_plans() -> impl Strategy<Value = BatchPlan> {
@@ -389,6 +439,7 @@ fn payload_plans() -> impl Strategy<Value = PayloadPlan> {
             .prop_map(|(namespace, data)| PayloadPlan::Submit { namespace, data }),
         4 => (0..ACCOUNTS, amount()).prop_map(|(to, amount)| PayloadPlan::Transfer { to, amount }),
         1 => amount().prop_map(PayloadPlan::TransferToOneself),
+        2 => (0..ACCOUNTS, amount()).prop_map(|(to, amount)| PayloadPlan::Withdraw { to, amount }),
         3 => (0..NAMESPACES, settings())
             .prop_map(|(namespace, settings)| PayloadPlan::Register { namespace, settings }),
         3 => (0..NAMESPACES, prop::bool::weighted(0.8), settings()).prop_map(

@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 use weft_ledger::{Applied, Key, OrderedBatch, OrderedBlock, Remembered, State, Value};
-use weft_types::{Address, B256, Genesis, NamespaceId, SkipReason, TransactionId, Wei};
+use weft_types::{
+    Address, B256, Genesis, L1Event, Member, NamespaceId, SkipReason, TransactionId, Wei,
+};
 
 use history::{Block, BlockPlan, History, World, histories};
 use oracle::{End, Entries, Expected, Oracle};
@@ -48,7 +50,7 @@ fn the_ledger_does_what_the_protocol_says() {
 fn replay(history: &History, met: &mut Met) -> Check {
     let mut oracle = Oracle::genesis(&history.genesis);
     let mut state = State::genesis(&history.genesis).unwrap();
-    let supply: Wei = history.genesis.accounts.iter().map(|account| account.balance).sum();
+    let mut supply: Wei = history.genesis.accounts.iter().map(|account| account.balance).sum();
     same_entries(&entries(&state), &oracle.entries(), 0)?;
     let mut world = World::default();
     for plan in &history.blocks {
@@ -62,6 +64,9 @@ fn replay(history: &History, met: &mut Met) -> Check {
         same_state(&state, &oracle)?;
         same_outcome(&state, &applied, &expected)?;
         same_changes(&before, &applied, &oracle.entries())?;
+        let brought = block.events.iter().flat_map(|events| &events.0).map(brought).sum::<Wei>();
+        let withdrawn: Wei = applied.withdrawals.iter().map(|withdrawal| withdrawal.amount).sum();
+        supply = supply + brought - withdrawn;
         prop_assert_eq!(wei_of(&state), supply);
         state = snapshot(state, &history.genesis, plan)?;
     }
@@ -73,6 +78,7 @@ fn ordered(block: &Block) -> OrderedBlock<'_> {
         height: block.height,
         time_ms: block.time_ms,
         l1_origin: block.l1_origin,
+        events: block.events.iter().collect(),
         observers: block.observers.clone(),
         batches: (block.batches.iter())
             .map(|batch| OrderedBatch { author: batch.body.lane.author, batch })
@@ -100,6 +106,7 @@ fn same_outcome(state: &State, applied: &Applied, expected: &Expected) -> Check 
     prop_assert_eq!(slices, expected_slices);
     prop_assert_eq!(applied.outcome, expected.outcome);
     prop_assert_eq!(state.outcome(&applied.leaves), expected.outcome);
+    prop_assert_eq!(&applied.withdrawals, &expected.withdrawals);
     Ok(())
 }
 
@@ -126,6 +133,14 @@ fn same_state(state: &State, oracle: &Oracle) -> Check {
     );
     prop_assert_eq!(state.burned(), oracle.burned);
     prop_assert_eq!(state.committee().members(), oracle.committee.as_slice());
+    prop_assert_eq!(state.next_committee().members(), oracle.next_committee.as_slice());
+    let rest = oracle.params.epoch_ms - oracle.time_ms % oracle.params.epoch_ms;
+    if let Some(next_epoch) = oracle.time_ms.checked_add(rest) {
+        prop_assert_eq!(state.committee_after(next_epoch - 1), state.committee());
+        prop_assert_eq!(state.committee_after(next_epoch), state.next_committee());
+    }
+    prop_assert!(state.stakes().eq(oracle.stakes.iter().map(|(a, stake)| (*a, *stake))));
+    prop_assert_eq!((state.relay().pool, state.relay().paid_at), oracle.relay);
     for (account, balance) in &oracle.accounts {
         prop_assert_eq!(state.balance(account), *balance);
     }
@@ -172,10 +187,20 @@ fn same_changes(before: &Entries, applied: &Applied, after: &Entries) -> Check {
     Ok(())
 }
 
-/// All there is: whatever is paid is received or burned.
+/// Wei that come with an event of L1.
+fn brought(event: &L1Event) -> Wei {
+    match event {
+        L1Event::Deposit { amount, .. } => *amount,
+        L1Event::Forced { fee, .. } => *fee,
+        L1Event::Stake { .. } | L1Event::Posted { .. } => 0,
+    }
+}
+
+/// All there is: whatever is paid is received, burned, or waits for relayers.
 fn wei_of(state: &State) -> Wei {
     let balances = state.entries().map(|(key, value)| match (key, value) {
         (Key::Account(_) | Key::Burned, Value::Wei(wei)) => *wei,
+        (Key::Relay, Value::Relay(relay)) => relay.pool,
         _ => 0,
     });
     balances.sum()
@@ -221,6 +246,8 @@ fn altered(value: &Value) -> Value {
         Value::Validator(record) => record.debt += 1,
         Value::Lane(cut) => cut.carry ^= 1,
         Value::Height(height) => *height += 1,
+        Value::Withdrawals(tree) => tree.push(B256::ZERO),
+        Value::Relay(relay) => relay.pool += 1,
     }
     value
 }
@@ -243,9 +270,14 @@ struct Met {
     prices_at_the_top: u32,
     blocks_with_absent: u32,
     blocks_led_by_all_for_want_of_quorum: u32,
+    epochs_with_others: u32,
+    events: BTreeMap<&'static str, u32>,
+    relayers_paid: u32,
     /// As they were before the block.
     debts: BTreeMap<Address, Wei>,
     remembered: Vec<B256>,
+    committee: Vec<Member>,
+    paid_at: u64,
 }
 
 impl Met {
@@ -255,6 +287,24 @@ impl Met {
         }
         self.empty_blocks += u32::from(block.observers.is_empty());
         self.prices_at_the_top += u32::from(oracle.price.0 == 1 << 80);
+
+        for event in block.events.iter().flat_map(|events| &events.0) {
+            let kind = match event {
+                L1Event::Deposit { .. } => "deposits",
+                L1Event::Stake { .. } => "stakes",
+                L1Event::Forced { namespace, .. } => {
+                    if oracle.namespaces.contains_key(&namespace.0) { "forced" } else { "lost" }
+                }
+                L1Event::Posted { .. } => "posts",
+            };
+            *self.events.entry(kind).or_insert(0) += 1;
+        }
+        let changed = self.committee != oracle.committee && block.height > 1;
+        self.epochs_with_others += u32::from(changed);
+        self.committee = oracle.committee.clone();
+        let paid = oracle.relay.1 != self.paid_at && oracle.params.relay_reward > 0;
+        self.relayers_paid += u32::from(paid && block.height > 1);
+        self.paid_at = oracle.relay.1;
 
         let remembered: Vec<B256> = oracle.remembered.keys().map(|(_, id)| *id).collect();
         let forgot = self.remembered.iter().any(|id| !remembered.contains(id));
@@ -282,13 +332,19 @@ impl Met {
             End::TransferredToOneself,
             End::Registered,
             End::Updated,
+            End::Withdrawn,
         ];
         // Overflow is left out: no history can leave a genesis with so much wei.
         wanted.extend((0..SkipReason::Overflow as u8).map(End::Skipped));
         for end in wanted {
             assert!(self.ends.get(&end).is_some_and(|count| *count >= 10), "{end:?} too rare");
         }
+        for kind in ["deposits", "stakes", "forced", "lost", "posts"] {
+            assert!(self.events.get(kind).is_some_and(|count| *count >= 10), "{kind} too rare");
+        }
         for (name, count) in [
+            ("changes of committee", self.epochs_with_others),
+            ("relayers paid", self.relayers_paid),
             ("empty blocks", self.empty_blocks),
             ("forgetting", self.blocks_that_forgot),
             ("debts paid off", self.debts_paid_off),

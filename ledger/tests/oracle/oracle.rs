@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use weft_ledger::{LaneCut, OrderedBlock};
 use weft_types::hash::{blake3, keccak256};
 use weft_types::{
-    Address, B256, Genesis, L1Origin, Member, NamespaceSettings, Outcome, Params, Payload, Receipt,
-    ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei,
+    Address, B256, Genesis, L1Event, L1Origin, Member, NamespaceSettings, Outcome, Params, Payload,
+    Receipt, ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei, Withdrawal,
 };
 
 pub(crate) use commitment::Entries;
-use commitment::{commit, length, slices_root};
+use commitment::{commit, length, slices_root, withdrawal_leaf, withdrawals_root};
 
 /// Wei per byte, and the block time it is as of.
 type Price = (Wei, u64);
@@ -42,6 +42,12 @@ pub(crate) struct Oracle {
     pub(crate) price: Price,
     pub(crate) burned: Wei,
     pub(crate) committee: Vec<Member>,
+    pub(crate) next_committee: Vec<Member>,
+    pub(crate) stakes: BTreeMap<Address, Wei>,
+    /// The leaf of each withdrawal, from the first.
+    pub(crate) withdrawals: Vec<B256>,
+    /// What is there for relayers, and the L1 block they were last paid for.
+    pub(crate) relay: (Wei, u64),
     pub(crate) accounts: BTreeMap<Address, Wei>,
     pub(crate) namespaces: BTreeMap<u64, Namespace>,
     /// `last_seen` and `debt`.
@@ -66,6 +72,7 @@ pub(crate) enum End {
     TransferredToOneself,
     Registered,
     Updated,
+    Withdrawn,
 }
 
 /// What a block came to.
@@ -74,6 +81,7 @@ pub(crate) struct Expected {
     pub(crate) receipts: Vec<Vec<Option<Receipt>>>,
     /// By namespace, the encoded entries.
     pub(crate) slices: BTreeMap<u64, Vec<Vec<u8>>>,
+    pub(crate) withdrawals: Vec<Withdrawal>,
     pub(crate) ends: Vec<End>,
 }
 
@@ -89,6 +97,7 @@ struct Running {
     collected: Wei,
     submitted_bytes: BTreeMap<u64, u128>,
     slices: BTreeMap<u64, Vec<Vec<u8>>>,
+    withdrawals: Vec<Withdrawal>,
 }
 
 impl Oracle {
@@ -100,6 +109,11 @@ impl Oracle {
             tokens: full(settings),
             tokens_at_ms: genesis.time_ms,
         };
+        let stakes: BTreeMap<_, _> = genesis.stakes.iter().map(|s| (s.validator, s.stake)).collect();
+        let mut next_committee = deal(&stakes, genesis.params.committee_size);
+        if next_committee.is_empty() {
+            next_committee = genesis.validators.clone();
+        }
         Self {
             params: genesis.params,
             chain_id: genesis.chain_id,
@@ -110,6 +124,10 @@ impl Oracle {
             price: floor,
             burned: 0,
             committee: genesis.validators.clone(),
+            next_committee,
+            stakes,
+            withdrawals: Vec::new(),
+            relay: (0, genesis.l1_origin.number),
             accounts: genesis.accounts.iter().map(|a| (a.address, a.balance)).collect(),
             namespaces: (genesis.namespaces.iter())
                 .map(|n| (n.namespace.0, namespace(&n.settings)))
@@ -152,7 +170,13 @@ impl Oracle {
             collected: 0,
             submitted_bytes: BTreeMap::new(),
             slices: BTreeMap::new(),
+            withdrawals: Vec::new(),
         };
+        for (number, events) in (self.l1_origin.number + 1..).zip(&block.events) {
+            for event in &events.0 {
+                self.l1_event(number, event, &mut running);
+            }
+        }
         let (mut ends, mut receipts, mut block_bytes) = (Vec::new(), Vec::new(), 0u128);
         let mut unpaid: Vec<(Address, u128)> = Vec::new();
         for ordered in &block.batches {
@@ -177,7 +201,10 @@ impl Oracle {
         for (author, bytes) in unpaid {
             self.validators.get_mut(&author).unwrap().1 += bytes * base_fee;
         }
-        self.share_out(running.collected, &block.observers);
+        let room = (self.params.relay_reward * 64).saturating_sub(self.relay.0);
+        let for_relayers = (running.collected / 20).min(room);
+        self.relay.0 += for_relayers;
+        self.share_out(running.collected - for_relayers, &block.observers);
 
         self.price = (raised(base_fee, block_bytes, self.params.target_bytes_per_second), now);
         for (id, bytes) in running.submitted_bytes {
@@ -186,6 +213,16 @@ impl Oracle {
             self.namespaces.get_mut(&id).unwrap().price = (raised(price, bytes, target), now);
         }
 
+        if now / self.params.epoch_ms > self.time_ms / self.params.epoch_ms {
+            self.committee = self.next_committee.clone();
+            let next = deal(&self.stakes, self.params.committee_size);
+            if !next.is_empty() {
+                self.next_committee = next;
+            }
+            for member in &self.committee {
+                self.validators.entry(member.address).or_default();
+            }
+        }
         self.lanes.extend(block.cuts.iter().copied());
         (self.height, self.time_ms, self.l1_origin) = (block.height, now, block.l1_origin);
         if !block.observers.is_empty() {
@@ -200,10 +237,42 @@ impl Oracle {
             ledger_root: self.ledger_root(),
             slices_root: slices_root(&running.slices),
             results_root: commit("weft/results/v1", B256::ZERO, 0),
-            withdrawals_root: commit("weft/withdrawals/v1", B256::ZERO, 0),
+            withdrawals_root: withdrawals_root(&self.withdrawals),
             unseal_key: UnsealKey([0; 48]),
         };
-        Expected { outcome, receipts, slices: running.slices, ends }
+        let Running { slices, withdrawals, .. } = running;
+        Expected { outcome, receipts, slices, withdrawals, ends }
+    }
+
+    fn l1_event(&mut self, number: u64, event: &L1Event, running: &mut Running) {
+        match event {
+            L1Event::Deposit { to, amount } => *self.accounts.entry(*to).or_insert(0) += amount,
+            L1Event::Stake { validator, stake: 0 } => drop(self.stakes.remove(validator)),
+            L1Event::Stake { validator, stake } => drop(self.stakes.insert(*validator, *stake)),
+            L1Event::Forced { namespace, index, sender, fee, data } => {
+                self.relay.0 += fee;
+                if self.namespaces.contains_key(&namespace.0) {
+                    let mut entry = vec![2];
+                    entry.extend_from_slice(&index.to_le_bytes());
+                    entry.extend_from_slice(sender.as_slice());
+                    entry.extend_from_slice(&length(data.len()));
+                    entry.extend_from_slice(data);
+                    running.slices.entry(namespace.0).or_default().push(entry);
+                }
+            }
+            L1Event::Posted { poster, .. } => {
+                if number >= self.relay.1 + self.params.relay_interval {
+                    let reward = self.params.relay_reward.min(self.relay.0);
+                    self.relay = (self.relay.0 - reward, number);
+                    *self.accounts.entry(*poster).or_insert(0) += reward;
+                }
+            }
+        }
+    }
+
+    /// All wei there is.
+    pub(crate) fn supply(&self) -> Wei {
+        self.accounts.values().sum::<Wei>() + self.burned + self.relay.0
     }
 
     /// Gives everything collected to the embedded validators, as far as they have no debt, and
@@ -324,6 +393,16 @@ impl Oracle {
                 self.accounts.insert(*to, received);
                 Ok((End::Transferred, 0))
             }
+            Payload::Withdraw { to, amount } => {
+                if self.balance(&sender) < *amount {
+                    return Err(SkipReason::BalanceTooLow);
+                }
+                self.accounts.insert(sender, self.balance(&sender) - amount);
+                let index = self.withdrawals.len() as u64;
+                self.withdrawals.push(withdrawal_leaf(index, to, *amount));
+                running.withdrawals.push(Withdrawal { index, to: *to, amount: *amount });
+                Ok((End::Withdrawn, 0))
+            }
             Payload::RegisterNamespace { namespace, settings } => {
                 if self.namespaces.contains_key(&namespace.0) {
                     return Err(SkipReason::NamespaceTaken);
@@ -389,6 +468,24 @@ fn skipped(reason: SkipReason, fee: Wei) -> (End, Option<Receipt>) {
     (End::Skipped(reason as u8), Some(receipt))
 }
 
+/// Seat by seat, to whoever would then have the most stake per seat; of equals, the lower address.
+fn deal(stakes: &BTreeMap<Address, Wei>, size: u16) -> Vec<Member> {
+    let mut seats: BTreeMap<Address, u64> = BTreeMap::new();
+    for _ in 0..size {
+        let mut best: Option<(Address, Wei, Wei)> = None;
+        for (address, stake) in stakes {
+            let held = Wei::from(*seats.get(address).unwrap_or(&0)) + 1;
+            if best.is_none_or(|(_, most, for_seats)| stake * for_seats > most * held) {
+                best = Some((*address, *stake, held));
+            }
+        }
+        if let Some((address, ..)) = best {
+            *seats.entry(address).or_insert(0) += 1;
+        }
+    }
+    seats.into_iter().map(|(address, seats)| Member { address, seats }).collect()
+}
+
 /// A price after a block that used so many bytes.
 fn raised(price: Wei, bytes: u128, target: u64) -> Wei {
     let most = 8 * u128::from(target);
@@ -408,6 +505,7 @@ fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
             (1..=4096).contains(&data.len()) && data.iter().all(|item| !item.is_empty())
         }
         Payload::Transfer { .. } => true,
+        Payload::Withdraw { amount, .. } => *amount > 0,
         Payload::RegisterNamespace { settings, .. } | Payload::UpdateNamespace { settings, .. } => {
             let listed = match &settings.submitters {
                 Submitters::Anyone => true,

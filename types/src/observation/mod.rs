@@ -23,7 +23,7 @@ use alloy_primitives::B256;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::committee::Committee;
-use crate::hash::{BatchDigest, BlockId, ObservationHash, keccak256};
+use crate::hash::{BatchDigest, BlockId, EventsDigest, ObservationHash, keccak256};
 use crate::limits::{MAX_COMMITTEE, MAX_L1_BLOCKS, MAX_UNORDERED_BATCHES};
 use crate::signature::SignatureError;
 use crate::signing::{Signable, Signed, Slot};
@@ -92,13 +92,23 @@ pub struct L1Block {
     /// Its hash.
     pub hash: B256,
     /// Digest of the events in it that concern Weft.
-    pub events_digest: B256,
+    pub events_digest: EventsDigest,
 }
 
 impl ObservationBody {
     /// The name by which proposals call the observation.
     pub fn hash(&self) -> ObservationHash {
         ObservationHash(keccak256(&[&encode(self)]))
+    }
+
+    /// Whether it names a batch.
+    pub fn names_batch(&self, digest: &BatchDigest) -> bool {
+        self.lanes.iter().any(|lane| lane.digests.contains(digest))
+    }
+
+    /// Whether it names events of an L1 block.
+    pub fn names_events(&self, digest: &EventsDigest) -> bool {
+        self.l1.iter().any(|block| block.events_digest == *digest)
     }
 }
 

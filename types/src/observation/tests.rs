@@ -83,7 +83,7 @@ fn check_names_what_is_wrong() {
     );
     let ageless = LaneView { ages_ms: vec![], ..view(2, 1) };
     assert_eq!(check(body(1, vec![ageless])), Err(ObservationError::MalformedLane(2)));
-    let block = L1Block { hash: B256::ZERO, events_digest: B256::ZERO };
+    let block = L1Block { hash: B256::ZERO, events_digest: EventsDigest::ZERO };
     let many = ObservationBody { l1: vec![block; MAX_L1_BLOCKS + 1], ..fine.clone() };
     assert_eq!(check(many), Err(ObservationError::TooManyL1Blocks(MAX_L1_BLOCKS + 1)));
     let stolen = Observation { signature: keys[0].sign(B256::ZERO), body: fine };
@@ -153,7 +153,7 @@ fn the_largest_committee_that_agrees_on_nothing_fits() {
         (0..MAX_COMMITTEE as u16).flat_map(both).collect()
     };
     let l1 = |observer: u16| {
-        let block = |i| L1Block { hash: digest(observer, i).0, events_digest: B256::ZERO };
+        let block = |i| L1Block { hash: digest(observer, i).0, events_digest: EventsDigest::ZERO };
         (0..MAX_L1_BLOCKS).map(block).collect()
     };
     let observation = |o| unsigned(ObservationBody { l1: l1(o), ..body(o, lanes(o)) });
@@ -210,7 +210,7 @@ fn any_body(observer: u16) -> impl Strategy<Value = ObservationBody> {
             .collect();
         let l1 = l1
             .into_iter()
-            .map(|b| L1Block { hash: B256::repeat_byte(b), events_digest: B256::ZERO })
+            .map(|b| L1Block { hash: B256::repeat_byte(b), events_digest: EventsDigest::ZERO })
             .collect();
         ObservationBody { clock_ms, lanes, l1, ..body(observer, vec![]) }
     })

@@ -45,6 +45,7 @@ pub(crate) fn preimage(slot: Slot, chain_id: u64, body_hash: B256) -> Vec<u8> {
     let (kind, place) = match slot {
         Slot::Transaction => ("weft/transaction/v1", vec![]),
         Slot::Peer => ("weft/peer/v1", vec![]),
+        Slot::Bond => ("weft/bond/v1", vec![]),
         Slot::Batch { incarnation, seq } => {
             ("weft/batch/v1", [&incarnation.to_be_bytes()[..], &seq.to_be_bytes()].concat())
         }
@@ -77,6 +78,7 @@ pub(crate) fn slot_content(slot: Slot) -> Value {
     match slot {
         Slot::Transaction => json!("transaction"),
         Slot::Peer => json!("peer"),
+        Slot::Bond => json!("bond"),
         Slot::Batch { incarnation, seq } => {
             json!({ "batch": { "incarnation": incarnation, "seq": seq.to_string() } })
         }

@@ -2,7 +2,8 @@
 
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::{
-    Address, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params, Quota, Submitters,
+    Address, Genesis, L1Contracts, L1Origin, Member, NamespaceId, NamespaceSettings, Params, Quota,
+    Stake, Submitters,
 };
 
 use crate::document::{Vector, hex};
@@ -14,6 +15,8 @@ pub(crate) fn vectors() -> Vec<Vector> {
     let fine = sample();
     let least = Genesis {
         l1_origin: L1Origin::default(),
+        l1: None,
+        stakes: vec![],
         validators: vec![Member { address: Address::with_last_byte(1), seats: 1 }],
         accounts: vec![],
         namespaces: vec![],
@@ -27,12 +30,20 @@ pub(crate) fn vectors() -> Vec<Vector> {
         target_bytes_per_second: 1,
         namespace_target_bytes_per_second: 2,
         registration_fee: 0,
+        committee_size: 1,
+        epoch_ms: 1_000,
+        relay_reward: 0,
+        relay_interval: 0,
     };
     let other = Params {
         max_block_bytes: 4_194_304,
         max_validity_ms: 1_000,
         min_base_fee: 1 << 64,
         registration_fee: u128::MAX,
+        committee_size: 256,
+        epoch_ms: u64::MAX,
+        relay_reward: 1 << 80,
+        relay_interval: u64::MAX,
         ..chosen
     };
     let change = |change: &dyn Fn(&mut Genesis)| {
@@ -49,7 +60,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector("lowest parameters", &Genesis { params: chosen, ..least.clone() }, "accepted"),
         vector("other extremes of parameters", &Genesis { params: other, ..least }, "accepted"),
     ];
-    let refused: [(&str, Genesis, &str); 20] = [
+    let refused: [(&str, Genesis, &str); 27] = [
         ("no validators", change(&|g| g.validators.clear()), "validators/size"),
         ("validators descending", change(&|g| g.validators.reverse()), "validators/unsorted"),
         ("no seats", change(&|g| g.validators[0].seats = 0), "validators/seats"),
@@ -98,6 +109,13 @@ pub(crate) fn vectors() -> Vec<Vector> {
             param(&|p| p.namespace_target_bytes_per_second = 0),
             "param/namespace_target_bytes_per_second",
         ),
+        ("no seats to deal", param(&|p| p.committee_size = 0), "param/committee_size"),
+        ("too many seats to deal", param(&|p| p.committee_size = 257), "param/committee_size"),
+        ("epochs too short", param(&|p| p.epoch_ms = 999), "param/epoch_ms"),
+        ("too much for relayers", param(&|p| p.relay_reward = (1 << 80) + 1), "param/relay_reward"),
+        ("stakes descending", change(&|g| g.stakes.reverse()), "unsorted/stakes"),
+        ("a stake of nothing", change(&|g| g.stakes[1].stake = 0), "no_stake"),
+        ("an origin too far", change(&|g| g.l1_origin.number = 1 << 48), "l1_origin"),
         ("a validator twice", change(&|g| g.validators[1] = g.validators[0]), "validators/unsorted"),
         ("too many seats", change(&|g| g.validators[0].seats = 1024), "validators/seats"),
     ];
@@ -123,8 +141,21 @@ fn sample() -> Genesis {
         chain_id: CHAIN,
         time_ms: NOW,
         l1_origin: L1Origin { number: 23_456_789, hash: hash_of("L1 origin") },
+        l1: Some(L1Contracts {
+            chain_id: 1,
+            light_client: address("light client"),
+            stake_registry: address("stake registry"),
+            vault: address("vault"),
+            inbox: address("inbox"),
+        }),
         params: Params::default(),
         validators: members(&validators(4), &[1, 1, 2, 1]),
+        stakes: (validators(3).iter().zip(32..))
+            .map(|(key, ether): (_, u128)| Stake {
+                validator: key.address(),
+                stake: ether * 10u128.pow(18),
+            })
+            .collect(),
         accounts,
         namespaces: vec![
             GenesisNamespace { namespace: NamespaceId(7), settings: settings() },

@@ -22,6 +22,7 @@ kinds! {
     block
     certificate
     committee
+    events
     evidence
     genesis
     header
@@ -32,6 +33,7 @@ kinds! {
     proposal
     proposed_block
     proven_slice
+    proven_withdrawal
     receipt
     signing
     slice_proof

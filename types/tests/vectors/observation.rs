@@ -118,7 +118,7 @@ pub(crate) fn view(author: u16, incarnation: u32, batches: usize) -> LaneView {
 pub(crate) fn l1(blocks: usize) -> Vec<L1Block> {
     let block = |i| L1Block {
         hash: hash_of(&format!("L1 block {i}")),
-        events_digest: hash_of(&format!("events of L1 block {i}")),
+        events_digest: hash_of(&format!("events of L1 block {i}")).into(),
     };
     (0..blocks).map(block).collect()
 }

@@ -6,6 +6,7 @@ use weft_types::certificate::CertificateError;
 use weft_types::committee::CommitteeError;
 use weft_types::evidence::EvidenceError;
 use weft_types::genesis::GenesisError;
+use weft_types::l1::EventsError;
 use weft_types::namespace::SettingsError;
 use weft_types::observation::ObservationError;
 use weft_types::signature::SignatureError;
@@ -52,6 +53,7 @@ reasons! {
         TransactionError::NoItems => "no_items",
         TransactionError::TooManyItems(_) => "too_many_items",
         TransactionError::EmptyItem(_) => "empty_item",
+        TransactionError::NothingToWithdraw => "nothing_to_withdraw",
         TransactionError::Settings(error) => within("settings", error),
         TransactionError::Signature(error) => within("signature", error),
     }
@@ -70,6 +72,10 @@ reasons! {
         ObservationError::MalformedLane(_) => "malformed_lane",
         ObservationError::TooManyL1Blocks(_) => "too_many_l1_blocks",
         ObservationError::Signature(error) => within("signature", error),
+    }
+    EventsError {
+        EventsError::TooLarge(_) => "too_large",
+        EventsError::Forced { .. } => "forced",
     }
     CommitteeError {
         CommitteeError::Size(_) => "size",
@@ -91,6 +97,8 @@ reasons! {
     GenesisError {
         GenesisError::Committee(error) => within("validators", error),
         GenesisError::Unsorted(list) => format!("unsorted/{list}"),
+        GenesisError::NoStake => "no_stake",
+        GenesisError::L1Origin => "l1_origin",
         GenesisError::Namespace(_, error) => within("settings", error),
         GenesisError::Param(name, _) => format!("param/{name}"),
         GenesisError::TooMuchWei => "too_much_wei",

@@ -23,6 +23,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         ("proposal", Slot::Proposal { height: 1_234_567_890_123, round: 7 }),
         ("prevote", vote(VoteKind::Prevote)),
         ("precommit", vote(VoteKind::Precommit)),
+        ("bond", Slot::Bond),
         ("largest numbers", Slot::Proposal { height: u64::MAX, round: u32::MAX }),
     ];
     let body = hash_of("body");

@@ -27,10 +27,20 @@ pub(crate) fn vectors() -> Vec<Vector> {
             vec![slice(7, &["one"]), slice(9, &["two", "three"]), slice(u64::MAX, &["four"])],
             "accepted",
         ),
+        vector("forced messages alone", vec![forced_to(7, &["hear me", "me too"])], "accepted"),
+        vector(
+            "forced messages before submissions",
+            vec![Slice {
+                namespace: NamespaceId(7),
+                entries: [forced_to(7, &["hear me"]).entries, slice(7, &["one", "two"]).entries]
+                    .concat(),
+            }],
+            "accepted",
+        ),
         vector("descending", vec![slice(9, &["two"]), one.clone()], "unsorted"),
         vector("a namespace twice", vec![one, slice(7, &["two"])], "unsorted"),
         Vector::undecodable::<Vec<Slice>>("entry tag 0", &tagged(0)),
-        Vector::undecodable::<Vec<Slice>>("entry tag 2", &tagged(2)),
+        Vector::undecodable::<Vec<Slice>>("entry tag 1", &tagged(1)),
         Vector::undecodable::<Vec<Slice>>("entry tag 4", &tagged(4)),
         Vector::undecodable::<Vec<Slice>>("one byte short", &bytes[..bytes.len() - 1]),
         Vector::undecodable::<Vec<Slice>>("one byte more", &[&bytes[..], &[0]].concat()),
@@ -45,6 +55,17 @@ pub(crate) fn slice(namespace: u64, names: &[&str]) -> Slice {
         data: (0..=i).map(|item| Bytes::from(format!("{name} {item}").into_bytes())).collect(),
     };
     let entries = names.iter().enumerate().map(entry).collect();
+    Slice { namespace: NamespaceId(namespace), entries }
+}
+
+/// A namespace's slice of forced messages only.
+fn forced_to(namespace: u64, messages: &[&str]) -> Slice {
+    let entry = |(index, message): (u64, &&str)| SliceEntry::Forced {
+        index,
+        sender: address(&format!("sender of {message}")),
+        data: Bytes::from(message.as_bytes().to_vec()),
+    };
+    let entries = (70_000..).zip(messages).map(entry).collect();
     Slice { namespace: NamespaceId(namespace), entries }
 }
 

@@ -56,6 +56,10 @@ fn accepted() -> Vec<Vector> {
         ),
         ("update namespace, anyone", sign(body(update(settings())))),
         ("update namespace, nobody", sign(body(update(nobody)))),
+        (
+            "withdraw",
+            sign(body(Payload::Withdraw { to: address("receiver"), amount: 3 * 10u128.pow(18) })),
+        ),
     ]
     .into_iter()
     .map(|(name, transaction)| vector(name, &transaction, "accepted"))
@@ -110,6 +114,11 @@ fn refused() -> Vec<Vector> {
     [
         ("another chain", Signed::new(elsewhere, CHAIN + 1, &account("sender")), "chain_id"),
         ("no items", sign(body(submit(vec![]))), "no_items"),
+        (
+            "withdraw nothing",
+            sign(body(Payload::Withdraw { to: address("receiver"), amount: 0 })),
+            "nothing_to_withdraw",
+        ),
         ("an empty item", sign(body(submit(vec![b"first", b"", b"third"]))), "empty_item"),
         ("submitters descending", only(descending), "settings/unsorted_submitters"),
         ("a submitter twice", only(vec![address("gateway"); 2]), "settings/unsorted_submitters"),
@@ -148,7 +157,7 @@ fn undecodable() -> Vec<Vector> {
         ("no bytes", vec![]),
         ("one byte short", fine[..fine.len() - 1].to_vec()),
         ("one byte more", [&fine[..], &[0]].concat()),
-        ("payload tag 4", changed(tag, &[4])),
+        ("payload tag 5", changed(tag, &[5])),
         ("more items than bytes", changed(items, &u32::MAX.to_le_bytes())),
         ("an item longer than the rest", changed(items + 4, &u32::MAX.to_le_bytes())),
         ("submitters tag 2", in_settings(submitters, 2)),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use weft_ledger::LaneCut;
 use weft_types::{
-    Address, Batch, BatchBody, Bytes, L1Origin, LaneId, NamespaceId, NamespaceSettings, Payload,
-    Quota, SecretKey, Signature, Signed, Submitters, Transaction, TransactionBody, Unverified,
+    Address, Batch, BatchBody, BlockId, Bytes, L1Event, L1Events, L1Origin, LaneId, NamespaceId,
+    NamespaceSettings, Payload, Quota, SecretKey, Signature, Signed, Submitters, Transaction, TransactionBody, Unverified,
     Verified, Wei,
 };
 
 use super::{
-    Amount, BatchPlan, BlockPlan, CHAIN_ID, Data, Flaw, Gap, KEYRING, KEYS, MaxFee, PayloadPlan,
+    Amount, BatchPlan, BlockPlan, CHAIN_ID, Data, EventPlan, Flaw, Gap, KEYRING, KEYS, MaxFee, PayloadPlan,
     TransactionPlan, ValidUntil, address,
 };
 use crate::oracle::Oracle;
@@ -24,6 +24,7 @@ pub(crate) struct Block {
     pub(crate) height: u64,
     pub(crate) time_ms: u64,
     pub(crate) l1_origin: L1Origin,
+    pub(crate) events: Vec<L1Events>,
     pub(crate) observers: Vec<Address>,
     pub(crate) batches: Vec<Verified<Batch>>,
     pub(crate) cuts: Vec<(Address, LaneCut)>,
@@ -36,6 +37,7 @@ pub(crate) struct World {
     /// All transactions there were, with the height that first ordered them.
     past: Vec<(u64, Transaction)>,
     lanes: BTreeMap<Address, LaneCut>,
+    forced: u64,
 }
 
 impl World {
@@ -47,6 +49,7 @@ impl World {
             .map(|(_, member)| member.address)
             .collect();
         let mut l1_origin = chain.l1_origin;
+        let mut events = Vec::new();
         let (mut batches, mut cuts) = (Vec::new(), BTreeMap::new());
         if !observers.is_empty() {
             for plan in &plan.batches {
@@ -57,10 +60,41 @@ impl World {
             if let Some((author, cut)) = &plan.stray_cut {
                 cuts.entry(author.get(&chain.committee).address).or_insert(*cut);
             }
-            l1_origin.number = l1_origin.number.wrapping_add(plan.moves_l1.into());
+            events = plan.l1.iter().map(|plans| self.events(plans, chain)).collect();
+            l1_origin.number += events.len() as u64;
         }
         let cuts = cuts.into_iter().collect();
-        Block { height: chain.height + 1, time_ms, l1_origin, observers, batches, cuts }
+        let height = chain.height + 1;
+        Block { height, time_ms, l1_origin, events, observers, batches, cuts }
+    }
+
+    fn events(&mut self, plans: &[EventPlan], chain: &Oracle) -> L1Events {
+        // As long as there is no more wei than there can be.
+        let wei = |amount: u32| if chain.supply() >> 127 == 0 { amount.into() } else { 0 };
+        let mut event = |plan: &EventPlan| match plan {
+            EventPlan::Deposit { to, amount } => {
+                L1Event::Deposit { to: address(*to), amount: wei(*amount) }
+            }
+            EventPlan::Stake { validator, stake } => {
+                L1Event::Stake { validator: address(*validator), stake: *stake }
+            }
+            EventPlan::Forced { namespace, fee, bytes } => {
+                self.forced += 1;
+                L1Event::Forced {
+                    namespace: NamespaceId(*namespace),
+                    index: self.forced,
+                    sender: address(0),
+                    fee: wei(*fee),
+                    data: vec![7; (*bytes).into()].into(),
+                }
+            }
+            EventPlan::Posted { poster } => L1Event::Posted {
+                height: chain.height,
+                block: BlockId::ZERO,
+                poster: address(*poster),
+            },
+        };
+        L1Events(plans.iter().map(&mut event).collect())
     }
 
     fn batch(
@@ -232,6 +266,10 @@ fn payload_of(
         PayloadPlan::Submit { namespace, data } => submit(*namespace, data, sender, chain, now),
         PayloadPlan::Transfer { to, amount } => {
             Payload::Transfer { to: address(*to), amount: amount_of(amount) }
+        }
+        PayloadPlan::Withdraw { to, amount } => {
+            // A withdrawal of nothing is malformed, which is met as it comes.
+            Payload::Withdraw { to: address(*to), amount: amount_of(amount) }
         }
         PayloadPlan::TransferToOneself(amount) => {
             Payload::Transfer { to: sender, amount: amount_of(amount) }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use weft_types::hash::{blake3, keccak256};
-use weft_types::{B256, NamespaceSettings, Submitters};
+use weft_types::{Address, B256, Member, NamespaceSettings, Submitters, Wei};
 
 use super::{Oracle, Price};
 
@@ -25,11 +25,7 @@ impl Oracle {
         );
         put(Bytes::tag(1), Bytes::tag(1).price(self.price));
         put(Bytes::tag(2), Bytes::tag(2).u128(self.burned));
-        let mut committee = Bytes::tag(3).raw(&length(self.committee.len()));
-        for member in &self.committee {
-            committee = committee.raw(member.address.as_slice()).u64(member.seats);
-        }
-        put(Bytes::tag(3), committee);
+        put(Bytes::tag(3), Bytes::tag(3).members(&self.committee));
         for (address, balance) in self.accounts.iter().filter(|(_, balance)| **balance > 0) {
             put(Bytes::tag(4).raw(address.as_slice()), Bytes::tag(2).u128(*balance));
         }
@@ -49,6 +45,21 @@ impl Oracle {
         for ((valid_until, id), height) in &self.remembered {
             put(Bytes::tag(8).u64(*valid_until).raw(id.as_slice()), Bytes::tag(7).u64(*height));
         }
+        // The largest perfect subtrees, from the left: one for each bit of the count.
+        let (mut left, mut peaks) = (self.withdrawals.as_slice(), Vec::new());
+        while !left.is_empty() {
+            let (perfect, rest) = left.split_at(1 << left.len().ilog2());
+            peaks.push(keccak_root(perfect.to_vec()));
+            left = rest;
+        }
+        let count = self.withdrawals.len() as u64;
+        let tree = Bytes::tag(8).u64(count).raw(&length(peaks.len()));
+        put(Bytes::tag(9), peaks.iter().fold(tree, |bytes, peak| bytes.raw(peak.as_slice())));
+        for (validator, stake) in &self.stakes {
+            put(Bytes::tag(10).raw(validator.as_slice()), Bytes::tag(2).u128(*stake));
+        }
+        put(Bytes::tag(11), Bytes::tag(3).members(&self.next_committee));
+        put(Bytes::tag(12), Bytes::tag(9).u128(self.relay.0).u64(self.relay.1));
         entries
     }
 
@@ -87,8 +98,19 @@ pub(super) fn slices_root(slices: &BTreeMap<u64, Vec<Vec<u8>>>) -> B256 {
         ]));
     }
     let count = leaves.len() as u64;
-    let tree = root(leaves, |left, right| keccak256(&[&[1], left, right]));
-    commit("weft/slices/v1", tree, count)
+    commit("weft/slices/v1", keccak_root(leaves), count)
+}
+
+pub(super) fn withdrawal_leaf(index: u64, to: &Address, amount: Wei) -> B256 {
+    keccak256(&[&[0], &index.to_be_bytes(), to.as_slice(), &amount.to_be_bytes()])
+}
+
+pub(super) fn withdrawals_root(leaves: &[B256]) -> B256 {
+    commit("weft/withdrawals/v1", keccak_root(leaves.to_vec()), leaves.len() as u64)
+}
+
+fn keccak_root(leaves: Vec<B256>) -> B256 {
+    root(leaves, |left, right| keccak256(&[&[1], left, right]))
 }
 
 fn root(mut level: Vec<B256>, node: impl Fn(&[u8], &[u8]) -> B256) -> B256 {
@@ -133,6 +155,12 @@ impl Bytes {
 
     fn u128(self, number: u128) -> Self {
         self.raw(&number.to_le_bytes())
+    }
+
+    fn members(self, members: &[Member]) -> Self {
+        members.iter().fold(self.raw(&length(members.len())), |bytes, member| {
+            bytes.raw(member.address.as_slice()).u64(member.seats)
+        })
     }
 
     fn price(self, (base_fee, at_ms): Price) -> Self {
