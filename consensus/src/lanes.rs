@@ -13,7 +13,6 @@ use weft_types::evidence::Evidence;
 use weft_types::limits::MAX_UNORDERED_BATCHES;
 use weft_types::{Address, Batch, BatchDigest, Committee, LaneId, LaneView, TimeMs, Verified};
 
-
 /// The batches a node holds that are not ordered yet, and those of the last block.
 #[derive(Default)]
 pub struct Lanes {

@@ -6,9 +6,7 @@
 
 use weft_types::block::{batches_root, events_root};
 use weft_types::header::PROTOCOL_VERSION;
-use weft_types::{
-    B256, BlockId, Height, Observation, ProposedBlock, TimeMs, Verified,
-};
+use weft_types::{B256, BlockId, Height, Observation, ProposedBlock, TimeMs, Verified};
 
 use crate::build::{Derived, derive};
 use crate::content::{Content, Missing};

@@ -4,206 +4,12 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use weft_consensus::Delivery;
-use weft_consensus::build::derive;
-use weft_consensus::driver::{Boot, Driver, Effect, Input, Now, StoredBlock, SyncVerdict, Timing};
-use weft_types::genesis::Allocation;
+use weft_consensus::driver::{Effect, Input, StoredBlock, SyncVerdict};
 use weft_types::*;
 
-use support::cramped;
-
-const CHAIN: u64 = 77;
-const START_MS: u64 = 1_790_000_000_000;
-
-/// Node 0 of four, which does not lead round 0 of height 1, and the keys of all of them.
-struct Lone {
-    driver: Driver,
-    keys: Vec<SecretKey>,
-    user: SecretKey,
-    now_ms: u64,
-    salt: u64,
-}
-
-/// Batches by digest.
-struct Held(BTreeMap<BatchDigest, Arc<Verified<Batch>>>);
-
-impl Held {
-    fn of(batches: &[&Arc<Verified<Batch>>]) -> Self {
-        Self(batches.iter().map(|batch| (batch.witness().digest, Arc::clone(batch))).collect())
-    }
-}
-
-impl weft_consensus::Batches for Held {
-    fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
-        self.0.get(digest).map(Arc::as_ref)
-    }
-}
-
-impl Lone {
-    /// A node that has started height 1 and waits for the engine to enter it.
-    fn new() -> Self {
-        Self::boot(1 << 21, Vec::new())
-    }
-
-    /// One of a network with blocks of that size, and with some on its disk.
-    fn boot(max_block_bytes: u32, undecided: Vec<StoredBlock>) -> Self {
-        let mut keys: Vec<SecretKey> =
-            (1..=4).map(|i| SecretKey::from_bytes([i; 32]).unwrap()).collect();
-        keys.sort_by_key(SecretKey::address);
-        let user = SecretKey::from_bytes([200; 32]).unwrap();
-        let genesis = Genesis {
-            chain_id: CHAIN,
-            time_ms: START_MS,
-            l1_origin: L1Origin::default(),
-            params: Params::default(),
-            validators: keys.iter().map(|k| Member { address: k.address(), seats: 1 }).collect(),
-            accounts: vec![Allocation { address: user.address(), balance: 1 << 100 }],
-            namespaces: Vec::new(),
-        };
-        let boot = Boot {
-            tip: cramped(&genesis, max_block_bytes),
-            key: keys[0].clone(),
-            incarnation: 1,
-            silent_through: 0,
-            resuming: !undecided.is_empty(),
-            undecided,
-        };
-        let timing = Timing {
-            heartbeat: Duration::from_secs(1),
-            gather: Duration::from_millis(80),
-            linger: Duration::from_millis(30),
-            empty_after: Duration::from_millis(200),
-        };
-        let mut lone =
-            Self { driver: Driver::new(timing, boot), keys, user, now_ms: 2_000, salt: 0 };
-        assert_ne!(lone.leader(), 0, "the node under test must not lead");
-        let effects = lone.step(Input::EngineReady);
-        assert!(effects.iter().any(|e| matches!(e, Effect::StartHeight { height: 1, .. })));
-        lone
-    }
-
-    fn step(&mut self, input: Input) -> Vec<Effect> {
-        self.now_ms += 1;
-        let now = Now { wall_ms: START_MS + self.now_ms, mono: Duration::from_millis(self.now_ms) };
-        self.driver.step(now, input)
-    }
-
-    fn enter(&mut self) -> Vec<Effect> {
-        self.step(Input::StartedRound { height: 1, round: 0 })
-    }
-
-    fn leader(&self) -> usize {
-        usize::from(self.driver.rotation().proposer(1, 0))
-    }
-
-    /// The two nodes that are neither under test nor lead.
-    fn others(&self) -> [usize; 2] {
-        let others: Vec<usize> = (1..4).filter(|i| *i != self.leader()).collect();
-        others.try_into().unwrap()
-    }
-
-    fn batch(&mut self, author: usize, incarnation: u32) -> Arc<Verified<Batch>> {
-        self.salt += 1;
-        let body = TransactionBody {
-            chain_id: CHAIN,
-            valid_until: START_MS + 60_000,
-            salt: self.salt,
-            max_fee: 1 << 60,
-            payload: Payload::Transfer { to: Address::ZERO, amount: 1 },
-        };
-        let tx = Unverified::new(Signed::new(body, CHAIN, &self.user)).verify(CHAIN).unwrap();
-        let key = &self.keys[author];
-        let lane = LaneId { author: key.address(), incarnation };
-        Arc::new(batch::seal(lane, 1, BatchDigest::ZERO, vec![tx], CHAIN, key).unwrap())
-    }
-
-    /// What an observer says of height 1: that it holds these batches, at a time.
-    fn observation(
-        &self,
-        observer: usize,
-        clock_ms: u64,
-        batches: &[&Arc<Verified<Batch>>],
-    ) -> Verified<Observation> {
-        let committee = self.driver.tip().committee();
-        let lanes = batches
-            .iter()
-            .map(|batch| LaneView {
-                author: committee.index_of(&batch.body.lane.author).unwrap(),
-                incarnation: batch.body.lane.incarnation,
-                digests: vec![batch.witness().digest],
-                ages_ms: vec![5],
-            })
-            .collect();
-        let body = ObservationBody {
-            height: 1,
-            parent: self.driver.tip().id,
-            observer: u16::try_from(observer).unwrap(),
-            clock_ms: START_MS + clock_ms,
-            lanes,
-            l1: Vec::new(),
-        };
-        let signed = Signed::new(body, CHAIN, &self.keys[observer]);
-        Unverified::new(signed).verify((CHAIN, committee)).unwrap()
-    }
-
-    /// The leader's block over observations, ascending by observer.
-    fn block(
-        &self,
-        observations: &[&Verified<Observation>],
-        batches: &[&Arc<Verified<Batch>>],
-    ) -> ProposedBlock {
-        let tip = self.driver.tip();
-        let derived = derive(tip, observations, &Held::of(batches)).unwrap();
-        let hashes = observations.iter().map(|o| *o.witness()).collect();
-        derived.propose(tip, self.keys[self.leader()].address(), hashes)
-    }
-
-    fn proposal(&self, value: ProposedBlock) -> Input {
-        let proposer = self.keys[self.leader()].address();
-        Input::Proposal { height: 1, round: 0, proposer, value }
-    }
-
-    /// Says that the one block under way to disk has arrived there.
-    fn persisted(&mut self, effects: &[Effect]) -> Vec<Effect> {
-        let id = effects.iter().find_map(|effect| match effect {
-            Effect::Persist(id, _) => Some(*id),
-            _ => None,
-        });
-        self.step(Input::Persisted(id.expect("a block goes to disk")))
-    }
-
-    fn decide(&mut self, block: BlockId) -> Box<Delivery> {
-        let certificate = Certificate { height: 1, round: 0, block, signatures: Vec::new() };
-        let effects = self.step(Input::Decided(certificate));
-        assert!(!effects.iter().any(|e| matches!(e, Effect::Halt(_))), "{effects:?}");
-        let effects = self.step(Input::Committed(1));
-        let delivery = effects.into_iter().find_map(|effect| match effect {
-            Effect::Deliver(delivery) => Some(delivery),
-            _ => None,
-        });
-        delivery.expect("the block is delivered")
-    }
-}
-
-fn answers(effects: &[Effect]) -> Vec<bool> {
-    let answer = |effect: &Effect| match effect {
-        Effect::Answer { verdict, .. } => Some(verdict.is_ok()),
-        _ => None,
-    };
-    effects.iter().filter_map(answer).collect()
-}
-
-fn sync_answers(effects: &[Effect]) -> Vec<(u64, SyncVerdict)> {
-    let answer = |effect: &Effect| match effect {
-        Effect::AnswerSync { ticket, verdict, .. } => Some((*ticket, *verdict)),
-        _ => None,
-    };
-    effects.iter().filter_map(answer).collect()
-}
+use support::lone::*;
 
 #[test]
 fn an_author_that_restarts_twice_takes_nothing_from_a_block_under_decision() {
@@ -316,7 +122,7 @@ fn a_bad_block_that_syncs_again_is_refused_again() {
     value.header.time_ms += 1;
     for ticket in 1..=3 {
         let (value, observations) = (value.clone(), observations.clone());
-        let block = StoredBlock { value, observations, batches: Vec::new() };
+        let block = StoredBlock { value, observations, events: Vec::new(), batches: Vec::new() };
         let effects = lone.step(Input::Synced { ticket, block });
         let told = sync_answers(&effects);
         assert!(matches!(told[..], [(t, SyncVerdict::Invalid(_))] if t == ticket), "{told:?}");
@@ -371,7 +177,8 @@ fn a_block_is_whole_without_what_did_not_fit() {
     };
     let taken: Vec<_> = batches.iter().filter(fits).cloned().collect();
     assert_eq!(taken.len(), 1, "one fits and the other does not");
-    let block = StoredBlock { value: value.clone(), observations, batches: taken };
+    let block =
+        StoredBlock { value: value.clone(), observations, events: Vec::new(), batches: taken };
 
     // By sync, to a node that has neither batch.
     let effects = lone.step(Input::Synced { ticket: 1, block: block.clone() });

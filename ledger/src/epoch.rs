@@ -60,7 +60,11 @@ impl State {
 /// the most stake per seat, of equals to the lower address. Ascending by address; those without a
 /// seat are left out. To split a stake gains no seat.
 pub fn seats(stakes: impl IntoIterator<Item = (Address, Wei)>, size: u16) -> Vec<Member> {
-    let claim = |(address, stake): (Address, Wei)| Claim { stake: stake.min(MOST_STAKE), address, seats: 0 };
+    let claim = |(address, stake): (Address, Wei)| Claim {
+        stake: stake.min(MOST_STAKE),
+        address,
+        seats: 0,
+    };
     let mut claims: BinaryHeap<Claim> =
         stakes.into_iter().filter(|(_, stake)| *stake > 0).map(claim).collect();
     for _ in 0..size {

@@ -35,6 +35,8 @@ pub struct State {
 pub enum SnapshotError {
     /// It lacks an entry that every state has, or one has the wrong type.
     Incomplete(Key),
+    /// It has two entries of one key.
+    Repeated(Key),
     /// Its commitment is another.
     Root {
         /// What the entries come to.
@@ -47,6 +49,7 @@ pub enum SnapshotError {
 impl std::fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Repeated(key) => write!(f, "entry {key:?} stands twice"),
             Self::Incomplete(key) => write!(f, "entry {key:?} is missing or malformed"),
             Self::Root { actual, expected } => {
                 write!(f, "entries come to ledger root {actual}, expected {expected}")
@@ -110,6 +113,9 @@ impl State {
     ) -> Result<Self, SnapshotError> {
         let mut state = Self::empty(genesis);
         for (key, value) in entries {
+            if state.entries.contains_key(&key) {
+                return Err(SnapshotError::Repeated(key));
+            }
             state.put(key, value);
         }
         state.settle();

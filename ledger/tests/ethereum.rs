@@ -50,8 +50,7 @@ fn staked() -> Chain {
         genesis.time_ms = 100 * EPOCH_MS;
         genesis.params.epoch_ms = EPOCH_MS;
         genesis.params.committee_size = 4;
-        genesis.stakes =
-            (0..2).map(|i| Stake { validator: validator(i), stake: 32 }).collect();
+        genesis.stakes = (0..2).map(|i| Stake { validator: validator(i), stake: 32 }).collect();
     })
 }
 

@@ -34,13 +34,18 @@ fn ledger_state() {
     for (name, entry) in &entries {
         vectors.push(vector(name, std::slice::from_ref(entry)));
     }
-    let all: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
+    let mut all: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
+    all.dedup_by_key(|(key, _)| *key);
     vectors.push(vector("one of each", &all));
     let member = [&[0xaa; 20][..], &1u64.to_le_bytes()].concat();
     let undecodable = [
         ("key tag 13", vec![13, 7, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("value tag 10", vec![0, 10, 0, 0, 0, 0, 0, 0, 0, 0]),
-        ("two peaks of one withdrawal", [&[9, 8, 1][..], &[0; 7], &[2, 0, 0, 0], &[7; 64]].concat()),
+        ("no peak of one withdrawal", [&[9, 8, 1][..], &[0; 7], &[0; 4]].concat()),
+        (
+            "two peaks of one withdrawal",
+            [&[9, 8, 1][..], &[0; 7], &[2, 0, 0, 0], &[7; 64]].concat(),
+        ),
         ("half a key", vec![4, 1, 2, 3]),
         ("no value", vec![0]),
         ("a committee of nobody", vec![3, 3, 0, 0, 0, 0]),
@@ -60,7 +65,27 @@ fn ledger_genesis() {
     bare.accounts.clear();
     bare.namespaces.clear();
     bare.stakes.clear();
-    settle("ledger_genesis", &[of_genesis("full", &full), of_genesis("validators only", &bare)]);
+    let dealt = |name: &str, size: u16, stakes: &[(&str, u128)]| {
+        let mut genesis = genesis();
+        genesis.params.committee_size = size;
+        let stake =
+            |(name, stake): &(&str, u128)| Stake { validator: address(name), stake: *stake };
+        genesis.stakes = stakes.iter().map(stake).collect();
+        genesis.stakes.sort_by_key(|stake| stake.validator);
+        of_genesis(name, &genesis)
+    };
+    let others = [("validator e", 100), ("validator f", 80), ("validator g", 30), ("h", 20)];
+    let huge = [("validator a", u128::MAX), ("validator b", 1 << 112), ("validator c", 1 << 111)];
+    settle(
+        "ledger_genesis",
+        &[
+            of_genesis("full", &full),
+            of_genesis("validators only", &bare),
+            dealt("seats among others than the first committee", 8, &others),
+            dealt("equal stakes and a seat too few", 3, &["a", "b", "c", "d"].map(|n| (n, 32))),
+            dealt("stakes above the most that counts", 5, &huge),
+        ],
+    );
 }
 
 /// The state of a genesis: its entries in order of key, the root, and what the first child's

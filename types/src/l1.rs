@@ -207,7 +207,9 @@ mod tests {
             proof.recover(Slot::Bond.signing_hash(chain_id, possession(registry, owner)))
         };
         assert_eq!(signer(9, registry, owner), Ok(key.address()));
-        for other in [signer(8, registry, owner), signer(9, owner, owner), signer(9, registry, registry)] {
+        for other in
+            [signer(8, registry, owner), signer(9, owner, owner), signer(9, registry, registry)]
+        {
             assert_ne!(other, Ok(key.address()));
         }
     }

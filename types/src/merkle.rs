@@ -330,7 +330,9 @@ mod tests {
                 assert_eq!(path, tree.path(index), "{index} of {count}");
             }
             if let Some(leaf) = all.get(count) {
-                peaks.push_with(*leaf, |level, i, root| assert!(nodes.insert((level, i), root).is_none()));
+                peaks.push_with(*leaf, |level, i, root| {
+                    assert!(nodes.insert((level, i), root).is_none())
+                });
             }
         }
         let wrong = borsh::to_vec(&(3u64, vec![B256::ZERO])).unwrap();

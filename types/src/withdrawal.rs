@@ -75,7 +75,11 @@ mod tests {
     #[test]
     fn a_withdrawal_is_proven_against_every_later_root_and_no_earlier() {
         let all: Vec<Withdrawal> = (0..9)
-            .map(|index| Withdrawal { index, to: Address::with_last_byte(7), amount: 10 + u128::from(index) })
+            .map(|index| Withdrawal {
+                index,
+                to: Address::with_last_byte(7),
+                amount: 10 + u128::from(index),
+            })
             .collect();
         let mut peaks = Peaks::<Keccak>::default();
         let mut roots = vec![withdrawals_root(&peaks)];
@@ -87,7 +91,8 @@ mod tests {
             let tree = Tree::<Keccak>::new(all[..count].iter().map(Withdrawal::leaf).collect());
             for (index, withdrawal) in all.iter().enumerate() {
                 let Some(path) = tree.path(index) else { continue };
-                let mut proven = ProvenWithdrawal { withdrawal: *withdrawal, count: count as u64, path };
+                let mut proven =
+                    ProvenWithdrawal { withdrawal: *withdrawal, count: count as u64, path };
                 assert_eq!(proven.root(), Some(roots[count]));
                 proven.withdrawal.amount += 1;
                 assert_ne!(proven.root(), Some(roots[count]));

@@ -33,8 +33,8 @@ impl Driver {
         self.effects.push(Effect::Commit(certificate));
         self.stage = Stage::Deciding;
         self.decided_at = now.mono;
-        self.tip_ordered =
-            !delivery.batches.is_empty() || delivery.events.iter().any(|events| !events.0.is_empty());
+        self.tip_ordered = !delivery.batches.is_empty()
+            || delivery.events.iter().any(|events| !events.0.is_empty());
         self.l1.turn_page(&delivery.events);
         self.committing = Some(Box::new(delivery));
         self.turn_page();

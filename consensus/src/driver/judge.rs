@@ -338,7 +338,8 @@ impl Driver {
         let digests = derived.cut.batches.iter().map(|ordered| &ordered.digest);
         let batches = digests.map(|digest| self.batch(digest).cloned()).collect::<Option<_>>()?;
         let digests = derived.passed.events.iter();
-        let events = digests.map(|digest| self.l1_events(digest).cloned()).collect::<Option<_>>()?;
+        let events =
+            digests.map(|digest| self.l1_events(digest).cloned()).collect::<Option<_>>()?;
         Some(Decidable { derived, content: Picked::new(batches, events) })
     }
 }

@@ -85,7 +85,9 @@ impl Driver {
 
     /// Events that others may ask for, and blocks may need.
     pub fn l1_events(&self, digest: &EventsDigest) -> Option<&Arc<Verified<L1Events>>> {
-        self.l1.events(digest).or_else(|| self.picked().find_map(|picked| picked.get_events(digest)))
+        self.l1
+            .events(digest)
+            .or_else(|| self.picked().find_map(|picked| picked.get_events(digest)))
     }
 
     /// Asks for events that enough observers name to believe that they exist and matter.

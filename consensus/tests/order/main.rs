@@ -15,7 +15,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use weft_consensus::build::Derived;
-use weft_consensus::cut::{Cut, Fork, MissingBatches, Ordered};
+use weft_consensus::content::Missing;
+use weft_consensus::cut::{Cut, Fork, Ordered};
 use weft_consensus::driver::StoredBlock;
 use weft_consensus::follow::{Refused, follow};
 use weft_ledger::LaneCut;
@@ -142,7 +143,7 @@ fn asks_for_what_it_takes(scene: &Scene<'_>, hide: &[bool]) -> Check {
                 prop_assert_eq!(Ok(derived), scene.derive());
                 return Ok(());
             }
-            Err(MissingBatches(mut asked)) => {
+            Err(Missing { batches: mut asked, .. }) => {
                 asked.sort();
                 let mut missing = expected.err().unwrap_or_default();
                 missing.sort();
@@ -168,7 +169,7 @@ fn is_taken_in_from_itself(scene: &Scene<'_>) -> Check {
     let take_in = |batches: Vec<Arc<Verified<Batch>>>| {
         let mut tip = scene.tip.clone();
         let (value, observations) = (value.clone(), observations.clone());
-        let block = StoredBlock { value, observations, batches };
+        let block = StoredBlock { value, observations, events: Vec::new(), batches };
         follow(&mut tip, block, certificate.clone()).map(|delivery| (tip, delivery))
     };
 
@@ -187,6 +188,7 @@ fn is_taken_in_from_itself(scene: &Scene<'_>) -> Check {
     let block = StoredBlock {
         value: value.clone(),
         observations: observations.clone(),
+        events: Vec::new(),
         batches: batches.clone(),
     };
     prop_assert_eq!(follow(&mut tip, block, other).err(), Some(Refused::Uncertified));

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use weft_consensus::build::{Derived, derive};
-use weft_consensus::cut::{Batches, Cut, MissingBatches};
+use weft_consensus::content::Missing;
+use weft_consensus::cut::Cut;
 use weft_consensus::tip::Tip;
 use weft_types::*;
 
@@ -183,9 +184,13 @@ pub(crate) struct Shelf {
     pub(crate) hidden: BTreeSet<BatchDigest>,
 }
 
-impl Batches for Shelf {
+impl weft_consensus::Content for Shelf {
     fn batch(&self, digest: &BatchDigest) -> Option<&Verified<Batch>> {
         self.batches.get(digest).filter(|_| !self.hidden.contains(digest))
+    }
+
+    fn events(&self, _: &EventsDigest) -> Option<&Verified<L1Events>> {
+        None
     }
 }
 
@@ -367,7 +372,9 @@ pub(crate) fn first_tip(plan: &Plan) -> Tip {
         chain_id: CHAIN,
         time_ms: START_MS,
         l1_origin: L1Origin::default(),
+        l1: None,
         params: Params::default(),
+        stakes: Vec::new(),
         validators: members.map(|(k, &seats)| Member { address: k.address(), seats }).collect(),
         accounts: Vec::new(),
         namespaces: Vec::new(),
@@ -383,7 +390,7 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    pub(crate) fn derive(&self) -> Result<Derived, MissingBatches> {
+    pub(crate) fn derive(&self) -> Result<Derived, Missing> {
         derive_from(self.tip, &self.said, self.shelf)
     }
 
@@ -413,11 +420,7 @@ impl Scene<'_> {
     }
 }
 
-pub(crate) fn derive_from(
-    tip: &Tip,
-    said: &[Said],
-    shelf: &Shelf,
-) -> Result<Derived, MissingBatches> {
+pub(crate) fn derive_from(tip: &Tip, said: &[Said], shelf: &Shelf) -> Result<Derived, Missing> {
     derive(tip, &said.iter().collect::<Vec<_>>(), shelf)
 }
 

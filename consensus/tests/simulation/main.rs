@@ -7,10 +7,12 @@
     reason = "test values are small, and a test that unwraps nothing fails"
 )]
 
+mod l1;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
 
+use l1::{L1, L1View};
 use weft_types::Slot;
 use world::{Fault, Sin, World};
 
@@ -207,4 +209,125 @@ fn nodes_that_crash_one_after_another_all_catch_up() {
         let spread = heights.iter().max().unwrap() - heights.iter().min().unwrap();
         assert!(spread <= 2, "seed {seed}: {heights:?}");
     }
+}
+
+/// The blocks of a run that took a second round.
+fn later_rounds(world: &World) -> usize {
+    world.decided.values().filter(|(_, certificate)| certificate.round > 0).count()
+}
+
+fn origin(world: &World) -> u64 {
+    world.decided.values().next_back().map_or(0, |(block, _)| block.value.header.l1_origin.number)
+}
+
+#[test]
+fn l1_is_taken_in_by_majority_and_costs_no_round() {
+    use L1View::*;
+    for views in [
+        [Honest; 4],
+        [Honest, Honest, Honest, Forked],
+        [Honest, Censored, Honest, Honest],
+        [Dead, Honest, Honest, Honest],
+        [Honest, Late(50), Honest, Honest],
+        [Late(1), Honest, Late(2), Honest],
+    ] {
+        for seed in 0..SEEDS / 6 {
+            let mut world = World::with_l1(seed, &views, &[]);
+            world.load(40, 4_000);
+            world.run(9_000);
+            world.check(true);
+            assert_eq!(later_rounds(&world), 0, "{views:?}, seed {seed}");
+            let behind = L1::finalized(9_000) - origin(&world);
+            assert!(behind <= 9, "{views:?}, seed {seed}: {behind} blocks behind");
+        }
+    }
+}
+
+#[test]
+fn without_a_majority_the_origin_stays_and_ordering_goes_on() {
+    use L1View::*;
+    for views in [
+        [Dead; 4],
+        [Honest, Honest, Dead, Dead],
+        [Honest, Honest, Forked, Censored],
+        [Forked, Forked, Honest, Honest],
+    ] {
+        for seed in 0..SEEDS / 6 {
+            let mut world = World::with_l1(seed, &views, &[]);
+            world.load(40, 4_000);
+            world.run(6_000);
+            world.check(true);
+            assert_eq!(origin(&world), 0, "{views:?}, seed {seed}");
+            assert_eq!(later_rounds(&world), 0, "{views:?}, seed {seed}");
+            assert!(world.height() > 10, "{views:?}, seed {seed}");
+
+            world.l1.as_mut().unwrap().views = vec![Honest; 4];
+            world.run(7_000);
+            world.check(true);
+            let behind = L1::finalized(13_000) - origin(&world);
+            assert!(behind <= 9, "{views:?}, seed {seed}: {behind} blocks behind");
+        }
+    }
+}
+
+#[test]
+fn a_proposer_that_leaves_l1_out_is_outvoted() {
+    for fault in [Fault::MovesOrigin, Fault::HoldsOrigin, Fault::DropsEvents] {
+        for seed in 0..SEEDS / 6 {
+            let sins = [(1, Sin::Proposer(fault))];
+            let mut world = World::with_l1(seed, &[L1View::Honest; 4], &sins);
+            world.load(40, 4_000);
+            world.run(14_000);
+            world.check(true);
+            assert!(!world.refused.is_empty(), "{fault:?}, seed {seed}: never tried");
+            let behind = L1::finalized(14_000) - origin(&world);
+            assert!(behind <= 12, "{fault:?}, seed {seed}: {behind} blocks behind");
+        }
+    }
+}
+
+#[test]
+fn events_reach_those_who_do_not_see_l1_through_crashes() {
+    use L1View::*;
+    for seed in 0..SEEDS / 2 {
+        let mut world = World::with_l1(seed, &[Honest, Honest, Honest, Dead], &[]);
+        world.load(40, 6_000);
+        for turn in 0..4 {
+            world.run(1_500 + 17 * seed);
+            world.crash(turn, 300 + 40 * (seed % 5));
+        }
+        world.run(6_000);
+        world.check(false);
+        assert!(origin(&world) > 20, "seed {seed}: origin {}", origin(&world));
+    }
+}
+
+#[test]
+fn a_committee_is_replaced_one_by_one_without_a_stop() {
+    for seed in 0..SEEDS / 2 {
+        // Every two seconds one of the first four goes and one of the others comes.
+        let stakes = (0..4u64).flat_map(|turn| {
+            let (block, node) = (5 + 7 * turn, turn as usize);
+            [(block, node, 0), (block, node + 4, 32)]
+        });
+        let mut world = World::with_epochs(seed, 8, stakes.collect());
+        world.load(120, 12_000);
+        world.run(18_000);
+        world.check(true);
+        let last = world.decided.values().next_back().unwrap().0.value.header;
+        let newcomers: Vec<_> = (4..8).map(|i| world.nodes[i].key.address()).collect();
+        let members: Vec<_> =
+            newcomers.iter().map(|a| weft_types::Member { address: *a, seats: 1 }).collect();
+        let expected = weft_types::Committee::new(members).unwrap().hash();
+        assert_eq!(last.validators_hash, expected, "seed {seed}: nobody of the first is left");
+        assert!(later_rounds(&world) <= 8, "seed {seed}: {} later rounds", later_rounds(&world));
+        let longest = longest_gap(&world);
+        assert!(longest < 3_000, "seed {seed}: nothing was decided for {longest} ms");
+    }
+}
+
+/// The longest time between two blocks.
+fn longest_gap(world: &World) -> u64 {
+    let times: Vec<u64> = world.decided.values().map(|(b, _)| b.value.header.time_ms).collect();
+    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
 }

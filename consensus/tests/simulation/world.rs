@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use weft_consensus::Tip;
 use weft_consensus::driver::{Boot, Driver, Effect, Input, Now, StoredBlock, SyncVerdict, Timing};
 use weft_consensus::follow::{Delivery, follow};
 use weft_consensus::leader::Rotation;
 use weft_types::evidence::Evidence;
-use weft_types::genesis::Allocation;
+use weft_types::genesis::{Allocation, Stake};
 use weft_types::*;
 
+use super::l1::{L1, L1View};
 use super::support::cramped;
 
 pub(crate) const CHAIN: u64 = 77;
@@ -69,6 +71,10 @@ pub(crate) enum Fault {
     LiesAboutOutcome,
     /// Moves the L1 origin.
     MovesOrigin,
+    /// Leaves the L1 origin where it was.
+    HoldsOrigin,
+    /// Leaves out what L1 brings.
+    DropsEvents,
 }
 
 enum Event {
@@ -79,9 +85,15 @@ enum Event {
     Wake(usize),
     /// The round of a height ends undecided.
     RoundOver(Height, u32),
-    /// Ask a member again for a batch.
-    Fetch(usize, u64, BatchDigest, Vec<u16>),
+    /// Ask a node again for a batch.
+    Fetch(usize, u64, BatchDigest, Vec<usize>),
     FetchObservation(usize, u64, ObservationHash),
+    /// Ask a node again for events of L1.
+    FetchEvents(usize, u64, EventsDigest, Vec<usize>),
+    /// A node looks at L1.
+    LookAtL1(usize),
+    /// A node that is no validator takes in what has been decided.
+    Follow(usize),
     Restart(usize),
     /// A user submits.
     Submit(usize),
@@ -89,6 +101,8 @@ enum Event {
 
 pub(crate) struct Node {
     pub(crate) driver: Option<Driver>,
+    /// Where it is while it is up and no validator.
+    pub(crate) follows: Option<Tip>,
     pub(crate) sin: Option<Sin>,
     pub(crate) key: SecretKey,
     pub(crate) delivered: Vec<Delivery>,
@@ -114,6 +128,7 @@ struct Consensus {
     valid: BTreeMap<BlockId, BTreeSet<u16>>,
     invalid: BTreeMap<BlockId, BTreeSet<u16>>,
     rotation: Option<Rotation>,
+    members: Vec<Member>,
     proposed: BTreeMap<u32, ProposedBlock>,
 }
 
@@ -135,6 +150,7 @@ pub(crate) struct World {
     pub(crate) cut: BTreeSet<(usize, usize)>,
     submissions: u64,
     user: SecretKey,
+    pub(crate) l1: Option<L1>,
 }
 
 pub(crate) fn timing() -> Timing {
@@ -148,6 +164,50 @@ pub(crate) fn timing() -> Timing {
 
 impl World {
     pub(crate) fn new(seed: u64, nodes: usize, sins: &[(usize, Sin)]) -> Self {
+        Self::with(seed, nodes, sins, |_| {})
+    }
+
+    /// A network that knows L1, and how each node sees that.
+    pub(crate) fn with_l1(seed: u64, views: &[L1View], sins: &[(usize, Sin)]) -> Self {
+        let mut world = Self::with(seed, views.len(), sins, knows_l1);
+        world.look_at_l1(views, Vec::new());
+        world
+    }
+
+    /// A network of epochs of a second and a half with four seats, which go first to the first four
+    /// of the nodes, and then to who has a stake by what L1 says.
+    pub(crate) fn with_epochs(seed: u64, nodes: usize, stakes: Vec<(u64, usize, Wei)>) -> Self {
+        let mut world = Self::with(seed, nodes, &[], |genesis| {
+            knows_l1(genesis);
+            genesis.params.epoch_ms = 1_500;
+            genesis.params.committee_size = 4;
+            genesis.validators.truncate(4);
+            let stake = |member: &Member| Stake { validator: member.address, stake: 32 };
+            genesis.stakes = genesis.validators.iter().map(stake).collect();
+        });
+        let event = |(block, node, stake): (u64, usize, Wei)| {
+            let validator = world.nodes[node].key.address();
+            (block, L1Event::Stake { validator, stake })
+        };
+        let stakes = stakes.into_iter().map(event).collect();
+        world.look_at_l1(&vec![L1View::Honest; nodes], stakes);
+        world
+    }
+
+    fn look_at_l1(&mut self, views: &[L1View], stakes: Vec<(u64, L1Event)>) {
+        self.l1 = Some(L1 { views: views.to_vec(), stakes });
+        for node in 0..self.nodes.len() {
+            let delay = 1 + self.random.below(100);
+            self.after(delay, Event::LookAtL1(node));
+        }
+    }
+
+    fn with(
+        seed: u64,
+        nodes: usize,
+        sins: &[(usize, Sin)],
+        change: impl FnOnce(&mut Genesis),
+    ) -> Self {
         let mut keys: Vec<SecretKey> =
             (1..=nodes).map(|i| SecretKey::from_bytes([i as u8; 32]).unwrap()).collect();
         keys.sort_by_key(SecretKey::address);
@@ -158,21 +218,25 @@ impl World {
             submitters: Submitters::Anyone,
             quota: None,
         };
-        let genesis = Genesis {
+        let mut genesis = Genesis {
             chain_id: CHAIN,
             time_ms: START_MS,
             l1_origin: L1Origin::default(),
+            l1: None,
             params: Params { absence_window: 6, ..Params::default() },
             validators: keys.iter().map(|k| Member { address: k.address(), seats: 1 }).collect(),
+            stakes: Vec::new(),
             accounts: vec![Allocation { address: user.address(), balance: 1 << 100 }],
             namespaces: vec![genesis::GenesisNamespace { namespace: NamespaceId(1), settings }],
         };
+        change(&mut genesis);
         let mut random = Random(seed);
         let nodes = keys
             .into_iter()
             .enumerate()
             .map(|(i, key)| Node {
                 driver: None,
+                follows: None,
                 sin: sins.iter().find(|(node, _)| *node == i).map(|(_, sin)| *sin),
                 key,
                 delivered: Vec::new(),
@@ -205,6 +269,7 @@ impl World {
             cut: BTreeSet::new(),
             submissions: 0,
             user,
+            l1: None,
         };
         for i in 0..world.nodes.len() {
             world.start(i);
@@ -257,6 +322,7 @@ impl World {
     pub(crate) fn crash(&mut self, node: usize, down_ms: u64) {
         let node_state = &mut self.nodes[node];
         node_state.driver = None;
+        node_state.follows = None;
         node_state.running = None;
         node_state.epoch += 1;
         node_state.fetches += 1;
@@ -268,7 +334,7 @@ impl World {
     pub(crate) fn check(&self, all_ordered: bool) {
         let mut executed = BTreeMap::new();
         for (i, node) in self.nodes.iter().enumerate() {
-            let mut seen = BTreeSet::new();
+            let (mut seen, mut forced) = (BTreeSet::new(), 0);
             for (height, delivery) in (1..).zip(&node.delivered) {
                 assert_eq!(delivery.header.height, height, "node {i} skips no height");
                 let (block, _) = &self.decided[&height];
@@ -277,10 +343,27 @@ impl World {
                 assert_eq!(*outcome, delivery.applied.outcome, "node {i}, height {height}");
                 for slice in &delivery.applied.slices {
                     for entry in &slice.entries {
-                        let SliceEntry::Submission { transaction, .. } = entry;
-                        assert!(seen.insert(*transaction), "{transaction} is ordered twice");
+                        match entry {
+                            SliceEntry::Submission { transaction, .. } => {
+                                assert!(
+                                    seen.insert(*transaction),
+                                    "{transaction} is ordered twice"
+                                );
+                            }
+                            SliceEntry::Forced { index, .. } => {
+                                assert_eq!(*index, forced, "messages come in turn, once each");
+                                forced += 1;
+                            }
+                        }
                     }
                 }
+                let origin = delivery.header.l1_origin;
+                assert_eq!(
+                    origin.hash,
+                    L1::hash(origin.number),
+                    "height {height} is off the L1 chain"
+                );
+                assert_eq!(forced, origin.number / 3, "all that are due by height {height}");
             }
             if all_ordered {
                 let lost: Vec<_> = self.submitted.difference(&seen).collect();
@@ -339,16 +422,70 @@ impl World {
         node.incarnation += 1;
         let undecided =
             node.disk.values().filter(|block| block.value.header.height == next).cloned().collect();
-        let boot = Boot {
-            tip,
-            key: node.key.clone(),
-            incarnation: node.incarnation,
-            silent_through: if first_start { 0 } else { next },
-            undecided,
-            resuming: !first_start,
-        };
+        if tip.committee().index_of(&node.key.address()).is_none() {
+            node.follows = Some(tip);
+            self.after(1, Event::Follow(i));
+            return;
+        }
+        let silent_through = if first_start { 0 } else { next };
+        self.take_part(i, tip, silent_through, undecided, !first_start);
+    }
+
+    fn take_part(
+        &mut self,
+        i: usize,
+        tip: Tip,
+        silent_through: Height,
+        undecided: Vec<StoredBlock>,
+        resuming: bool,
+    ) {
+        let node = &mut self.nodes[i];
+        let (key, incarnation) = (node.key.clone(), node.incarnation);
+        let boot = Boot { tip, key, incarnation, silent_through, undecided, resuming };
         node.driver = Some(Driver::new(timing(), boot));
         self.input(i, Input::EngineReady);
+    }
+
+    /// A node that is no validator takes in what has been decided, and takes part once it is one.
+    fn follow(&mut self, i: usize) {
+        let node = &mut self.nodes[i];
+        let Some(mut tip) = node.follows.take() else { return };
+        while let Some((block, certificate)) = self.decided.get(&tip.next_height()).cloned() {
+            node.delivered.push(follow(&mut tip, block, certificate).unwrap());
+            if tip.committee().index_of(&node.key.address()).is_some() {
+                let silent_through = node.observed.keys().next_back().copied().unwrap_or(0);
+                node.incarnation += 1;
+                self.take_part(i, tip, silent_through, Vec::new(), false);
+                return;
+            }
+        }
+        node.follows = Some(tip);
+        self.after(40, Event::Follow(i));
+    }
+
+    /// A validator that is none any more hands on what it has, and follows.
+    fn leave(&mut self, i: usize) {
+        let node = &mut self.nodes[i];
+        let Some(driver) = node.driver.take() else { return };
+        let tip = driver.tip().clone();
+        let mut left: Vec<_> = node.mempool.drain(..).collect();
+        for batch in driver.own_messages().0 {
+            let again = batch.body.transactions.iter().cloned().map(Unverified::new);
+            left.extend(again.map(|tx| tx.verify(CHAIN).unwrap()));
+        }
+        node.epoch += 1;
+        node.fetches += 1;
+        let member = tip.committee().members()[0].address;
+        node.follows = Some(tip);
+        self.after(1, Event::Follow(i));
+        let heir = self.node_of(&member);
+        self.nodes[heir].mempool.extend(left);
+        let bytes = self.nodes[heir].mempool.len() * 200;
+        self.after(5, Event::Input(heir, Input::Mempool(bytes)));
+    }
+
+    fn node_of(&self, validator: &Address) -> usize {
+        self.nodes.iter().position(|node| node.key.address() == *validator).unwrap()
     }
 
     fn after(&mut self, delay: u64, event: Event) {
@@ -386,6 +523,11 @@ impl World {
             Event::FetchObservation(node, turn, hash) => {
                 self.fetch_observation(node, turn, hash);
             }
+            Event::FetchEvents(node, turn, digest, from) => {
+                self.fetch_events(node, turn, digest, from);
+            }
+            Event::LookAtL1(node) => self.look(node),
+            Event::Follow(node) => self.follow(node),
             Event::Restart(node) => self.start(node),
             Event::Submit(node) => self.submit(node),
         }
@@ -436,8 +578,7 @@ impl World {
     fn effect(&mut self, i: usize, effect: Effect, todo: &mut VecDeque<Input>) {
         match effect {
             Effect::StartHeight { height, committee, rotation } => {
-                assert_eq!(committee.members(), &self.genesis.validators[..]);
-                self.engine_start(i, height, rotation);
+                self.engine_start(i, height, &committee, rotation);
             }
             Effect::Propose { height, round, value } => self.propose(i, height, round, value),
             Effect::Answer { height, value, verdict, .. } => {
@@ -473,6 +614,9 @@ impl World {
                 let height = delivery.header.height;
                 node.disk.retain(|_, block| block.value.header.height > height);
                 node.delivered.push(*delivery);
+                if node.driver.as_ref().is_some_and(|driver| driver.index().is_none()) {
+                    self.leave(i);
+                }
             }
             Effect::Seal { lane, seq, parent } => {
                 let node = &mut self.nodes[i];
@@ -491,10 +635,16 @@ impl World {
             Effect::PushObservation(observation) => self.push_observation(i, observation),
             Effect::FetchBatches(wanted) => {
                 let turn = self.nodes[i].fetches;
-                for (digest, mut from) in wanted {
-                    let others = (0..self.nodes.len() as u16).filter(|n| !from.contains(n));
-                    from.extend(others.collect::<Vec<_>>());
+                for (digest, namers) in wanted {
+                    let from = self.first_of_all(i, &namers);
                     self.after(5, Event::Fetch(i, turn, digest, from));
+                }
+            }
+            Effect::FetchEvents(wanted) => {
+                let turn = self.nodes[i].fetches;
+                for (digest, namers) in wanted {
+                    let from = self.first_of_all(i, &namers);
+                    self.after(5, Event::FetchEvents(i, turn, digest, from));
                 }
             }
             Effect::FetchObservations { hashes, .. } => {
@@ -511,6 +661,15 @@ impl World {
             Effect::Expected(_) => {}
             Effect::Halt(reason) => panic!("node {i}: {reason}"),
         }
+    }
+
+    /// All nodes, members of these indices first.
+    fn first_of_all(&self, i: usize, members: &[u16]) -> Vec<usize> {
+        let committee = self.nodes[i].driver.as_ref().unwrap().tip().committee();
+        let first = members.iter().map(|m| self.node_of(&committee.get(*m).unwrap().address));
+        let mut nodes: Vec<usize> = first.collect();
+        nodes.extend((0..self.nodes.len()).filter(|n| !nodes.contains(n)).collect::<Vec<_>>());
+        nodes
     }
 
     /// A node proposes junk to all others, in more rounds than anybody keeps proposals of.
@@ -555,7 +714,7 @@ impl World {
     }
 
     fn push_observation(&mut self, i: usize, observation: Observation) {
-        let committee = Committee::new(self.genesis.validators.clone()).unwrap();
+        let committee = self.nodes[i].driver.as_ref().unwrap().tip().committee().clone();
         let hash = observation.body.hash();
         let before = self.nodes[i].observed.insert(observation.body.height, hash);
         assert!(before.is_none(), "node {i} observes {} twice", observation.body.height);
@@ -570,18 +729,39 @@ impl World {
         }
     }
 
-    fn fetch(&mut self, node: usize, turn: u64, digest: BatchDigest, mut from: Vec<u16>) {
+    fn look(&mut self, node: usize) {
+        let Some(l1) = &self.l1 else { return };
+        if let Some(driver) = &self.nodes[node].driver {
+            let seen = l1.seen(node, self.now, driver.tip().header.l1_origin);
+            self.input(node, Input::L1(seen));
+        }
+        self.after(100, Event::LookAtL1(node));
+    }
+
+    fn fetch_events(&mut self, node: usize, turn: u64, digest: EventsDigest, mut from: Vec<usize>) {
+        if self.nodes[node].fetches != turn || self.nodes[node].driver.is_none() {
+            return;
+        }
+        let held = self.nodes[from[0]].driver.as_ref().and_then(|d| d.l1_events(&digest).cloned());
+        if let Some(events) = held {
+            self.send(from[0], node, Input::Events(events));
+        }
+        from.rotate_left(1);
+        self.after(40, Event::FetchEvents(node, turn, digest, from));
+    }
+
+    fn fetch(&mut self, node: usize, turn: u64, digest: BatchDigest, mut from: Vec<usize>) {
         if self.nodes[node].fetches != turn || self.nodes[node].driver.is_none() {
             return;
         }
         let Some(first) = from.first().copied() else { return };
-        let found = self.nodes[usize::from(first)]
+        let found = self.nodes[first]
             .driver
             .as_ref()
-            .filter(|_| self.nodes[usize::from(first)].sin != Some(Sin::WithholdingAuthor))
+            .filter(|_| self.nodes[first].sin != Some(Sin::WithholdingAuthor))
             .and_then(|driver| driver.batch(&digest).cloned());
         if let Some(batch) = found {
-            self.send(first.into(), node, Input::Batch(batch));
+            self.send(first, node, Input::Batch(batch));
         }
         from.rotate_left(1);
         self.after(40, Event::Fetch(node, turn, digest, from));
@@ -606,7 +786,13 @@ impl World {
 
     // The idealised engine.
 
-    fn engine_start(&mut self, i: usize, height: Height, rotation: Rotation) {
+    fn engine_start(
+        &mut self,
+        i: usize,
+        height: Height,
+        committee: &Committee,
+        rotation: Rotation,
+    ) {
         self.nodes[i].running = Some(height);
         if let Some((block, _)) = self.decided.get(&height).cloned() {
             let delay = 1 + self.random.below(30);
@@ -616,6 +802,10 @@ impl World {
         let consensus = self.heights.entry(height).or_default();
         let first = consensus.rotation.is_none();
         consensus.rotation.get_or_insert(rotation);
+        if first {
+            consensus.members = committee.members().to_vec();
+        }
+        assert_eq!(consensus.members, committee.members(), "node {i} knows another committee");
         let round = consensus.round;
         if first {
             self.after(ROUND_MS, Event::RoundOver(height, round));
@@ -628,11 +818,12 @@ impl World {
         let consensus = &self.heights[&height];
         let proposer = consensus.rotation.as_ref().unwrap().proposer(height, round);
         let proposed = consensus.proposed.get(&round).cloned();
-        if usize::from(proposer) == i {
+        let proposer = self.node_of(&consensus.members[usize::from(proposer)].address);
+        if proposer == i {
             self.local(0, i, Input::ValueWanted { height, round });
         }
         if let Some(value) = proposed {
-            self.show(usize::from(proposer), i, height, round, value);
+            self.show(proposer, i, height, round, value);
         }
     }
 
@@ -641,13 +832,21 @@ impl World {
         self.send(from, to, Input::Proposal { height, round, proposer, value });
     }
 
+    fn are_quorum(&self, height: Height, nodes: &[usize]) -> bool {
+        let members = &self.heights[&height].members;
+        let seats = |of: &[Member]| of.iter().map(|member| member.seats).sum::<u64>();
+        let holds = |m: &&Member| nodes.iter().any(|n| self.nodes[*n].key.address() == m.address);
+        let held: Vec<Member> = members.iter().filter(holds).copied().collect();
+        seats(&held) * 3 > seats(members) * 2
+    }
+
     fn next_round(&mut self, height: Height, round: u32) {
         if self.decided.contains_key(&height) || self.heights[&height].round != round {
             return;
         }
         let running: Vec<usize> =
             (0..self.nodes.len()).filter(|i| self.nodes[*i].running == Some(height)).collect();
-        if running.len() * 3 > self.nodes.len() * 2 {
+        if self.are_quorum(height, &running) {
             self.heights.get_mut(&height).unwrap().round += 1;
             for i in running {
                 self.enter(i, height, round + 1);
@@ -659,7 +858,8 @@ impl World {
 
     fn propose(&mut self, i: usize, height: Height, round: u32, mut value: ProposedBlock) {
         if let Some(Sin::Proposer(fault)) = self.nodes[i].sin {
-            spoil(&mut value, fault);
+            let origin = self.nodes[i].driver.as_ref().unwrap().tip().header.l1_origin;
+            spoil(&mut value, fault, origin);
         }
         let Some(consensus) = self.heights.get_mut(&height) else { return };
         if consensus.round != round || self.decided.contains_key(&height) {
@@ -683,9 +883,9 @@ impl World {
         let consensus = &self.heights[&height];
         let Some(value) = consensus.proposed.get(&consensus.round) else { return };
         let block = value.header.id();
-        let members = self.nodes.len();
-        let valid = consensus.valid.get(&block).map_or(0, BTreeSet::len);
-        if valid * 3 <= members * 2 {
+        let valid = consensus.valid.get(&block).into_iter().flatten();
+        let valid: Vec<usize> = valid.map(|node| usize::from(*node)).collect();
+        if !self.are_quorum(height, &valid) {
             return;
         }
         let round = consensus.round;
@@ -697,7 +897,7 @@ impl World {
             .expect("a valid block is on disk")
             .clone();
         self.decided.insert(height, (stored, certificate.clone()));
-        for i in 0..members {
+        for i in 0..self.nodes.len() {
             let told = self.heights[&height].valid[&block].contains(&(i as u16));
             if self.nodes[i].running == Some(height) {
                 let delay = 2 + self.random.below(20);
@@ -718,12 +918,22 @@ impl World {
     }
 }
 
+fn knows_l1(genesis: &mut Genesis) {
+    genesis.l1 = Some(L1Contracts {
+        chain_id: 1,
+        light_client: Address::with_last_byte(1),
+        stake_registry: Address::with_last_byte(2),
+        vault: Address::with_last_byte(3),
+        inbox: Address::with_last_byte(4),
+    });
+}
+
 fn driver_wakeup(node: &Node) -> Option<u64> {
     let at = node.driver.as_ref()?.next_wakeup()?;
     Some(at.as_millis() as u64)
 }
 
-fn spoil(value: &mut ProposedBlock, fault: Fault) {
+fn spoil(value: &mut ProposedBlock, fault: Fault, origin: L1Origin) {
     let header = &mut value.header;
     match fault {
         Fault::DropsBatches => header.batches_root = block::batches_root(&[]),
@@ -737,5 +947,10 @@ fn spoil(value: &mut ProposedBlock, fault: Fault) {
         }
         Fault::LiesAboutOutcome => header.parent_outcome.ledger_root = B256::ZERO,
         Fault::MovesOrigin => header.l1_origin.number += 1,
+        Fault::HoldsOrigin => {
+            header.l1_origin = origin;
+            header.events_root = block::events_root(&[]);
+        }
+        Fault::DropsEvents => header.events_root = block::events_root(&[]),
     }
 }

@@ -1,5 +1,9 @@
 //! What several tests need.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+pub(crate) mod lone;
+
 use weft_consensus::Tip;
 use weft_ledger::State;
 use weft_types::Genesis;

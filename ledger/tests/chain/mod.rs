@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use weft_ledger::{Applied, Key, LaneCut, OrderedBatch, OrderedBlock, State, Value};
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::{
-    Address, Batch, BatchBody, Bytes, Genesis, L1Event, L1Events, L1Origin, LaneId, Member, NamespaceId,
-    NamespaceSettings, Params, Payload, Quota, Receipt, ReceiptStatus, SecretKey, Signed,
-    SkipReason, Submitters, Transaction, TransactionBody, Unverified, Verified, Wei,
+    Address, Batch, BatchBody, Bytes, Genesis, L1Event, L1Events, L1Origin, LaneId, Member,
+    NamespaceId, NamespaceSettings, Params, Payload, Quota, Receipt, ReceiptStatus, SecretKey,
+    Signed, SkipReason, Submitters, Transaction, TransactionBody, Unverified, Verified, Wei,
 };
 
 pub(crate) const CHAIN_ID: u64 = 9;

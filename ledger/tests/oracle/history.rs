@@ -256,28 +256,33 @@ fn geneses() -> impl Strategy<Value = Genesis> {
         prop::collection::btree_map(0..NAMESPACES, settings(), 0..6),
         prop::collection::btree_map(0..KEYS, stakes(), 0..5),
     )
-        .prop_map(|(time_ms, (number, hash), params, members, seats, balances, namespaces, stakes)| {
-            let validators = members.into_iter().zip(seats);
-            Genesis {
-                chain_id: CHAIN_ID,
-                time_ms,
-                l1_origin: L1Origin { number: number >> 16, hash: B256::from(hash) },
-                l1: None,
-                params,
-                validators: validators
-                    .map(|(member, seats)| Member { address: address(member), seats })
-                    .collect(),
-                stakes: stakes
-                    .into_iter()
-                    .map(|(validator, stake)| Stake { validator: address(validator), stake })
-                    .collect(),
-                accounts: accounts(&balances, params.min_base_fee),
-                namespaces: namespaces
-                    .into_iter()
-                    .map(|(id, settings)| GenesisNamespace { namespace: NamespaceId(id), settings })
-                    .collect(),
-            }
-        })
+        .prop_map(
+            |(time_ms, (number, hash), params, members, seats, balances, namespaces, stakes)| {
+                let validators = members.into_iter().zip(seats);
+                Genesis {
+                    chain_id: CHAIN_ID,
+                    time_ms,
+                    l1_origin: L1Origin { number: number >> 16, hash: B256::from(hash) },
+                    l1: None,
+                    params,
+                    validators: validators
+                        .map(|(member, seats)| Member { address: address(member), seats })
+                        .collect(),
+                    stakes: stakes
+                        .into_iter()
+                        .map(|(validator, stake)| Stake { validator: address(validator), stake })
+                        .collect(),
+                    accounts: accounts(&balances, params.min_base_fee),
+                    namespaces: namespaces
+                        .into_iter()
+                        .map(|(id, settings)| GenesisNamespace {
+                            namespace: NamespaceId(id),
+                            settings,
+                        })
+                        .collect(),
+                }
+            },
+        )
 }
 
 fn accounts(balances: &[Balance], floor: Wei) -> Vec<Allocation> {
@@ -348,8 +353,14 @@ fn block_plans([next, some, far]: [u32; 3]) -> impl Strategy<Value = BlockPlan> 
         prop::bool::weighted(0.1),
         (any::<Index>(), 0u8..3),
     )
-        .prop_map(|(gap, observers, batches, stray_cut, l1, restores, tampers)| {
-            BlockPlan { gap, observers, batches, stray_cut, l1, restores, tampers }
+        .prop_map(|(gap, observers, batches, stray_cut, l1, restores, tampers)| BlockPlan {
+            gap,
+            observers,
+            batches,
+            stray_cut,
+            l1,
+            restores,
+            tampers,
         })
 }
 

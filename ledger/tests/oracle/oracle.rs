@@ -109,7 +109,8 @@ impl Oracle {
             tokens: full(settings),
             tokens_at_ms: genesis.time_ms,
         };
-        let stakes: BTreeMap<_, _> = genesis.stakes.iter().map(|s| (s.validator, s.stake)).collect();
+        let stakes: BTreeMap<_, _> =
+            genesis.stakes.iter().map(|s| (s.validator, s.stake)).collect();
         let mut next_committee = deal(&stakes, genesis.params.committee_size);
         if next_committee.is_empty() {
             next_committee = genesis.validators.clone();

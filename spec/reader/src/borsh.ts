@@ -201,6 +201,16 @@ export function variants<V extends Variants>(all: V): Codec<Variant<V>> {
   };
 }
 
+type Records = { [name: string]: [tag: number, fields: StructCodec<any>] };
+
+/** A tag and the fields that it says follow. JSON has the name, as `kind`, among the fields. */
+export function records<V extends Records>(all: V): Codec<Variant<V>> {
+  return {
+    ...variants(all),
+    show: (value) => ({ kind: String(value.is), ...all[value.is]![1].show(value.of) }),
+  };
+}
+
 /** LEB128 in its shortest form, up to 64 bits (protocol section 4). */
 export function readVarint(input: Input): bigint {
   let value = 0n;

@@ -1,7 +1,7 @@
-/** Who holds seats, and what counts as enough of them (protocol sections 2 and 4). */
+/** Who holds seats, and what counts as enough of them (protocol sections 2, 4 and 10). */
 
 import { type Bytes, bigEndian, compare, concat, fromHex, toHex } from "./bytes.ts";
-import { type Of, address, list, seats, struct } from "./borsh.ts";
+import { type Of, address, list, seats, struct, u128 } from "./borsh.ts";
 import { keccak256, tag } from "./hash.ts";
 import { isObject } from "./json.ts";
 import type { Context, Kind } from "./kind.ts";
@@ -9,11 +9,16 @@ import { ascending, refuseIf } from "./refusal.ts";
 
 const MOST_MEMBERS = 256;
 const MOST_SEATS = 1024n;
+/** A stake above counts as this. */
+const MOST_STAKE = 1n << 112n;
 
 export const member = struct({ address, seats });
 export type Member = Of<typeof member>;
 
 export const members = list(member);
+
+export const stake = struct({ validator: address, stake: u128 });
+export type Stake = Of<typeof stake>;
 
 function preimage(members: Member[]): Bytes {
   const each = members.map((member) => concat(member.address, bigEndian(member.seats, 8)));
@@ -38,6 +43,20 @@ export function checkCommittee(members: Member[]): void {
   refuseIf(!ascending(members, (a, b) => compare(a.address, b.address)), "unsorted");
   refuseIf(members.some((member) => member.seats === 0n), "seats");
   refuseIf(totalSeats(members) > MOST_SEATS, "seats");
+}
+
+/** Deals seats by highest averages; whom none is dealt is no member. There must be a stake. */
+export function dealSeats(stakes: Stake[], size: number): Member[] {
+  const dealt = stakes.map(({ validator, stake }) => {
+    return { address: validator, stake: stake < MOST_STAKE ? stake : MOST_STAKE, seats: 0n };
+  });
+  for (let left = size; left > 0; left--) {
+    // Fractions compare exactly. Stakes ascend by address, so that of equals the first one stays.
+    const next = dealt.reduce((best, each) =>
+      each.stake * (best.seats + 1n) > best.stake * (each.seats + 1n) ? each : best);
+    next.seats++;
+  }
+  return dealt.filter(({ seats }) => seats > 0n).map(({ address, seats }) => ({ address, seats }));
 }
 
 /** The committee that a vector is checked against. */

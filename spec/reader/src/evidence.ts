@@ -22,6 +22,9 @@ const message: Codec<Message> = {
 
 const evidence = struct({ slot, first: message, second: message });
 
+/** Kinds of which a validator may sign any number. */
+const NOT_SLASHABLE = ["transaction", "peer", "bond"];
+
 export const evidenceKind: Kind<Of<typeof evidence>> = {
   codec: evidence,
   hashes({ slot, first, second }, context) {
@@ -29,7 +32,7 @@ export const evidenceKind: Kind<Of<typeof evidence>> = {
     return { first: show(first), second: show(second) };
   },
   judge({ slot, first, second }, context) {
-    refuseIf(slot.is === "transaction" || slot.is === "peer", "not_slashable");
+    refuseIf(NOT_SLASHABLE.includes(slot.is), "not_slashable");
     refuseIf(compare(first.bodyHash, second.bodyHash) >= 0, "not_ascending");
     const who = (of: Message) =>
       within("signature", () => signer(slot, context.number("chain_id"), of.bodyHash, of.signature));

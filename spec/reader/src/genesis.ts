@@ -1,15 +1,27 @@
 /** Genesis and its block (protocol section 4). */
 
 import { type Bytes, ZERO_ADDRESS, ZERO_HASH, compare, concat, toHex } from "./bytes.ts";
-import { type Of, address, encode, hash, list, struct, u128, u32, u64 } from "./borsh.ts";
+import { type Of, address, encode, hash, list, option, struct, u128, u16, u32, u64 } from "./borsh.ts";
 import { batchesRoot, eventsRoot } from "./block.ts";
-import { checkCommittee, members, validatorsHash } from "./committee.ts";
+import { checkCommittee, members, stake, validatorsHash } from "./committee.ts";
 import { keccak256, tag } from "./hash.ts";
 import { type Header, NO_KEY, VERSION, blockId, header } from "./header.ts";
 import type { Kind } from "./kind.ts";
 import { observationsRoot } from "./observation-set.ts";
 import { ascending, refuseIf, within } from "./refusal.ts";
 import { checkSettings, settings } from "./transaction.ts";
+
+/** The light client keeps the origin's number in 48 bits. */
+const ORIGIN_NUMBERS = 1n << 48n;
+
+/** The contracts on L1, and which chain that is. */
+const contracts = struct({
+  chain_id: u64,
+  light_client: address,
+  stake_registry: address,
+  vault: address,
+  inbox: address,
+});
 
 const params = struct({
   max_block_bytes: u32,
@@ -19,14 +31,20 @@ const params = struct({
   target_bytes_per_second: u64,
   namespace_target_bytes_per_second: u64,
   registration_fee: u128,
+  committee_size: u16,
+  epoch_ms: u64,
+  relay_reward: u128,
+  relay_interval: u64,
 });
 
 export const genesis = struct({
   chain_id: u64,
   time_ms: u64,
   l1_origin: struct({ number: u64, hash }),
+  l1: option(contracts),
   params,
   validators: members,
+  stakes: list(stake),
   accounts: list(struct({ address, balance: u128 })),
   namespaces: list(struct({ namespace: u64, settings })),
 });
@@ -43,10 +61,16 @@ function checkParams(of: Of<typeof params>): void {
   range("min_base_fee", 8n, 1n << 64n);
   range("target_bytes_per_second", 1n);
   range("namespace_target_bytes_per_second", 1n);
+  range("committee_size", 1n, 256n);
+  range("epoch_ms", 1_000n);
+  range("relay_reward", 0n, 1n << 80n);
 }
 
 function checkGenesis(value: Genesis): void {
   within("validators", () => checkCommittee(value.validators));
+  refuseIf(value.l1_origin.number >= ORIGIN_NUMBERS, "l1_origin");
+  refuseIf(!ascending(value.stakes, (a, b) => compare(a.validator, b.validator)), "unsorted/stakes");
+  refuseIf(value.stakes.some(({ stake }) => stake === 0n), "no_stake");
   refuseIf(!ascending(value.accounts, (a, b) => compare(a.address, b.address)), "unsorted/accounts");
   refuseIf(!ascending(value.namespaces, (a, b) => (a.namespace < b.namespace ? -1 : 1)), "unsorted/namespaces");
   value.namespaces.forEach((namespace) => within("settings", () => checkSettings(namespace.settings)));

@@ -4,6 +4,7 @@ import { batchKind } from "./batch.ts";
 import { blockKind, proposedBlockKind } from "./block.ts";
 import { certificateKind } from "./certificate.ts";
 import { committeeKind } from "./committee.ts";
+import { eventsKind } from "./events.ts";
 import { evidenceKind } from "./evidence.ts";
 import { genesisKind } from "./genesis.ts";
 import { headerKind } from "./header.ts";
@@ -18,6 +19,7 @@ import { signingKind } from "./signature.ts";
 import { slicesKind } from "./slice.ts";
 import { transactionKind } from "./transaction.ts";
 import { proposalKind, voteKind } from "./vote.ts";
+import { provenWithdrawalKind } from "./withdrawal.ts";
 
 /** Every kind and, by that name, its file. */
 export const KINDS: { [name: string]: Kind<any> } = {
@@ -25,6 +27,7 @@ export const KINDS: { [name: string]: Kind<any> } = {
   block: blockKind,
   certificate: certificateKind,
   committee: committeeKind,
+  events: eventsKind,
   evidence: evidenceKind,
   genesis: genesisKind,
   header: headerKind,
@@ -37,6 +40,7 @@ export const KINDS: { [name: string]: Kind<any> } = {
   proposal: proposalKind,
   proposed_block: proposedBlockKind,
   proven_slice: provenSliceKind,
+  proven_withdrawal: provenWithdrawalKind,
   receipt: receiptKind,
   signing: signingKind,
   slice_proof: sliceProofKind,

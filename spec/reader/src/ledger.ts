@@ -1,8 +1,8 @@
-/** Ledger entries, the root over them, and the state that a genesis stands for (protocol section 6). */
+/** Ledger entries, the root over them, and the state that a genesis stands for (protocol sections 6 and 10). */
 
 import { type Bytes, ZERO_HASH, toHex } from "./bytes.ts";
 import { type Codec, type Of, Malformed, address, encode, hash, list, nothing, struct, u128, u32, u64, variants } from "./borsh.ts";
-import { type Member, checkCommittee, members } from "./committee.ts";
+import { type Member, checkCommittee, dealSeats, members } from "./committee.ts";
 import { type Genesis, genesis } from "./genesis.ts";
 import { blake3, stretch } from "./hash.ts";
 import { NO_KEY, outcome } from "./header.ts";
@@ -11,6 +11,7 @@ import { commit } from "./merkle.ts";
 import { Refused } from "./refusal.ts";
 import { NO_SLICES } from "./slice.ts";
 import { settings } from "./transaction.ts";
+import { NO_WITHDRAWALS } from "./withdrawal.ts";
 
 const WORDS = 1024;
 
@@ -29,6 +30,20 @@ const committee: Codec<Member[]> = {
   },
 };
 
+const peaks = struct({ count: u64, peaks: list(hash) });
+type Peaks = Of<typeof peaks>;
+
+/** Roots of the largest perfect subtrees: one for each 1 in the count. Another number of them is no encoding. */
+const withdrawals: Codec<Peaks> = {
+  ...peaks,
+  read(input) {
+    const read = peaks.read(input);
+    const ones = read.count.toString(2).replaceAll("0", "").length;
+    if (read.peaks.length !== ones) throw new Malformed(`${read.peaks.length} peaks of ${read.count} withdrawals`);
+    return read;
+  },
+};
+
 const price = struct({ base_fee: u128, at_ms: u64 });
 
 const key = variants({
@@ -41,6 +56,10 @@ const key = variants({
   validator: [6, address],
   lane: [7, address],
   remembered: [8, struct({ valid_until: u64, id: hash })],
+  withdrawals: [9, nothing],
+  stake: [10, address],
+  next_committee: [11, nothing],
+  relay: [12, nothing],
 });
 
 const value = variants({
@@ -55,6 +74,8 @@ const value = variants({
   validator: [5, struct({ last_seen: u64, debt: u128 })],
   lane: [6, struct({ incarnation: u32, seq: u64, digest: hash, carry: u32 })],
   height: [7, u64],
+  withdrawals: [8, withdrawals],
+  relay: [9, struct({ pool: u128, paid_at: u64 })],
 });
 
 const entry = struct({ key, value });
@@ -71,8 +92,28 @@ function ledgerRoot(entries: Entry[]): Bytes {
   return blake3(bytes);
 }
 
+/** The committee that follows the first one when its epoch ends. */
+function nextCommittee({ params, validators, stakes }: Genesis): Member[] {
+  return stakes.length === 0 ? validators : dealSeats(stakes, params.committee_size);
+}
+
+/** What is there of L1 at genesis, in order of key. */
+function entriesOfL1(of: Genesis): Entry[] {
+  const stakes = of.stakes.map(({ validator, stake }): Entry => {
+    return { key: { is: "stake", of: validator }, value: { is: "wei", of: stake } };
+  });
+  const relay = { pool: 0n, paid_at: of.l1_origin.number };
+  return [
+    { key: { is: "withdrawals", of: null }, value: { is: "withdrawals", of: { count: 0n, peaks: [] } } },
+    ...stakes,
+    { key: { is: "next_committee", of: null }, value: { is: "committee", of: nextCommittee(of) } },
+    { key: { is: "relay", of: null }, value: { is: "relay", of: relay } },
+  ];
+}
+
 /** A genesis as entries, in order of key. */
-function entriesOf({ time_ms, l1_origin, params, validators, accounts, namespaces }: Genesis): Entry[] {
+function entriesOf(of: Genesis): Entry[] {
+  const { time_ms, l1_origin, params, validators, accounts, namespaces } = of;
   const floor = { base_fee: params.min_base_fee, at_ms: time_ms };
   const clock = { height: 0n, time_ms, non_empty_blocks: 0n, l1_origin };
   const entries: Entry[] = [
@@ -93,7 +134,7 @@ function entriesOf({ time_ms, l1_origin, params, validators, accounts, namespace
     const record = { last_seen: 0n, debt: 0n };
     entries.push({ key: { is: "validator", of: address }, value: { is: "validator", of: record } });
   }
-  return entries;
+  return [...entries, ...entriesOfL1(of)];
 }
 
 export const ledgerStateKind: Kind<Entry[]> = {
@@ -113,7 +154,7 @@ export const ledgerGenesisKind: Kind<Genesis> = {
       ledger_root: ledgerRoot(entriesOf(value)),
       slices_root: NO_SLICES,
       results_root: commit("weft/results/v1", ZERO_HASH, 0),
-      withdrawals_root: commit("weft/withdrawals/v1", ZERO_HASH, 0),
+      withdrawals_root: NO_WITHDRAWALS,
       unseal_key: NO_KEY,
     }),
 };

@@ -34,6 +34,7 @@ export const slot = variants({
   observation: [3, struct({ height: u64 })],
   proposal: [4, struct({ height: u64, round: u32 })],
   vote: [5, struct({ kind: phase, height: u64, round: u32 })],
+  bond: [6, nothing],
 });
 
 export type Slot = Of<typeof slot>;
@@ -42,6 +43,7 @@ function slotBytes(slot: Slot): Bytes {
   switch (slot.is) {
     case "transaction":
     case "peer":
+    case "bond":
       return new Uint8Array();
     case "batch":
       return concat(bigEndian(slot.of.incarnation, 4), bigEndian(slot.of.seq, 8));

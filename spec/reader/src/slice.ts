@@ -1,30 +1,17 @@
 /** Slices, their leaves and their root (protocol section 7). */
 
 import { type Bytes, ZERO_HASH, bigEndian, concat, fromHex, toHex } from "./bytes.ts";
-import { type Codec, type Of, Malformed, address, bytes, encode, hash, list, struct, u32, u64, u8 } from "./borsh.ts";
+import { type Of, address, bytes, encode, hash, list, records, struct, u32, u64 } from "./borsh.ts";
 import { blake3, keccak256 } from "./hash.ts";
 import { isObject } from "./json.ts";
 import type { Context, Kind } from "./kind.ts";
 import { commit, leaf, root } from "./merkle.ts";
 import { ascending, refuseIf } from "./refusal.ts";
 
-const SUBMISSION = 3;
-
-const submission = struct({ transaction: hash, submitter: address, data: list(bytes) });
-type Entry = Of<typeof submission>;
-
-export const entry: Codec<Entry> = {
-  read(input) {
-    const tag = u8.read(input);
-    if (tag !== SUBMISSION) throw new Malformed(`entry tag ${tag}`);
-    return submission.read(input);
-  },
-  write(output, value) {
-    u8.write(output, SUBMISSION);
-    submission.write(output, value);
-  },
-  show: (value) => ({ kind: "submission", ...submission.show(value) }),
-};
+export const entry = records({
+  forced: [2, struct({ index: u64, sender: address, data: bytes })],
+  submission: [3, struct({ transaction: hash, submitter: address, data: list(bytes) })],
+});
 
 const slice = struct({ namespace: u64, entries: list(entry) });
 export type Slice = Of<typeof slice>;

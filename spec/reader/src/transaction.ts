@@ -27,6 +27,7 @@ const payload = variants({
   transfer: [1, struct({ to: address, amount: u128 })],
   register_namespace: [2, struct({ namespace: u64, settings })],
   update_namespace: [3, struct({ namespace: u64, settings })],
+  withdraw: [4, struct({ to: address, amount: u128 })],
 });
 
 const body = struct({ chain_id: u64, valid_until: u64, salt: u64, max_fee: u128, payload });
@@ -50,6 +51,9 @@ function checkPayload(payload: Transaction["body"]["payload"]): void {
       refuseIf(payload.of.data.some((item) => item.length === 0), "empty_item");
       return;
     case "transfer":
+      return;
+    case "withdraw":
+      refuseIf(payload.of.amount === 0n, "nothing_to_withdraw");
       return;
     case "register_namespace":
     case "update_namespace":

@@ -15,20 +15,31 @@ pub(crate) fn vectors() -> Vec<Vector> {
         bytes[4] = tag;
         bytes
     };
+    let message = |bytes: usize| one(forced(vec![0xab; bytes]));
+    let unit = borsh::to_vec(&deposit(1)).unwrap();
     vec![
         vector("none", &L1Events::default(), "accepted"),
         vector("one of each", &all, "accepted"),
         vector("deposit", &one(deposit(u128::MAX)), "accepted"),
         vector("no stake any more", &one(stake(0)), "accepted"),
         vector("the same twice", &L1Events(vec![deposit(1); 2]), "accepted"),
-        long("largest message", &one(forced(vec![0xab; MAX_FORCED_BYTES])), "accepted"),
-        long("message too large", &one(forced(vec![0xab; MAX_FORCED_BYTES + 1])), "forced"),
+        long("largest message", &message(MAX_FORCED_BYTES), &[0xab], "accepted"),
+        long("message too large", &message(MAX_FORCED_BYTES + 1), &[0xab], "forced"),
+        long("most bytes", &repeated(MOST), &unit, "accepted"),
+        long("too many bytes", &repeated(MOST + 1), &unit, "too_large"),
         vector("empty message", &one(forced(vec![])), "forced"),
         Vector::undecodable::<L1Events>("event tag 4", &tagged(4)),
         Vector::undecodable::<L1Events>("one byte short", &bytes[..bytes.len() - 1]),
         Vector::undecodable::<L1Events>("one byte more", &[&bytes[..], &[0]].concat()),
         Vector::undecodable::<L1Events>("more events than bytes", &u32::MAX.to_le_bytes()),
     ]
+}
+
+/// Deposits that a block of 1 MiB has room for.
+const MOST: usize = (1024 * 1024 - 4) / (1 + 20 + 16);
+
+fn repeated(count: usize) -> L1Events {
+    L1Events(vec![deposit(1); count])
 }
 
 /// One event of each kind.
@@ -68,8 +79,8 @@ fn vector(name: &str, events: &L1Events, expected: &str) -> Vector {
     complete(Vector::of(name, events), events, expected)
 }
 
-fn long(name: &str, events: &L1Events, expected: &str) -> Vector {
-    complete(Vector::long(name, events, &[0xab]), events, expected)
+fn long(name: &str, events: &L1Events, unit: &[u8], expected: &str) -> Vector {
+    complete(Vector::long(name, events, unit), events, expected)
 }
 
 fn complete(vector: Vector, events: &L1Events, expected: &str) -> Vector {

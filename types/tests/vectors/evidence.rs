@@ -39,6 +39,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
     let refused = [
         ("two transactions", pair(Slot::Transaction, key, key, CHAIN), "not_slashable"),
         ("two peers", pair(Slot::Peer, key, key, CHAIN), "not_slashable"),
+        ("two bonds", pair(Slot::Bond, key, key, CHAIN), "not_slashable"),
         ("one message twice", same, "not_ascending"),
         ("higher hash first", swapped, "not_ascending"),
         ("two validators", pair(slot, key, &other, CHAIN), "two_signers"),
@@ -56,7 +57,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         bytes
     };
     let undecodable = [
-        ("slot tag 6", changed(0, 6)),
+        ("slot tag 7", changed(0, 7)),
         ("vote kind 0", changed(1, 0)),
         ("vote kind 3", changed(1, 3)),
         ("one byte short", bytes[..bytes.len() - 1].to_vec()),

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use weft_ledger::LaneCut;
 use weft_types::{
     Address, Batch, BatchBody, BlockId, Bytes, L1Event, L1Events, L1Origin, LaneId, NamespaceId,
-    NamespaceSettings, Payload, Quota, SecretKey, Signature, Signed, Submitters, Transaction, TransactionBody, Unverified,
-    Verified, Wei,
+    NamespaceSettings, Payload, Quota, SecretKey, Signature, Signed, Submitters, Transaction,
+    TransactionBody, Unverified, Verified, Wei,
 };
 
 use super::{
-    Amount, BatchPlan, BlockPlan, CHAIN_ID, Data, EventPlan, Flaw, Gap, KEYRING, KEYS, MaxFee, PayloadPlan,
-    TransactionPlan, ValidUntil, address,
+    Amount, BatchPlan, BlockPlan, CHAIN_ID, Data, EventPlan, Flaw, Gap, KEYRING, KEYS, MaxFee,
+    PayloadPlan, TransactionPlan, ValidUntil, address,
 };
 use crate::oracle::Oracle;
 
