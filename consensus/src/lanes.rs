@@ -155,10 +155,20 @@ impl Lanes {
 
     /// Every batch held of a lane, in order.
     pub fn of_lane(&self, lane: LaneId) -> Vec<Arc<Verified<Batch>>> {
+        self.of_lane_from(lane, 0)
+    }
+
+    /// Those of them that a cut leaves behind.
+    pub fn of_lane_after(&self, lane: LaneId, cut: &LaneCut) -> Vec<Arc<Verified<Batch>>> {
+        let from = place_after(cut, lane.incarnation);
+        from.map(|from| self.of_lane_from(lane, from)).unwrap_or_default()
+    }
+
+    fn of_lane_from(&self, lane: LaneId, from: u64) -> Vec<Arc<Verified<Batch>>> {
         let places = self.authors.get(&lane.author).and_then(|lanes| lanes.get(&lane.incarnation));
         places
             .iter()
-            .flat_map(|lane| lane.places.values().flatten())
+            .flat_map(|lane| lane.places.range(from..).flat_map(|(_, digests)| digests))
             .filter_map(|digest| self.held.get(digest).map(|held| Arc::clone(&held.batch)))
             .collect()
     }

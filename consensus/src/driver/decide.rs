@@ -45,6 +45,9 @@ impl Driver {
             return;
         };
         self.effects.push(Effect::Deliver(delivery));
+        if self.index().is_none() {
+            self.effects.push(Effect::Leave(std::mem::take(&mut self.left_over)));
+        }
         if std::mem::take(&mut self.engine_ready) {
             self.stage = Stage::Waiting;
         }
@@ -64,6 +67,10 @@ impl Driver {
     /// Forgets what belonged to the last height and takes up what came early for the next.
     fn turn_page(&mut self) {
         self.rotation = Rotation::new(self.tip.committee(), &self.tip.state.leaders());
+        if self.index().is_none() {
+            let cut = self.tip.state.lane(&self.me.address);
+            self.left_over = self.lanes.of_lane_after(self.me.lane, &cut);
+        }
         self.lanes.prune(&self.tip.state);
         self.observations = Observations::new(self.tip.next_height(), self.tip.id);
         self.round = 0;

@@ -179,6 +179,9 @@ pub enum Effect {
     Commit(Certificate),
     /// The decision is on disk and executed: acknowledge it, tell the world.
     Deliver(Box<Delivery>),
+    /// This node has no seat any more, and the driver no part in what follows. Its own batches that
+    /// were not ordered will not be: hand on what they carry.
+    Leave(Vec<Arc<Verified<Batch>>>),
     /// Make a batch of what the mempool holds and say [`Input::Sealed`], before anything else.
     Seal {
         /// The lane.

@@ -138,6 +138,8 @@ pub struct Driver {
     candidates: BTreeMap<BlockId, Candidate>,
     /// A decision that was executed and whose certificate is on its way to disk.
     committing: Option<Box<Delivery>>,
+    /// Own batches that were not ordered when this node lost its seat.
+    left_over: Vec<Arc<Verified<Batch>>>,
     /// Whether the engine waits to start the next height.
     engine_ready: bool,
     /// The height at which own batches that nobody names were last pushed.
@@ -200,6 +202,7 @@ impl Driver {
             building: None,
             candidates: BTreeMap::new(),
             committing: None,
+            left_over: Vec::new(),
             engine_ready: false,
             pushed_at: 0,
             waiting_through: 0,

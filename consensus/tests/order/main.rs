@@ -19,6 +19,7 @@ use weft_consensus::content::Missing;
 use weft_consensus::cut::{Cut, Fork, Ordered};
 use weft_consensus::driver::StoredBlock;
 use weft_consensus::follow::{Refused, follow};
+use weft_consensus::origin::Passed;
 use weft_ledger::LaneCut;
 use weft_types::*;
 
@@ -124,7 +125,15 @@ fn borsh_length(batch: &Verified<Batch>) -> u64 {
 fn nobody_orders_nothing(scene: &Scene<'_>) -> Check {
     let derived = derive_from(scene.tip, &[], scene.shelf).unwrap();
     let time_ms = scene.tip.header.time_ms + 1;
-    prop_assert_eq!(derived, Derived { time_ms, observers: Vec::new(), cut: Cut::default() });
+    prop_assert_eq!(
+        derived,
+        Derived {
+            time_ms,
+            observers: Vec::new(),
+            cut: Cut::default(),
+            passed: Passed::none(scene.tip)
+        }
+    );
     Ok(())
 }
 

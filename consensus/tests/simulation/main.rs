@@ -249,7 +249,7 @@ fn without_a_majority_the_origin_stays_and_ordering_goes_on() {
     for views in [
         [Dead; 4],
         [Honest, Honest, Dead, Dead],
-        [Honest, Honest, Forked, Censored],
+        [Honest, Honest, Forked, Dead],
         [Forked, Forked, Honest, Honest],
     ] {
         for seed in 0..SEEDS / 6 {

@@ -464,12 +464,12 @@ impl World {
     }
 
     /// A validator that is none any more hands on what it has, and follows.
-    fn leave(&mut self, i: usize) {
+    fn leave(&mut self, i: usize, batches: &[Arc<Verified<Batch>>]) {
         let node = &mut self.nodes[i];
         let Some(driver) = node.driver.take() else { return };
         let tip = driver.tip().clone();
         let mut left: Vec<_> = node.mempool.drain(..).collect();
-        for batch in driver.own_messages().0 {
+        for batch in batches {
             let again = batch.body.transactions.iter().cloned().map(Unverified::new);
             left.extend(again.map(|tx| tx.verify(CHAIN).unwrap()));
         }
@@ -614,10 +614,8 @@ impl World {
                 let height = delivery.header.height;
                 node.disk.retain(|_, block| block.value.header.height > height);
                 node.delivered.push(*delivery);
-                if node.driver.as_ref().is_some_and(|driver| driver.index().is_none()) {
-                    self.leave(i);
-                }
             }
+            Effect::Leave(batches) => self.leave(i, &batches),
             Effect::Seal { lane, seq, parent } => {
                 let node = &mut self.nodes[i];
                 let count = node.mempool.len().min(MOST_IN_BATCH);
