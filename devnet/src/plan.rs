@@ -453,8 +453,10 @@ fn genesis<'a>(
         chain_id: CHAIN_ID,
         time_ms: u64::try_from(now.as_millis())?,
         l1_origin: L1Origin::default(),
+        l1: None,
         params: options.params,
         validators: members,
+        stakes: Vec::new(),
         accounts: allocations,
         namespaces,
     };

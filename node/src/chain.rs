@@ -6,12 +6,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 use weft_consensus::{Delivery, Tip};
 use weft_ledger::{Applied, Key, State, Value};
+use weft_types::genesis::GenesisError;
 use weft_types::slice::{NamespaceTree, ProvenSlice, SliceLeaf};
 use weft_types::{
-    Address, Batch, BlockId, Certificate, Committee, Genesis, Header, Height, NamespaceId, Payload,
-    Receipt, ReceiptStatus, Slice, SliceEntry, TransactionId, Verified, Wei,
+    Address, Batch, BlockId, Certificate, Committee, Genesis, Header, Height, L1Event, L1Events,
+    NamespaceId, Payload, ProvenWithdrawal, Receipt, ReceiptStatus, Slice, SliceEntry,
+    TransactionId, Verified, Wei,
 };
 
+use crate::store::committees::Committees;
 use crate::store::view::{BlockChanges, EntryPlace, TransactionRecord, View, ViewError};
 use crate::store::{Log, LogError};
 
@@ -80,7 +83,7 @@ pub struct Chain(Arc<Inner>);
 struct Inner {
     genesis: Genesis,
     genesis_header: Header,
-    committee: Committee,
+    committees: Committees,
     log: Log,
     view: View,
     recent: RwLock<VecDeque<Arc<RecentBlock>>>,
@@ -88,13 +91,20 @@ struct Inner {
 }
 
 impl Chain {
-    /// The chain of a log and its view, up to a tip.
-    pub fn new(genesis: Genesis, log: Log, view: View, tip: &Tip) -> Self {
-        let committee = tip.committee().clone();
-        let genesis_header = genesis.header(&committee);
+    /// The chain of a log and its view, up to a tip. `committees` are those after the first.
+    pub fn new(
+        genesis: Genesis,
+        log: Log,
+        view: View,
+        committees: BTreeMap<Height, Committee>,
+        tip: &Tip,
+    ) -> Result<Self, GenesisError> {
+        let first = genesis.check()?;
+        let genesis_header = genesis.header(&first);
+        let committees = Committees::new(first, committees);
         let head = watch::Sender::new(head_of(tip, Vec::new()));
         let recent = RwLock::default();
-        Self(Arc::new(Inner { genesis, genesis_header, committee, log, view, recent, head }))
+        Ok(Self(Arc::new(Inner { genesis, genesis_header, committees, log, view, recent, head })))
     }
 
     /// What the network started from.
@@ -107,9 +117,9 @@ impl Chain {
         self.0.genesis_header.id()
     }
 
-    /// The committee of a height. It is the same at all heights of this version.
-    pub fn committee(&self, _: Height) -> &Committee {
-        &self.0.committee
+    /// The committee of a height, which is at most one above the last.
+    pub fn committee(&self, height: Height) -> Arc<Committee> {
+        self.0.committees.at(height)
     }
 
     /// The last decided block.
@@ -134,8 +144,12 @@ impl Chain {
 
     /// Takes in a block that was just decided.
     pub fn deliver(&self, delivery: Delivery, state: &State) {
-        let Delivery { header, id, certificate, batches, applied, absent, .. } = delivery;
-        self.0.view.push(changes_of(&header, id, &batches, &applied));
+        let Delivery { header, id, certificate, batches, events, applied, absent, .. } = delivery;
+        let changes = changes_of(&header, id, &batches, &events, &applied);
+        if let Some(committee) = changes.new_committee() {
+            self.0.committees.take_over(header.height + 1, committee.clone());
+        }
+        self.0.view.push(changes);
         let Applied { slices, leaves, .. } = applied;
         let transactions: Vec<TransactionId> = ids_of(&batches).copied().collect();
         let data: usize = leaves.iter().map(|leaf| saturate(leaf.bytes)).sum();
@@ -248,6 +262,25 @@ impl Chain {
         Ok(self.0.view.namespaces()?)
     }
 
+    /// A withdrawal, proven against the withdrawals root of the header of a height. `None` if it is
+    /// not in that.
+    pub fn withdrawal(
+        &self,
+        index: u64,
+        height: Height,
+    ) -> Result<Option<ProvenWithdrawal>, ChainError> {
+        let Some(before) = height.checked_sub(1) else { return Ok(None) };
+        let (Some(header), Some(proven)) =
+            (self.header(height)?, self.0.view.withdrawal(index, before)?)
+        else {
+            return Ok(None);
+        };
+        if proven.root() != Some(header.parent_outcome.withdrawals_root) {
+            return Err(ChainError::Mismatch(height));
+        }
+        Ok(Some(proven))
+    }
+
     /// What became of a transaction, if it has been ordered.
     pub fn transaction(&self, id: &TransactionId) -> Result<Option<TransactionRecord>, ChainError> {
         Ok(self.0.view.transaction(id)?)
@@ -268,15 +301,28 @@ impl Chain {
     ) -> Result<Vec<SliceEntry>, ChainError> {
         let places = self.0.view.places(namespace, height)?;
         let block = self.0.log.block(height)?.ok_or(ChainError::Mismatch(height))?;
-        let entry = |place: &EntryPlace| {
-            let batch = block.batches.get(usize::from(place.batch))?;
-            let transaction = batch.body.transactions.get(usize::from(place.transaction))?;
-            let Payload::Submit { data, .. } = &transaction.body.payload else { return None };
-            Some(SliceEntry::Submission {
-                transaction: weft_types::transaction::id_of(transaction),
-                submitter: place.sender,
-                data: data.clone(),
-            })
+        let entry = |place: &EntryPlace| match *place {
+            EntryPlace::Event { block: passed, event } => {
+                let events = block.events.get(usize::from(passed))?;
+                match events.0.get(usize::try_from(event).ok()?)? {
+                    L1Event::Forced { index, sender, data, .. } => Some(SliceEntry::Forced {
+                        index: *index,
+                        sender: *sender,
+                        data: data.clone(),
+                    }),
+                    _ => None,
+                }
+            }
+            EntryPlace::Transaction { batch, transaction, sender } => {
+                let batch = block.batches.get(usize::from(batch))?;
+                let transaction = batch.body.transactions.get(usize::from(transaction))?;
+                let Payload::Submit { data, .. } = &transaction.body.payload else { return None };
+                Some(SliceEntry::Submission {
+                    transaction: weft_types::transaction::id_of(transaction),
+                    submitter: sender,
+                    data: data.clone(),
+                })
+            }
         };
         let entries: Option<Vec<SliceEntry>> = places.iter().map(entry).collect();
         entries.ok_or(ChainError::Mismatch(height))
@@ -294,10 +340,18 @@ pub fn changes_of(
     header: &Header,
     id: BlockId,
     batches: &[Arc<Verified<Batch>>],
+    events: &[Arc<Verified<L1Events>>],
     applied: &Applied,
 ) -> BlockChanges {
     let mut transactions = Vec::new();
     let mut places: BTreeMap<NamespaceId, Vec<EntryPlace>> = BTreeMap::new();
+    for (block, events) in (0u8..).zip(events) {
+        for (event, content) in (0u32..).zip(&events.0) {
+            if let L1Event::Forced { namespace, .. } = content {
+                places.entry(*namespace).or_default().push(EntryPlace::Event { block, event });
+            }
+        }
+    }
     let mut position = 0;
     for ((batch_index, batch), receipts) in (0u16..).zip(batches).zip(&applied.receipts) {
         let checked = &batch.witness().transactions;
@@ -313,8 +367,8 @@ pub fn changes_of(
                 if let (Payload::Submit { namespace, .. }, true) =
                     (&transaction.body.payload, is_executed(receipt.as_ref()))
                 {
-                    let sender = checked.sender;
-                    let place = EntryPlace { batch: batch_index, transaction: index, sender };
+                    let (batch, transaction, sender) = (batch_index, index, checked.sender);
+                    let place = EntryPlace::Transaction { batch, transaction, sender };
                     places.entry(*namespace).or_default().push(place);
                 }
             }
@@ -335,6 +389,7 @@ pub fn changes_of(
         changes: applied.changes.clone(),
         transactions,
         slices,
+        withdrawals: applied.withdrawals.clone(),
     }
 }
 

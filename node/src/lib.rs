@@ -29,3 +29,4 @@ pub mod sequencer;
 pub mod serve;
 pub mod store;
 pub mod submit;
+pub mod work;

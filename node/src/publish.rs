@@ -1,7 +1,6 @@
 //! What becomes of a decided block inside the node: everybody who waits for it hears.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +10,7 @@ use weft_types::{Committee, TransactionId};
 use crate::chain::{Chain, ids_of};
 use crate::mempool::Mempool;
 use crate::metrics::{ByTier, ByValidator, Metrics, Tier};
-use crate::p2p::P2p;
+use crate::p2p::{P2p, Seats};
 use crate::sequencer::Tracker;
 
 /// Where decided blocks go. There is one, owned by whoever decides or follows.
@@ -21,10 +20,8 @@ pub struct Publisher {
     tracker: Arc<Tracker>,
     metrics: Metrics,
     p2p: P2p,
-    /// The last height decided, for the network.
-    tip_height: Arc<AtomicU64>,
-    /// The committee, for the network.
-    committee: watch::Sender<Arc<Committee>>,
+    /// Who holds the seats, for the network.
+    seats: watch::Sender<Seats>,
     last_block_time: u64,
 }
 
@@ -40,39 +37,31 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The network.
     pub p2p: P2p,
-    /// The last height decided, for the network.
-    pub tip_height: Arc<AtomicU64>,
-    /// The committee, for the network.
-    pub committee: watch::Sender<Arc<Committee>>,
+    /// Who holds the seats, for the network.
+    pub seats: watch::Sender<Seats>,
 }
 
 impl Publisher {
     /// On top of a tip.
     pub fn new(parts: Parts, tip: &Tip) -> Self {
-        let Parts { chain, mempool, tracker, metrics, p2p, tip_height, committee } = parts;
+        let Parts { chain, mempool, tracker, metrics, p2p, seats } = parts;
         p2p.bus().set_tip(tip.header.height);
         let last_block_time = tip.header.time_ms;
-        Self { chain, mempool, tracker, metrics, p2p, tip_height, committee, last_block_time }
+        Self { chain, mempool, tracker, metrics, p2p, seats, last_block_time }
     }
 
-    /// Follows the committee of the next height.
-    pub fn committee(&self) -> watch::Receiver<Arc<Committee>> {
-        self.committee.subscribe()
+    /// Follows who holds the seats.
+    pub fn seats(&self) -> watch::Receiver<Seats> {
+        self.seats.subscribe()
     }
 
     /// Makes a decided block known. `tip` is the block, executed.
     pub fn publish(&mut self, delivery: Delivery, tip: &Tip) {
         let (header, height) = (delivery.header, delivery.header.height);
-        self.tip_height.store(height, Ordering::Relaxed);
+        let committee = Arc::clone(&self.seats.borrow().committee);
+        self.measure(&delivery, &committee);
+        self.seats.send_modify(|seats| seats.advance(tip));
         self.p2p.bus().set_tip(height);
-        self.measure(&delivery, tip.committee());
-        self.committee.send_if_modified(|committee| {
-            let changed = **committee != *tip.committee();
-            if changed {
-                *committee = Arc::new(tip.committee().clone());
-            }
-            changed
-        });
 
         let ordered: Vec<TransactionId> = ids_of(&delivery.batches).copied().collect();
         self.mempool.remove(&ordered);

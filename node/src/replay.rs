@@ -101,8 +101,8 @@ fn next(tip: &mut Tip, log: &Log, to: Height, view: &View) -> Result<(), ReplayE
     let problem = |what: String| ReplayError::Block(height, what);
     let block = StoredBlock::decode(&bytes, tip.header.chain_id, tip.committee())
         .map_err(|e| problem(e.to_string()))?;
-    let Delivery { header, id, batches, applied, .. } =
+    let Delivery { header, id, batches, events, applied, .. } =
         follow(tip, block, certificate).map_err(|e| problem(e.to_string()))?;
-    view.push(changes_of(&header, id, &batches, &applied));
+    view.push(changes_of(&header, id, &batches, &events, &applied));
     Ok(())
 }

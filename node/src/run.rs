@@ -1,7 +1,7 @@
 //! Starting a node: from what is on disk to a running process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_malachitebft_app::config::ValueSyncConfig;
@@ -20,25 +20,20 @@ use weft_types::SecretKey;
 use crate::api::{self, Api};
 use crate::chain::Chain;
 use crate::config::Config;
-use crate::engine;
-use crate::follower::{self, Follower};
 use crate::home::Home;
 use crate::keystore;
 use crate::mempool::Mempool;
 use crate::metrics::Metrics;
-use crate::p2p::{self, P2p};
+use crate::p2p::{self, P2p, Seats};
 use crate::publish::{self, Publisher};
 use crate::replay;
-use crate::sequencer::{self, Conduct, EvidenceStore, Honest, Sequencer, Tracker};
+use crate::sequencer::{Conduct, EvidenceStore, Honest, Tracker};
 use crate::store::view::View;
 use crate::store::{self, Log, MAX_PAYLOAD, Past};
+use crate::work::{self, Work};
 
 /// Events from the network that may wait for the sequencer.
 const NET_EVENTS: usize = 1024;
-
-/// How long a validator waits, when it starts, to hear how far others are. They say so as soon as
-/// they are connected; if too few are there, the network stands still anyway.
-const LONELY: Duration = Duration::from_secs(2);
 
 /// What a response to a peer that syncs needs beside a largest block: certificate and framing.
 const SYNC_FRAMING: usize = 1024 * 1024;
@@ -67,8 +62,7 @@ pub async fn run_as(
     // The truth, then the view of it.
     let (log, opened) = Log::open(&home.log(), genesis_id, config.store.segment_bytes)?;
     let address = key.as_ref().map(SecretKey::address);
-    let validates = address.is_some_and(|a| committee.index_of(&a).is_some());
-    let past = Past::begin(&home.boots(), &home.wal(), &opened, validates)?;
+    let past = Past::begin(&home.boots(), &home.wal(), &opened, key.is_some())?;
     let stored = View::open(&home.view(), &genesis, config.store.view_cache_bytes)?;
     let (view, view_writer) = (stored.view, stored.writer);
     let tip = {
@@ -81,14 +75,19 @@ pub async fn run_as(
 
     let boot = past.boots.count;
     match address {
-        Some(address) if validates => info!(%address, boot, "running as a validator"),
-        Some(address) => warn!(%address, "the key holds no seat; running as a full node"),
+        Some(address) if tip.committee().index_of(&address).is_some() => {
+            info!(%address, boot, "running as a validator");
+        }
+        Some(address) => {
+            warn!(%address, boot, "the key holds no seat; running as a full node until it does");
+        }
         None => info!("running as a full node"),
     }
 
     let metrics = Metrics::register(SharedRegistry::global());
     metrics.height.set(i64::try_from(tip.header.height).unwrap_or(i64::MAX));
-    let chain = Chain::new(genesis.clone(), log, view.clone(), &tip);
+    let committees = view.committees()?;
+    let chain = Chain::new(genesis.clone(), log, view.clone(), committees, &tip)?;
     let mempool = Arc::new(Mempool::new(config.mempool.max_bytes));
     let tracker = Arc::new(Tracker::default());
     let evidence =
@@ -101,26 +100,18 @@ pub async fn run_as(
         .wrap_err_with(|| format!("cannot listen on {}", config.api.listen))?;
 
     let verifier = Verifier::new(genesis.chain_id);
-    let (committee_tx, committee_rx) = watch::channel(Arc::new(tip.committee().clone()));
-    let tip_height = Arc::new(AtomicU64::new(tip.header.height));
+    let (seats, seats_rx) = watch::channel(Seats::of(&tip));
     let (to_net_events, net_events) = mpsc::channel(NET_EVENTS);
-    let seat = key.filter(|_| validates);
     let p2p_config = p2p::Config {
         chain_id: genesis.chain_id,
         genesis: genesis_id,
         key: network_key,
-        validator: seat.clone(),
+        validator: key.clone(),
         listen: config.p2p.listen.clone(),
         peers: config.p2p.peers.clone(),
         sync: sync_behaviour(&config),
     };
-    let (p2p, network) = P2p::new(
-        p2p_config,
-        verifier.clone(),
-        committee_rx,
-        Arc::clone(&tip_height),
-        to_net_events.clone(),
-    )?;
+    let (p2p, network) = P2p::new(p2p_config, verifier.clone(), seats_rx, to_net_events.clone())?;
     listen(&p2p);
 
     let (inner_stop_tx, inner_stop) = watch::channel(false);
@@ -130,79 +121,34 @@ pub async fn run_as(
         tracker: Arc::clone(&tracker),
         metrics: metrics.clone(),
         p2p: p2p.clone(),
-        tip_height,
-        committee: committee_tx,
+        seats,
     };
     let publisher = Publisher::new(publisher, &tip);
-    let follower = Follower::new(follower::Parts {
-        tip,
-        limits: follower_limits(&config),
-        lonely: LONELY,
+    let (_l1, seen) = watch::channel(Arc::default());
+    let takes_part = Arc::new(AtomicBool::new(false));
+    let work = Work {
+        home,
+        config: config.clone(),
+        key,
+        past,
+        undecided,
         chain: chain.clone(),
-        publisher,
-        metrics: metrics.clone(),
+        mempool: Arc::clone(&mempool),
+        tracker: Arc::clone(&tracker),
+        evidence: Arc::clone(&evidence),
+        metrics,
         p2p: p2p.clone(),
-        net_events,
+        to_net_events,
+        verifier,
+        l1: seen,
+        takes_part: Arc::clone(&takes_part),
         stop: inner_stop.clone(),
-    });
+    };
+    let work = work.begin(work::State { tip, publisher, net_events, conduct });
     info!(peer_id = %p2p.peer_id(), "starting the network");
     // From here on: whoever listens to it has to be there by now.
     tokio::spawn(network);
-    let (mut working, mut engine_ended) = match seat {
-        Some(key) => {
-            // It listens from here on, and begins when the sequencer says with which height.
-            let (engine_tx, engine_events) = mpsc::unbounded_channel();
-            let engine = engine::start(engine::Setup {
-                chain_id: genesis.chain_id,
-                key: key.clone(),
-                wal: &home.wal(),
-                sync: value_sync(&config),
-                p2p: p2p.clone(),
-                verifier: verifier.clone(),
-                events: engine_tx,
-                registry: SharedRegistry::global(),
-            })
-            .await?;
-            let (timing, timeouts) = (config.timing(), config.timeouts());
-            let (mempool, tracker) = (Arc::clone(&mempool), Arc::clone(&tracker));
-            let evidence = Arc::clone(&evidence);
-            let sequencing = async move {
-                let Some(caught_up) = follower.catch_up(key.address()).await? else {
-                    return Ok(());
-                };
-                let follower::Parts { tip, chain, publisher, p2p, net_events, stop, .. } =
-                    caught_up;
-                let resuming = past.is_none() || past.engine_height == tip.next_height();
-                let sequencer = Sequencer::new(sequencer::Parts {
-                    tip,
-                    key,
-                    incarnation: boot,
-                    silent_through: past.boots.silent_through,
-                    undecided,
-                    resuming,
-                    timing,
-                    timeouts,
-                    chain,
-                    mempool,
-                    tracker,
-                    evidence,
-                    metrics,
-                    p2p,
-                    publisher,
-                    verifier,
-                    consensus: engine.consensus,
-                    engine_events,
-                    net_events,
-                    to_net_events,
-                    stop,
-                    conduct,
-                })?;
-                sequencer.run().await
-            };
-            (tokio::spawn(sequencing), engine.ended)
-        }
-        None => (tokio::spawn(follower.run()), tokio::spawn(std::future::pending())),
-    };
+    let mut working = tokio::spawn(work);
 
     let engine_failed = Arc::new(AtomicBool::new(false));
     let api = Api::new(api::Parts {
@@ -213,7 +159,7 @@ pub async fn run_as(
         p2p,
         validator: address,
         patience: config.consensus.heartbeat * 4 + Duration::from_secs(2),
-        forwards: !validates,
+        takes_part,
         engine_failed: Arc::clone(&engine_failed),
     });
     let router = api.router();
@@ -235,7 +181,6 @@ pub async fn run_as(
             Ok(result) => result,
             Err(panic) => Err(eyre!("the task that takes in blocks stopped: {panic}")),
         },
-        _ = &mut engine_ended => Err(eyre!("the consensus engine stopped; see the log above")),
     };
     if let Err(error) = &result {
         engine_failed.store(true, Ordering::Relaxed);
@@ -285,15 +230,6 @@ fn undecided(log: &Log, opened: &store::Opened, tip: &Tip) -> eyre::Result<Vec<S
         }
     }
     Ok(blocks)
-}
-
-/// How a node without a seat follows.
-fn follower_limits(config: &Config) -> follower::Limits {
-    follower::Limits {
-        batch: config.sync.batch as u64,
-        parallel: config.sync.parallel,
-        patience: config.sync.timeout,
-    }
 }
 
 /// How the engine catches up.

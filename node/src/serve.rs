@@ -23,7 +23,7 @@ pub fn decided_values(chain: &Chain, first: Height, last: Height) -> Vec<RawDeci
             break;
         }
         let committee = chain.committee(height);
-        let Some(certificate) = convert::sync_certificate(&certificate, committee) else { break };
+        let Some(certificate) = convert::sync_certificate(&certificate, &committee) else { break };
         values.push(RawDecidedValue::new(Bytes::from(block), certificate));
     }
     values

@@ -1,9 +1,12 @@
 //! Taking transactions in, whichever way they come.
 
+use libp2p::PeerId;
+use weft_types::transaction::id_of;
 use weft_types::{Transaction, TransactionId, Verified};
 
 use crate::chain::{Chain, ChainError};
 use crate::mempool::{Mempool, Refusal, Terms};
+use crate::p2p::P2p;
 use crate::sequencer::Tracker;
 use crate::store::view::MAX_LAG;
 
@@ -19,6 +22,21 @@ pub enum SubmitError {
     /// The node cannot read its own store.
     #[error(transparent)]
     Chain(#[from] ChainError),
+}
+
+/// Hands transactions to a validator, another one for each. Returns whether one is in reach.
+pub fn pass_on(p2p: &P2p, transactions: Vec<Transaction>) -> bool {
+    let Some(first) = transactions.first() else { return true };
+    let turn = usize::from(id_of(first).as_bytes()[0]);
+    let validators: Vec<PeerId> = p2p
+        .peers()
+        .snapshot()
+        .into_iter()
+        .filter(|(_, peer)| peer.validator().is_some())
+        .map(|(peer, _)| peer)
+        .collect();
+    let mut in_turn = (0..validators.len()).map(|i| &validators[(turn + i) % validators.len()]);
+    in_turn.any(|peer| p2p.forward(peer, transactions.clone()))
 }
 
 /// Takes a checked transaction into the mempool. One that is waiting or ordered already is no

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails")]
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_malachitebft_engine::network::NetworkEvent;
@@ -18,15 +18,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use weft_consensus::Tip;
 use weft_consensus::build::derive;
+use weft_consensus::content::Picked;
 use weft_consensus::driver::StoredBlock;
 use weft_consensus::engine::{self, Context, Verifier, convert};
 use weft_consensus::follow::follow;
-use weft_consensus::lanes::Picked;
 use weft_node::chain::Chain;
 use weft_node::follower::{Follower, Limits, Parts};
 use weft_node::mempool::Mempool;
 use weft_node::metrics::Metrics;
-use weft_node::p2p::{self, P2p};
+use weft_node::p2p::{self, P2p, Seats};
 use weft_node::publish::{self, Publisher};
 use weft_node::sequencer::Tracker;
 use weft_node::store::{Log, view::View};
@@ -96,8 +96,10 @@ impl History {
             chain_id: CHAIN,
             time_ms: START_MS,
             l1_origin: L1Origin::default(),
+            l1: None,
             params: Params::default(),
             validators: keys.iter().map(|k| Member { address: k.address(), seats: 1 }).collect(),
+            stakes: Vec::new(),
             accounts: vec![Allocation { address: user.address(), balance: 1 << 100 }],
             namespaces: Vec::new(),
         };
@@ -138,11 +140,11 @@ impl History {
             let observations: Vec<_> = (0..3).map(observe).collect();
             let batches = vec![Arc::new(batch)];
             let named: Vec<_> = observations.iter().collect();
-            let derived = derive(&tip, &named, &Picked::new(batches.clone())).unwrap();
+            let derived = derive(&tip, &named, &Picked::new(batches.clone(), Vec::new())).unwrap();
             let hashes = observations.iter().map(|o| *o.witness()).collect();
             let value = derived.propose(&tip, keys[1].address(), hashes);
             let certificate = certify(&value.header, &[0, 1, 3], &keys);
-            let block = StoredBlock { value, observations, batches };
+            let block = StoredBlock { value, observations, events: Vec::new(), batches };
             follow(&mut tip, block.clone(), certificate.clone()).unwrap();
             blocks.push((block, certificate));
         }
@@ -201,14 +203,14 @@ fn certify(header: &Header, voters: &[u16], keys: &[SecretKey]) -> Certificate {
 struct Net {
     p2p: P2p,
     network: Pin<Box<dyn Future<Output = ()> + Send>>,
-    committee: watch::Sender<Arc<Committee>>,
-    tip_height: Arc<AtomicU64>,
+    seats: watch::Sender<Seats>,
     events: mpsc::Receiver<p2p::NetEvent>,
 }
 
 fn join(history: &History, peers: Vec<Multiaddr>, validator: Option<SecretKey>, at: Height) -> Net {
-    let (committee, committee_rx) = watch::channel(Arc::new(history.committee.clone()));
-    let tip_height = Arc::new(AtomicU64::new(at));
+    let committee = Arc::new(history.committee.clone());
+    let seats = Seats { tip: at, next: Arc::clone(&committee), committee };
+    let (seats, seats_rx) = watch::channel(seats);
     let (to_events, events) = mpsc::channel(1024);
     let config = p2p::Config {
         chain_id: CHAIN,
@@ -220,9 +222,8 @@ fn join(history: &History, peers: Vec<Multiaddr>, validator: Option<SecretKey>, 
         sync: sync::Config::new(true),
     };
     let verifier = Verifier::new(CHAIN);
-    let tip = Arc::clone(&tip_height);
-    let (p2p, network) = P2p::new(config, verifier, committee_rx, tip, to_events).unwrap();
-    Net { p2p, network: Box::pin(network), committee, tip_height, events }
+    let (p2p, network) = P2p::new(config, verifier, seats_rx, to_events).unwrap();
+    Net { p2p, network: Box::pin(network), seats, events }
 }
 
 /// A peer that answers in its way, and unless it is honest says it has more than there is. Counts
@@ -304,16 +305,18 @@ async fn fresh_node(history: &History, lonely: Duration) -> Fresh {
         }
         true
     });
-    let chain = Chain::new(history.genesis.clone(), log, stored.view.clone(), &tip);
+    let chain =
+        Chain::new(history.genesis.clone(), log, stored.view.clone(), BTreeMap::new(), &tip);
+    let chain = chain.unwrap();
     let metrics = Metrics::register(SharedRegistry::global());
+    let mempool = Arc::new(Mempool::new(1 << 20));
     let publisher = publish::Parts {
         chain: chain.clone(),
-        mempool: Arc::new(Mempool::new(1 << 20)),
+        mempool: Arc::clone(&mempool),
         tracker: Arc::new(Tracker::default()),
         metrics: metrics.clone(),
         p2p: net.p2p.clone(),
-        tip_height: net.tip_height,
-        committee: net.committee,
+        seats: net.seats,
     };
     let publisher = Publisher::new(publisher, &tip);
     let (stop, stopped) = watch::channel(false);
@@ -323,6 +326,7 @@ async fn fresh_node(history: &History, lonely: Duration) -> Fresh {
         limits: Limits { batch: 16, parallel: 8, patience: Duration::from_secs(1) },
         lonely,
         chain: chain.clone(),
+        mempool,
         publisher,
         metrics,
         p2p: net.p2p,
@@ -375,7 +379,7 @@ async fn a_validator_takes_part_once_it_is_close_to_the_others() {
     serve(&history, Answer::Silent, Some(liar), &node.address);
     serve(&history, Answer::Honestly, Some(one), &node.address);
     serve(&history, Answer::Honestly, Some(another), &node.address);
-    let caught_up = timeout(PATIENCE, node.follower.catch_up(own.address())).await;
+    let caught_up = timeout(PATIENCE, node.follower.until_seated(own.address())).await;
     let parts = caught_up.expect("it comes close").unwrap().expect("nobody stopped it");
     let height = parts.tip.header.height;
     assert!(height <= HEIGHTS && height + 32 >= HEIGHTS, "height {height}");
@@ -389,11 +393,11 @@ async fn a_validator_that_hears_nobody_does_not_wait_for_ever() {
     let own = keys()[0].address();
     let node = fresh_node(&history, Duration::from_millis(500)).await;
     serve(&history, Answer::Honestly, Some(keys()[1].clone()), &node.address);
-    let caught_up = timeout(PATIENCE, node.follower.catch_up(own)).await;
+    let caught_up = timeout(PATIENCE, node.follower.until_seated(own)).await;
     assert!(caught_up.expect("it begins").unwrap().is_some(), "one of four is not enough");
 
     let node = fresh_node(&history, PATIENCE).await;
     node.stop.send(true).unwrap();
-    let caught_up = timeout(PATIENCE, node.follower.catch_up(own)).await;
+    let caught_up = timeout(PATIENCE, node.follower.until_seated(own)).await;
     assert!(caught_up.expect("it stops").unwrap().is_none());
 }

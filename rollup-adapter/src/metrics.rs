@@ -57,6 +57,7 @@ impl FollowMetrics {
             self.slices.inc();
             let items = slice.entries().iter().map(|entry| match entry {
                 SliceEntry::Submission { data, .. } => data.len() as u64,
+                SliceEntry::Forced { .. } => 1,
             });
             self.items.inc_by(items.sum());
             self.seconds.observe(took.as_secs_f64());

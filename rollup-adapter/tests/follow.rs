@@ -42,7 +42,8 @@ impl Executor for Recorder {
     async fn execute(&mut self, slice: &VerifiedSlice) -> Result<Progress, Infallible> {
         let mut cursor = self.cursor.lock().unwrap();
         assert_eq!(slice.height(), Cursor::next_height(cursor.as_ref()), "in order, once each");
-        for SliceEntry::Submission { data, .. } in slice.entries() {
+        for entry in slice.entries() {
+            let SliceEntry::Submission { data, .. } = entry else { continue };
             let mut items = self.items.lock().unwrap();
             items.extend(data.iter().map(|item| (slice.height(), item.clone())));
         }

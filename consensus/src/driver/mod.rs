@@ -59,6 +59,10 @@ const MAX_CANDIDATES: usize = 32;
 /// connected lacks them, and all that follow them in the lane.
 const PUSH_AGAIN_AFTER: Height = 4;
 
+/// Most observations kept of one index for the height after the next: one of each committee that
+/// may decide it.
+const MAX_EARLY_OF_INDEX: usize = 2;
+
 /// Where the node is between two decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -118,8 +122,9 @@ pub struct Driver {
     silent_through: Height,
     lanes: Lanes,
     observations: Observations,
-    /// Observations for the height after the next, one per observer.
-    early_observations: BTreeMap<u16, Verified<Observation>>,
+    /// Observations for the height after the next, by observer. Two of one index if committees
+    /// are about to change: they may have been checked against either.
+    early_observations: BTreeMap<u16, Vec<Verified<Observation>>>,
     early_proposals: Vec<(u32, Address, ProposedBlock)>,
     stage: Stage,
     /// When the last decision was made.
@@ -335,12 +340,18 @@ impl Driver {
     fn on_observation(&mut self, observation: Verified<Observation>) {
         let height = observation.body.height;
         let next = self.tip.next_height();
-        // Whoever observes a height has decided the one before.
-        if let Some(observer) = self.tip.committee().get(observation.body.observer) {
+        // Whoever observes a height has decided the one before. One that is early may have been
+        // checked against the next committee.
+        let committee = self.tip.committee();
+        let known = height == next || committee == self.tip.state.next_committee();
+        if let Some(observer) = committee.get(observation.body.observer).filter(|_| known) {
             self.on_peer_height(observer.address, height.saturating_sub(1));
         }
         if height == next + 1 {
-            self.early_observations.entry(observation.body.observer).or_insert(observation);
+            let early = self.early_observations.entry(observation.body.observer).or_default();
+            if early.len() < MAX_EARLY_OF_INDEX {
+                early.push(observation);
+            }
         } else if height == next {
             self.note(observation);
         }

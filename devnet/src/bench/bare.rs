@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_malachitebft_core_consensus::{LocallyProposedValue, ProposedValue};
@@ -16,6 +14,7 @@ use arc_malachitebft_sync::RawDecidedValue;
 use eyre::eyre;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
+use weft_consensus::Tip;
 use weft_consensus::engine::{
     Context, Height, ValidatorId, ValidatorSet, Value, Verifier, convert,
 };
@@ -24,7 +23,7 @@ use weft_node::config::Config;
 use weft_node::engine::host::EngineEvent;
 use weft_node::engine::{self, Engine};
 use weft_node::home::Home;
-use weft_node::p2p::{self, NetEvent, P2p};
+use weft_node::p2p::{self, NetEvent, P2p, Seats};
 use weft_node::{keystore, run};
 use weft_types::{Address, BlockId, Committee, Header, ProposedBlock};
 
@@ -61,7 +60,7 @@ struct Host {
     config: Config,
     own: Address,
     header: Header,
-    tip: Arc<AtomicU64>,
+    seats: watch::Sender<Seats>,
     counted: Option<Instant>,
     /// What was proposed at the next height.
     proposed: BTreeMap<BlockId, ProposedBlock>,
@@ -82,9 +81,8 @@ impl BareCommand {
         let password = keystore::password(password_file.as_deref(), &path.display().to_string())?;
         let key = keystore::read(&path, &password)?;
         let header = genesis.header(&committee);
-        let tip = Arc::new(AtomicU64::new(0));
         let verifier = Verifier::new(genesis.chain_id);
-        let (_committee, of_next_height) = watch::channel(Arc::new(committee.clone()));
+        let (seats, of_next_height) = watch::channel(Seats::of(&Tip::genesis(&genesis)?));
         let (to_events, mut events) = mpsc::channel(1024);
         let p2p = p2p::Config {
             chain_id: genesis.chain_id,
@@ -95,8 +93,7 @@ impl BareCommand {
             peers: config.p2p.peers.clone(),
             sync: run::sync_behaviour(&config),
         };
-        let (p2p, network) =
-            P2p::new(p2p, verifier.clone(), of_next_height, Arc::clone(&tip), to_events)?;
+        let (p2p, network) = P2p::new(p2p, verifier.clone(), of_next_height, to_events)?;
         tokio::spawn(network);
         std::fs::create_dir_all(home.wal().parent().ok_or_else(|| eyre!("no data directory"))?)?;
         let (engine_events, mut asked) = mpsc::unbounded_channel();
@@ -118,7 +115,7 @@ impl BareCommand {
             config,
             own,
             header,
-            tip,
+            seats,
             counted: None,
             proposed: BTreeMap::new(),
             decided: Vec::new(),
@@ -128,13 +125,13 @@ impl BareCommand {
         let mut statuses = tokio::time::interval(STATUSES);
         loop {
             tokio::select! {
-                _ = statuses.tick() => p2p.bus().release(host.tip.load(Ordering::Relaxed)),
+                _ = statuses.tick() => p2p.bus().release(host.tip()),
                 () = &mut until => break,
                 Some(event) = asked.recv() => host.answer(event)?,
                 Some(event) = events.recv() => host.hear(event)?,
             }
         }
-        let heights = host.tip.load(Ordering::Relaxed).saturating_sub(WARM_UP);
+        let heights = host.tip().saturating_sub(WARM_UP);
         let since = host.counted.ok_or_else(|| eyre!("not even warm"))?;
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52 heights")]
         let mean_ms = since.elapsed().as_secs_f64() * 1000.0 / heights.max(1) as f64;
@@ -144,6 +141,10 @@ impl BareCommand {
 }
 
 impl Host {
+    fn tip(&self) -> u64 {
+        self.seats.borrow().tip
+    }
+
     fn params(&self) -> HeightParams<Context> {
         let members = vec![true; self.committee.members().len()];
         let rotation = Rotation::new(&self.committee, &members);
@@ -152,7 +153,7 @@ impl Host {
     }
 
     fn answer(&mut self, event: EngineEvent) -> eyre::Result<()> {
-        let next = Height(self.tip.load(Ordering::Relaxed) + 1);
+        let next = Height(self.tip() + 1);
         match event {
             EngineEvent::Ready(reply) => reply.send((next, self.params()))?,
             EngineEvent::ValueWanted { height, round, reply } => {
@@ -167,7 +168,7 @@ impl Host {
             EngineEvent::Decided(certificate, reply) => {
                 let height = certificate.height.0;
                 self.keep(&certificate)?;
-                self.tip.store(height, Ordering::Relaxed);
+                self.seats.send_modify(|seats| seats.tip = height);
                 if height == WARM_UP {
                     self.counted = Some(Instant::now());
                 }

@@ -58,8 +58,13 @@ pub async fn executed(
         let mut light = LightClient::new(&network.plan.genesis, namespace, None)?;
         let mut slices = endpoint.stream(namespace, 0).await?;
         while light.height() <= through {
-            let slice = light.advance(slices.next().await?)?;
-            for SliceEntry::Submission { transaction, .. } in slice.entries() {
+            let slice = slices.next().await?;
+            if let Some((height, hash)) = light.needs(&slice)? {
+                light.learn(height, hash, endpoint.committee(height).await?)?;
+            }
+            let slice = light.advance(slice)?;
+            for entry in slice.entries() {
+                let SliceEntry::Submission { transaction, .. } = entry else { continue };
                 let before = found.insert(*transaction, slice.height());
                 ensure!(
                     before.is_none(),

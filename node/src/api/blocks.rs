@@ -173,7 +173,7 @@ pub async fn validators(
     if height > head.header.height + 1 {
         return Err(Problem::not_found(format!("height {height} is too far ahead")));
     }
-    let committee = api.chain.committee(height).clone();
+    let committee = (*api.chain.committee(height)).clone();
     let validators = committee
         .members()
         .iter()

@@ -130,7 +130,7 @@ impl Api {
     /// Whether this node holds a seat.
     pub fn is_validator(&self) -> bool {
         let head = self.chain.head();
-        let committee = self.chain.committee(head.header.height);
+        let committee = self.chain.committee(head.header.height + 1);
         self.validator.is_some_and(|address| committee.index_of(&address).is_some())
     }
 
@@ -143,7 +143,7 @@ impl Api {
             return Some("the view cannot be written; restart to rebuild it".to_owned());
         }
         let head = self.chain.head();
-        let committee = self.chain.committee(head.header.height);
+        let committee = self.chain.committee(head.header.height + 1);
         let connected = committee.members().iter().filter(|member| {
             self.validator == Some(member.address)
                 || self.p2p.peers().of_validator(&member.address).is_some()

@@ -10,6 +10,7 @@ mod stream;
 mod transactions;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::Request;
@@ -55,10 +56,11 @@ pub struct Inner {
     pub patience: std::time::Duration,
     /// When the node started.
     pub started: Instant,
-    /// Whether users' transactions are passed on to validators, as on a full node.
-    pub forwards: bool,
+    /// Whether this node takes part, and so seals users' transactions itself; otherwise they are
+    /// passed on to validators.
+    pub takes_part: Arc<AtomicBool>,
     /// Why the engine has stopped, if it has.
-    pub engine_failed: Arc<std::sync::atomic::AtomicBool>,
+    pub engine_failed: Arc<AtomicBool>,
     streams: Arc<Semaphore>,
     checks: Arc<Semaphore>,
 }
@@ -80,9 +82,9 @@ pub struct Parts {
     /// See [`Inner`].
     pub patience: std::time::Duration,
     /// See [`Inner`].
-    pub forwards: bool,
+    pub takes_part: Arc<AtomicBool>,
     /// See [`Inner`].
-    pub engine_failed: Arc<std::sync::atomic::AtomicBool>,
+    pub engine_failed: Arc<AtomicBool>,
 }
 
 impl std::ops::Deref for Api {
@@ -105,11 +107,15 @@ impl Api {
             validator: parts.validator,
             patience: parts.patience,
             started: Instant::now(),
-            forwards: parts.forwards,
+            takes_part: parts.takes_part,
             engine_failed: parts.engine_failed,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             checks: Arc::new(Semaphore::new(2)),
         }))
+    }
+
+    fn takes_part(&self) -> bool {
+        self.takes_part.load(Ordering::Relaxed)
     }
 
     /// Every route.

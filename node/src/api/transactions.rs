@@ -169,7 +169,7 @@ async fn accept(api: &Api, transaction: Transaction) -> Result<TransactionId, Pr
     blocking(move || {
         let _permit = permit;
         let transaction = check(api.chain.genesis().chain_id, transaction)?;
-        if api.forwards { forward(&api, transaction) } else { take(&api, transaction) }
+        if api.takes_part() { take(&api, transaction) } else { forward(&api, transaction) }
     })
     .await
 }
@@ -197,16 +197,11 @@ fn forward(api: &Api, transaction: Verified<Transaction>) -> Result<TransactionI
     let id = take(api, transaction)?;
     // It is ordered by a validator; this node only follows it.
     api.mempool.remove([&id]);
-    let validators: Vec<_> =
-        api.p2p.peers().snapshot().into_iter().filter(|(_, p)| p.validator().is_some()).collect();
-    let turn = usize::from(id.as_bytes()[0]);
-    for offset in 0..validators.len() {
-        let (peer, _) = &validators[(turn + offset) % validators.len()];
-        if api.p2p.forward(peer, vec![plain.clone()]) {
-            return Ok(id);
-        }
+    if submit::pass_on(&api.p2p, vec![plain]) {
+        Ok(id)
+    } else {
+        Err(Problem::too_much("no validator is in reach to pass the transaction on to"))
     }
-    Err(Problem::too_much("no validator is in reach to pass the transaction on to"))
 }
 
 fn problem(error: &SubmitError) -> Problem {

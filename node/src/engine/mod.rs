@@ -6,6 +6,7 @@ mod network;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_malachitebft_app::config::ValueSyncConfig;
 use arc_malachitebft_app::spawn::{
@@ -13,11 +14,11 @@ use arc_malachitebft_app::spawn::{
 };
 use arc_malachitebft_config::{ConsensusConfig, ValuePayload};
 use arc_malachitebft_engine::consensus::ConsensusRef;
-use arc_malachitebft_engine::node::NodeRef;
 use arc_malachitebft_engine::sync::SyncMsg;
 use arc_malachitebft_engine::util::events::TxEvent;
 use arc_malachitebft_engine::util::output_port::OutputPort;
 use arc_malachitebft_metrics::{Metrics, SharedRegistry};
+use ractor::ActorCell;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use weft_consensus::engine::codec::Codec;
@@ -26,6 +27,9 @@ use weft_types::SecretKey;
 
 use crate::p2p::P2p;
 use host::{EngineEvent, Host};
+
+/// How long an actor may take to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the engine is started with.
 pub struct Setup<'a> {
@@ -51,16 +55,28 @@ pub struct Setup<'a> {
 pub struct Engine {
     /// To tell it what is valid.
     pub consensus: ConsensusRef<Context>,
-    /// Its supervisor.
-    pub node: NodeRef,
     /// Ends when the engine has.
     pub ended: JoinHandle<()>,
+    actors: Vec<ActorCell>,
+    p2p: P2p,
+}
+
+impl Engine {
+    /// Stops it: this node has no seat any more. Its network goes on.
+    pub async fn stop(self) {
+        self.p2p.bus().unsubscribe();
+        for actor in self.actors {
+            // Its supervisor first, which would take the others' end for a failure.
+            let _ = actor.stop_and_wait(None, Some(STOP_PATIENCE)).await;
+        }
+    }
 }
 
 /// Starts the engine. It begins when the network listens.
 pub async fn start(setup: Setup<'_>) -> eyre::Result<Engine> {
     let metrics = Metrics::register(setup.registry);
     let (node, ended) = spawn_node_actor(metrics.clone()).await?;
+    let p2p = setup.p2p.clone();
     let network = network::Network::spawn(setup.p2p).await?;
     let wal = spawn_wal_actor(&Context, Codec, setup.wal, setup.registry, node.clone()).await?;
     let host = Host::spawn(setup.events).await?;
@@ -100,12 +116,14 @@ pub async fn start(setup: Setup<'_>) -> eyre::Result<Engine> {
         setup.registry,
     )
     .await?;
+    let mut actors = vec![node.get_cell()];
     if let Some(sync) = &sync {
         to_sync.subscribe(sync.clone(), Some);
-        sync.link(node.get_cell());
+        actors.push(sync.get_cell());
     }
-    for cell in [network.get_cell(), wal.get_cell(), host.get_cell(), consensus.get_cell()] {
-        cell.link(node.get_cell());
+    actors.extend([consensus.get_cell(), network.get_cell(), wal.get_cell(), host.get_cell()]);
+    for actor in &actors[1..] {
+        actor.link(node.get_cell());
     }
-    Ok(Engine { consensus, node, ended })
+    Ok(Engine { consensus, ended, actors, p2p })
 }

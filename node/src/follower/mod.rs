@@ -5,10 +5,10 @@
 //!   statuses --> plan --> requests --> peers --> answers --> checks --> turn --> log, publisher
 //! ```
 //!
-//! A full node runs this in place of the sequencer and the engine; a validator begins with it, if
-//! others are far ahead. Peers say how far they are; runs of blocks are asked of several at once. What they answer is checked on blocking
-//! threads, certificate and every signature, and executed in order. A peer is trusted with nothing
-//! but its own tip.
+//! A node without a seat runs this in place of the sequencer and the engine; a validator begins
+//! with it, if others are far ahead. Peers say how far they are; runs of blocks are asked of several
+//! at once. What they answer is checked on blocking threads, certificate and every signature, and
+//! executed in order. A peer is trusted with nothing but its own tip.
 
 mod plan;
 
@@ -31,10 +31,15 @@ use weft_consensus::Tip;
 use weft_consensus::driver::StoredBlock;
 use weft_consensus::engine::{Context, convert};
 use weft_consensus::follow::{Refused, follow};
-use weft_types::{Address, BlockId, Certificate, Committee, Height, Unverified, Verified};
+use weft_types::limits::MAX_BATCH_BYTES;
+use weft_types::{
+    Address, BlockId, Certificate, Committee, Height, Transaction, Unverified, Verified,
+};
 
 use crate::chain::Chain;
+use crate::mempool::Mempool;
 use crate::metrics::Metrics;
+use crate::p2p::message::MAX_FORWARDED;
 use crate::p2p::{NetEvent, P2p};
 use crate::publish::Publisher;
 use crate::serve;
@@ -56,6 +61,9 @@ const MAX_AT_ONCE: usize = 64;
 /// up for them.
 const CLOSE: Height = 32;
 
+/// Most bytes of transactions passed on at once.
+const PASSED_ON_BYTES: usize = MAX_BATCH_BYTES / 2;
+
 /// Most peers served blocks at once.
 const SERVED_AT_ONCE: usize = 4;
 
@@ -69,6 +77,8 @@ pub struct Parts {
     pub lonely: Duration,
     /// What is decided.
     pub chain: Chain,
+    /// Whatever is in it is passed on to those who have a seat.
+    pub mempool: Arc<Mempool>,
     /// Where decided blocks are made known.
     pub publisher: Publisher,
     /// What is counted.
@@ -181,14 +191,18 @@ impl Follower {
         Ok(())
     }
 
-    /// Catches up with what others have decided. Returns once it is close to them, or nobody is
-    /// there to say so; or `None` if told to stop. Everything taken in is on disk by then.
+    /// Follows until a validator has a seat and has caught up with the others: until it is close to
+    /// them, or nobody is there to say so. `None` if told to stop. Everything taken in is on disk
+    /// by then.
     ///
     /// Validators that hold more than a third of all seats are believed how far they are: one of
     /// them is honest. Peers that only follow are not asked.
-    pub async fn catch_up(mut self, own: Address) -> eyre::Result<Option<Parts>> {
-        let close = self.follow_until(|follower| follower.is_close(own)).await?;
-        Ok(close.then_some(self.parts))
+    pub async fn until_seated(mut self, own: Address) -> eyre::Result<Option<Parts>> {
+        let ready = |follower: &Self| {
+            follower.parts.tip.committee().index_of(&own).is_some() && follower.is_close(own)
+        };
+        let ready = self.follow_until(ready).await?;
+        Ok(ready.then_some(self.parts))
     }
 
     /// Runs until told to stop, `false`, or until `enough`, `true`.
@@ -427,6 +441,27 @@ impl Follower {
         }
         self.parts.p2p.send_status();
         self.parts.publisher.gauge();
+        self.pass_on();
+    }
+
+    /// Hands what is in the mempool to a validator: what a node that had a seat has not had ordered.
+    fn pass_on(&self) {
+        let tip = &self.parts.tip;
+        let now = tip.header.time_ms;
+        let price = tip.state.global_price(now);
+        while self.parts.mempool.size().1 > 0 {
+            let some = self.parts.mempool.take(PASSED_ON_BYTES, MAX_FORWARDED, now, price);
+            let plain: Vec<Transaction> = some.into_iter().map(Verified::into_inner).collect();
+            if plain.is_empty() {
+                return;
+            }
+            let count = plain.len();
+            if crate::submit::pass_on(&self.parts.p2p, plain) {
+                debug!(count, "transactions are passed on");
+            } else {
+                warn!(count, "transactions are lost: no validator is in reach to take them");
+            }
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! To the engine: network events for whoever subscribed, none lost.
+//!
+//! While no engine runs, what validators say of the heights to come is held for the next one, so
+//! that a node that begins to take part has missed nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +14,10 @@ use tokio::sync::Notify;
 use weft_consensus::engine::Context;
 
 type Tap = Box<dyn Fn(&NetworkEvent<Context>) -> bool + Send>;
+
+/// Most messages held while no engine runs: votes and proposals of a largest committee for a few
+/// rounds.
+const MAX_MISSED: usize = 4096;
 
 /// The engine's actors that listen to the network.
 #[derive(Clone, Default)]
@@ -31,6 +38,7 @@ struct Audience {
     taps: Vec<Tap>,
     subscribers: Vec<Box<dyn Subscriber<NetworkEvent<Context>>>>,
     listening: Option<Multiaddr>,
+    missed: VecDeque<NetworkEvent<Context>>,
 }
 
 impl Audience {
@@ -39,6 +47,23 @@ impl Audience {
         for subscriber in &self.subscribers {
             subscriber.send(event.clone());
         }
+        if self.subscribers.is_empty() && height_of(event).is_some() {
+            self.missed.push_back(event.clone());
+            if self.missed.len() > MAX_MISSED {
+                self.missed.pop_front();
+            }
+        }
+    }
+}
+
+/// The height that a message of the engine is about.
+fn height_of(event: &NetworkEvent<Context>) -> Option<u64> {
+    match event {
+        NetworkEvent::Vote(_, vote) => Some(vote.message.height.0),
+        NetworkEvent::Proposal(_, proposal) => Some(proposal.message.height.0),
+        NetworkEvent::PolkaCertificate(_, polka) => Some(polka.height.0),
+        NetworkEvent::RoundCertificate(_, round) => Some(round.height.0),
+        _ => None,
     }
 }
 
@@ -49,7 +74,15 @@ impl Bus {
         if let Some(address) = audience.listening.clone() {
             subscriber.send(NetworkEvent::Listening(address));
         }
+        for event in &audience.missed {
+            subscriber.send(event.clone());
+        }
         audience.subscribers.push(subscriber);
+    }
+
+    /// Forgets all listeners: the engine stops.
+    pub fn unsubscribe(&self) {
+        lock(&self.0.audience).subscribers.clear();
     }
 
     /// Adds a function that sees every event before the engine does.
@@ -112,6 +145,8 @@ impl Bus {
     /// The node's own tip.
     pub fn set_tip(&self, tip: u64) {
         self.0.tip.store(tip, Ordering::Relaxed);
+        let mut audience = lock(&self.0.audience);
+        audience.missed.retain(|event| height_of(event).is_some_and(|height| height > tip));
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_malachitebft_codec::Codec as _;
@@ -23,7 +22,8 @@ use tracing::{debug, warn};
 use weft_consensus::engine::codec::{self, Codec, ConsensusMessage, ProposalMessage};
 use weft_consensus::engine::{Context, ValidatorId, Verifier};
 use weft_types::{
-    Address, Batch, BlockId, Committee, Height, Observation, Transaction, Unverified, Verified,
+    Address, Batch, BlockId, Committee, Height, L1Events, Observation, Transaction, Unverified,
+    Verified,
 };
 
 use super::bus::Bus;
@@ -33,6 +33,7 @@ use super::message::{
     Bulk, Hello, MAX_AGENT, MAX_BULK_FRAME, MAX_FORWARDED, MAX_URGENT_FRAME, Urgent, WIRE_VERSION,
 };
 use super::peers::{Gone, Kind, Peers};
+use super::seats::Seats;
 use super::swarm::Command;
 
 /// How long a peer has to introduce itself.
@@ -54,6 +55,24 @@ const OTHER_BULK: (u32, u32) = (4 * 1024 * 1024, 200);
 /// Batches being checked at once. Checking is all computation.
 const BATCH_CHECKS_AT_ONCE: usize = 2;
 
+/// What one may send, by whether it has a seat.
+struct Limits {
+    validator: Limit,
+    other: Limit,
+}
+
+impl Limits {
+    fn new(validator: (u32, u32), other: (u32, u32)) -> Self {
+        let limit = |(bytes, frames)| Limit::new(bytes, frames);
+        Self { validator: limit(validator), other: limit(other) }
+    }
+
+    async fn take(&mut self, seated: bool, bytes: usize) {
+        let limit = if seated { &mut self.validator } else { &mut self.other };
+        limit.take(bytes).await;
+    }
+}
+
 /// What came in and was checked.
 #[derive(Debug)]
 pub enum NetEvent {
@@ -65,6 +84,8 @@ pub enum NetEvent {
     Batch(Arc<Verified<Batch>>),
     /// An observation.
     Observation(Verified<Observation>),
+    /// Events of an L1 block, fetched.
+    Events(Arc<Verified<L1Events>>),
     /// A proposal: what it proposes; the engine has been given the rest.
     Proposal(Box<ProposalMessage>),
     /// A validator has decided a height.
@@ -139,10 +160,8 @@ pub struct Inbound {
     pub peers: Peers,
     /// Checks signatures, once.
     pub verifier: Verifier,
-    /// The committee of the next height.
-    pub committee: watch::Receiver<Arc<Committee>>,
-    /// The last height decided.
-    pub tip: Arc<AtomicU64>,
+    /// Who holds the seats.
+    pub seats: watch::Receiver<Seats>,
     /// To the engine.
     pub bus: Bus,
     /// To the sequencer.
@@ -219,7 +238,7 @@ impl Inbound {
         mut stream: Stream,
         hello: Hello,
     ) -> Result<(), Fault> {
-        let validator = hello.validator.map(|proof| proof.address);
+        let identity = hello.validator.map(|proof| proof.address);
         let tip = hello.tip;
         if !self.peers.introduce(&peer, generation, hello) {
             return Err(Fault::Gone);
@@ -228,46 +247,59 @@ impl Inbound {
         let id = sync_peer(&peer);
         self.bus.emit(&NetworkEvent::PeerConnected(id));
         self.bus.emit(&NetworkEvent::PeerSubscribed(id, Channel::Sync));
-        self.tell(NetEvent::PeerUp(peer, validator)).await?;
-        if let Some(validator) = validator {
+        let seated = self.seated(identity);
+        self.tell(NetEvent::PeerUp(peer, seated)).await?;
+        if let Some(validator) = seated {
             self.tell(NetEvent::PeerHeight(validator, tip)).await?;
         }
-        let (bytes, frames) = if validator.is_some() { VALIDATOR_URGENT } else { OTHER_URGENT };
-        let mut limit = Limit::new(bytes, frames);
+        let mut limits = Limits::new(VALIDATOR_URGENT, OTHER_URGENT);
         loop {
             let frame = frame::read(&mut stream, MAX_URGENT_FRAME).await?;
-            limit.take(frame.len()).await;
-            match frame::decode(&frame)? {
+            let seated = self.seated(identity);
+            limits.take(seated.is_some(), frame.len()).await;
+            let message = frame::decode(&frame)?;
+            let kind = match &message {
                 Urgent::Hello(_) => return Err(Fault::BadHello),
-                Urgent::Status(bytes) => self.status(peer, validator, bytes)?,
+                Urgent::Status(_) => None,
+                Urgent::Consensus(_) | Urgent::Again(_) => Some("a vote or proposal"),
+                Urgent::Observation(_) => Some("an observation"),
+            };
+            let from = match (kind, identity, seated) {
+                (Some(kind), None, _) => return Err(Fault::NotValidator(kind)),
+                // It had a seat a moment ago, or will have one that is not known here yet.
+                (Some(_), Some(_), None) => continue,
+                (_, identity, _) => identity.unwrap_or_default(),
+            };
+            match message {
+                Urgent::Hello(_) => return Err(Fault::BadHello),
+                Urgent::Status(bytes) => self.status(peer, seated, bytes)?,
                 Urgent::Consensus(message) => {
-                    let from = validator.ok_or(Fault::NotValidator("a vote or proposal"))?;
                     self.consensus(peer, from, message, &frame, false).await?;
                 }
                 Urgent::Again(message) => {
-                    let from = validator.ok_or(Fault::NotValidator("a vote or proposal"))?;
                     self.consensus(peer, from, message, &frame, true).await?;
                 }
-                Urgent::Observation(observation) => {
-                    validator.ok_or(Fault::NotValidator("an observation"))?;
-                    self.observation(observation).await?;
-                }
+                Urgent::Observation(observation) => self.observation(observation).await?,
             }
         }
     }
 
+    /// A validator, if it has a seat now or in the next epoch.
+    fn seated(&self, identity: Option<Address>) -> Option<Address> {
+        identity.filter(|validator| self.seats.borrow().recognizes(validator))
+    }
+
     async fn read_bulk(&self, mut stream: Stream, hello: Hello) -> Result<(), Fault> {
-        let validator = hello.validator.is_some();
-        let (bytes, frames) = if validator { VALIDATOR_BULK } else { OTHER_BULK };
-        let mut limit = Limit::new(bytes, frames);
+        let identity = hello.validator.map(|proof| proof.address);
+        let mut limits = Limits::new(VALIDATOR_BULK, OTHER_BULK);
         loop {
             let frame = frame::read(&mut stream, MAX_BULK_FRAME).await?;
-            limit.take(frame.len()).await;
+            limits.take(self.seated(identity).is_some(), frame.len()).await;
             match frame::decode(&frame)? {
-                Bulk::Batch(_) if !validator => return Err(Fault::NotValidator("a batch")),
+                Bulk::Batch(_) if identity.is_none() => return Err(Fault::NotValidator("a batch")),
                 Bulk::Batch(batch) => {
                     let author = batch.body.lane.author;
-                    if self.committee.borrow().index_of(&author).is_none() {
+                    if self.seats.borrow().committee.index_of(&author).is_none() {
                         continue;
                     }
                     let batch = self.check_batch(batch).await?;
@@ -293,7 +325,7 @@ impl Inbound {
         let frame = timeout(HELLO_TIMEOUT, frame::read(stream, MAX_URGENT_FRAME))
             .await
             .map_err(|_| Fault::NoHello)??;
-        let Urgent::Hello(mut hello) = frame::decode(&frame)? else {
+        let Urgent::Hello(hello) = frame::decode(&frame)? else {
             return Err(Fault::BadHello);
         };
         if hello.version != WIRE_VERSION {
@@ -312,10 +344,6 @@ impl Inbound {
             }
             if self.own == Some(proof.address) {
                 return Err(Fault::OwnKey);
-            }
-            // A key without a seat is worth no more than none.
-            if self.committee.borrow().index_of(&proof.address).is_none() {
-                hello.validator = None;
             }
         }
         Ok(hello)
@@ -356,7 +384,7 @@ impl Inbound {
         frame: &[u8],
         again: bool,
     ) -> Result<(), Fault> {
-        let (tip, height) = (self.tip.load(Ordering::Relaxed), message.height());
+        let (tip, height) = (self.seats.borrow().tip, message.height());
         if height <= tip || height > tip + LOOKAHEAD {
             return Ok(());
         }
@@ -387,8 +415,11 @@ impl Inbound {
         message: &ConsensusMessage,
     ) -> Result<NetworkEvent<Context>, Fault> {
         let from = sync_peer(&peer);
-        let committee = self.committee.borrow().clone();
-        let member = |address: &Address| committee.index_of(address).is_some();
+        let seats = self.seats.borrow().clone();
+        let height = message.height();
+        let member = |address: &Address| {
+            seats.of_height(height).any(|committee| committee.index_of(address).is_some())
+        };
         let bad_vote = || Fault::Bad("vote", "signature or voter".to_owned());
         match message {
             ConsensusMessage::Vote(message) => {
@@ -414,8 +445,8 @@ impl Inbound {
             ConsensusMessage::Polka(message) => {
                 let polka = codec::polka(message.clone())
                     .map_err(|e| Fault::Bad("polka", e.to_string()))?;
-                let voters = polka.votes(&Context).map(|vote| vote.message.voter);
-                let fine = has_quorum(&committee, voters)
+                let voters = || polka.votes(&Context).map(|vote| vote.message.voter);
+                let fine = seats.of_height(height).any(|committee| has_quorum(committee, voters()))
                     && polka
                         .votes(&Context)
                         .all(|vote| self.verifier.check_vote(&vote.message, &vote.signature));
@@ -424,11 +455,12 @@ impl Inbound {
             ConsensusMessage::Round(message) => {
                 let round = codec::round(message.clone())
                     .map_err(|e| Fault::Bad("round certificate", e.to_string()))?;
-                let voters = round.votes(&Context).map(|vote| vote.message.voter);
-                let fine = has_support(&committee, voters)
-                    && round
-                        .votes(&Context)
-                        .all(|vote| self.verifier.check_vote(&vote.message, &vote.signature));
+                let voters = || round.votes(&Context).map(|vote| vote.message.voter);
+                let fine =
+                    seats.of_height(height).any(|committee| has_support(committee, voters()))
+                        && round
+                            .votes(&Context)
+                            .all(|vote| self.verifier.check_vote(&vote.message, &vote.signature));
                 if fine { Ok(NetworkEvent::RoundCertificate(from, round)) } else { Err(bad_vote()) }
             }
         }
@@ -447,15 +479,25 @@ impl Inbound {
         &self,
         observation: Observation,
     ) -> Result<Option<Verified<Observation>>, Fault> {
-        let (tip, height) = (self.tip.load(Ordering::Relaxed), observation.body.height);
-        if height <= tip || height > tip + LOOKAHEAD {
+        let (seats, height) = (self.seats.borrow().clone(), observation.body.height);
+        if height <= seats.tip || height > seats.tip + LOOKAHEAD {
             return Ok(None);
         }
-        let committee = self.committee.borrow().clone();
-        Unverified::new(observation)
-            .verify((self.chain_id, &committee))
-            .map(Some)
-            .map_err(|e| Fault::Bad("observation", e.to_string()))
+        let mut problem = None;
+        for committee in seats.of_height(height) {
+            match Unverified::new(observation.clone()).verify((self.chain_id, committee)) {
+                Ok(observation) => return Ok(Some(observation)),
+                Err(error) => problem = problem.or(Some(error)),
+            }
+        }
+        let problem = problem.map(|error| error.to_string()).unwrap_or_default();
+        Err(Fault::Bad("observation", problem))
+    }
+
+    /// Checks events of an L1 block.
+    pub fn check_events(&self, events: L1Events) -> Result<Arc<Verified<L1Events>>, Fault> {
+        let checked = Unverified::new(events).verify(());
+        checked.map(Arc::new).map_err(|e| Fault::Bad("list of L1 events", e.to_string()))
     }
 
     /// Checks a batch and every transaction in it, off the async threads.

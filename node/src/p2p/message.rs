@@ -10,12 +10,12 @@ use libp2p::PeerId;
 use weft_consensus::engine::codec::ConsensusMessage;
 use weft_types::hash::keccak256;
 use weft_types::{
-    Address, B256, Batch, BatchDigest, BlockId, Height, Observation, ObservationHash, SecretKey,
-    Signature, Slot, Transaction,
+    Address, B256, Batch, BatchDigest, BlockId, EventsDigest, Height, L1Events, Observation,
+    ObservationHash, SecretKey, Signature, Slot, Transaction,
 };
 
 /// Version of what is said here. Nodes of different versions do not talk.
-pub const WIRE_VERSION: u16 = 1;
+pub const WIRE_VERSION: u16 = 2;
 
 /// Largest urgent frame: a round certificate of the largest committee, or a full observation.
 pub const MAX_URGENT_FRAME: usize = 256 * 1024;
@@ -100,6 +100,8 @@ pub enum FetchRequest {
     Batches(Vec<BatchDigest>),
     /// Observations, at most [`MAX_FETCH`].
     Observations(Vec<ObservationHash>),
+    /// Events of L1 blocks, at most [`MAX_FETCH`].
+    Events(Vec<EventsDigest>),
 }
 
 /// What the asked one has of it.
@@ -109,6 +111,8 @@ pub enum FetchResponse {
     Batches(Vec<Batch>),
     /// Observations.
     Observations(Vec<Observation>),
+    /// Events of L1 blocks.
+    Events(Vec<L1Events>),
 }
 
 /// Most items in one fetch. Fewer come back if they would exceed [`MAX_FETCH_RESPONSE`].
@@ -126,6 +130,7 @@ impl FetchRequest {
         match self {
             Self::Batches(list) => list.len(),
             Self::Observations(list) => list.len(),
+            Self::Events(list) => list.len(),
         }
     }
 

@@ -18,10 +18,10 @@ mod limit;
 mod link;
 pub mod message;
 mod peers;
+mod seats;
 mod swarm;
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,13 +32,14 @@ use libp2p::{Multiaddr, PeerId, SwarmBuilder, identity, noise, tcp, yamux};
 use tokio::sync::{mpsc, oneshot, watch};
 use weft_consensus::engine::codec::{Codec, ConsensusMessage};
 use weft_consensus::engine::{self, Context, Verifier};
-use weft_types::{Batch, BlockId, Committee, Height, Observation, SecretKey, Transaction};
+use weft_types::{Batch, BlockId, Height, Observation, SecretKey, Transaction};
 
 pub use bus::Bus;
 pub use inbound::{Inbound, NetEvent, sync_peer};
 use message::{Bulk, FetchRequest, FetchResponse, Hello, PeerProof, Urgent, WIRE_VERSION};
 use peers::Kind;
 pub use peers::{Peer, Peers};
+pub use seats::Seats;
 pub use swarm::{Command, FetchJob, peer_of};
 
 /// Commands that may wait for the swarm.
@@ -81,8 +82,7 @@ impl P2p {
     pub fn new(
         config: Config,
         verifier: Verifier,
-        committee: watch::Receiver<Arc<Committee>>,
-        tip: Arc<AtomicU64>,
+        seats: watch::Receiver<Seats>,
         events: mpsc::Sender<NetEvent>,
     ) -> eyre::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
         let agent = format!("weft/{}", env!("CARGO_PKG_VERSION"));
@@ -100,7 +100,7 @@ impl P2p {
             .build();
         swarm.listen_on(config.listen)?;
 
-        let (peers, bus) = (Peers::default(), Bus::default());
+        let (peers, bus) = (Peers::new(seats.clone()), Bus::default());
         let (commands, command_queue) = mpsc::channel(COMMANDS);
         let own = config.validator.as_ref().map(SecretKey::address);
         let inbound = Arc::new(Inbound {
@@ -109,8 +109,7 @@ impl P2p {
             own,
             peers: peers.clone(),
             verifier,
-            committee,
-            tip: Arc::clone(&tip),
+            seats: seats.clone(),
             bus: bus.clone(),
             events: events.clone(),
             swarm: commands.clone(),
@@ -129,7 +128,7 @@ impl P2p {
         let proof = config.validator.map(|key| PeerProof::new(&key, config.chain_id, &peer_id));
         let genesis = config.genesis;
         let hello = move || {
-            let tip = tip.load(Ordering::Relaxed);
+            let tip = seats.borrow().tip;
             let agent = agent.clone();
             let hello = Hello { version: WIRE_VERSION, genesis, agent, tip, validator: proof };
             frame::encode(&Urgent::Hello(hello))

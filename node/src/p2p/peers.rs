@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use libp2p::PeerId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use weft_types::{Address, Height};
 
 use super::message::Hello;
+use super::seats::Seats;
 
 /// Frames that may wait for one peer on its urgent stream. What does not fit is not sent; a peer
 /// that takes nothing for long is cut off by its link.
@@ -20,8 +21,11 @@ pub const URGENT_QUEUE: usize = 2048;
 pub const BULK_QUEUE: usize = 32;
 
 /// All peers.
-#[derive(Clone, Default)]
-pub struct Peers(Arc<RwLock<Table>>);
+#[derive(Clone)]
+pub struct Peers {
+    table: Arc<RwLock<Table>>,
+    seats: watch::Receiver<Seats>,
+}
 
 #[derive(Default)]
 struct Table {
@@ -36,6 +40,7 @@ pub struct Peer {
     bulk: mpsc::Sender<Bytes>,
     /// What it said of itself, once it has.
     pub hello: Option<Hello>,
+    seats: watch::Receiver<Seats>,
     /// Since when it is connected.
     pub since: Instant,
     /// Which of this peer's stays this is: what belonged to an earlier one must not end this one.
@@ -45,9 +50,11 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The validator it has proven to be.
+    /// The validator it has proven to be, if that has a seat now or in the next epoch: a key
+    /// without is worth no more than none.
     pub fn validator(&self) -> Option<Address> {
-        self.hello.as_ref()?.validator.as_ref().map(|proof| proof.address)
+        let proof = self.hello.as_ref()?.validator.as_ref()?;
+        self.seats.borrow().recognizes(&proof.address).then_some(proof.address)
     }
 }
 
@@ -84,6 +91,11 @@ pub struct Queued {
 }
 
 impl Peers {
+    /// Nobody yet.
+    pub fn new(seats: watch::Receiver<Seats>) -> Self {
+        Self { table: Arc::default(), seats }
+    }
+
     /// A peer has connected.
     pub fn add(&self, peer: PeerId) -> Queues {
         let (urgent, urgent_queue) = mpsc::channel(URGENT_QUEUE);
@@ -91,8 +103,10 @@ impl Peers {
         let generation = self.write(|table| {
             table.generations += 1;
             let generation = table.generations;
-            let (hello, since, opened) = (None, Instant::now(), [false; 2]);
-            table.peers.insert(peer, Peer { urgent, bulk, hello, since, generation, opened });
+            let (seats, since) = (self.seats.clone(), Instant::now());
+            let (hello, opened) = (None, [false; 2]);
+            let entry = Peer { urgent, bulk, hello, seats, since, generation, opened };
+            table.peers.insert(peer, entry);
             generation
         });
         Queues { urgent: urgent_queue, bulk: bulk_queue, generation }
@@ -219,10 +233,10 @@ impl Peers {
     }
 
     fn read<T>(&self, f: impl FnOnce(&BTreeMap<PeerId, Peer>) -> T) -> T {
-        f(&self.0.read().unwrap_or_else(PoisonError::into_inner).peers)
+        f(&self.table.read().unwrap_or_else(PoisonError::into_inner).peers)
     }
 
     fn write<T>(&self, f: impl FnOnce(&mut Table) -> T) -> T {
-        f(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.table.write().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -18,6 +18,8 @@ use weft_consensus::driver::StoredBlock;
 use weft_consensus::engine::{Context, Verifier};
 use weft_types::{Committee, Height};
 
+use crate::p2p::Seats;
+
 /// Heights above the tip that are worth holding: what is further up is not asked for.
 const MAX_HEIGHTS: Height = 1024;
 
@@ -34,7 +36,7 @@ pub struct Ahead(Arc<Inner>);
 struct Inner {
     chain_id: u64,
     verifier: Verifier,
-    committee: watch::Receiver<Arc<Committee>>,
+    seats: watch::Receiver<Seats>,
     values: Mutex<Values>,
 }
 
@@ -66,11 +68,11 @@ impl Ahead {
     pub fn new(
         chain_id: u64,
         verifier: Verifier,
-        committee: watch::Receiver<Arc<Committee>>,
+        seats: watch::Receiver<Seats>,
         tip: Height,
     ) -> Self {
         let values = Mutex::new(Values { tip, ..Values::default() });
-        Self(Arc::new(Inner { chain_id, verifier, committee, values }))
+        Self(Arc::new(Inner { chain_id, verifier, seats, values }))
     }
 
     /// Begins with the blocks in a peer's answer, if this is one.
@@ -198,7 +200,7 @@ impl Inner {
     fn check(&self, raw: &RawDecidedValue<Context>) -> Checked {
         // The engine will ask again, and refuse those that are bad.
         self.verifier.check_certificate(&raw.certificate);
-        let committee = Arc::clone(&self.committee.borrow());
+        let committee = Arc::clone(&self.seats.borrow().committee);
         let block = decode(&raw.value_bytes, self.chain_id, &committee);
         Checked { committee, block }
     }

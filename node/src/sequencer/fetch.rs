@@ -9,7 +9,7 @@ use libp2p::PeerId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use weft_types::{Address, BatchDigest, Committee, ObservationHash};
+use weft_types::{Address, BatchDigest, Committee, EventsDigest, ObservationHash};
 
 use crate::p2p::message::{FetchRequest, FetchResponse, MAX_FETCH};
 use crate::p2p::{NetEvent, P2p};
@@ -60,6 +60,16 @@ impl Fetcher {
             let (p2p, events) = (self.p2p.clone(), self.events.clone());
             let unhelpful = Arc::clone(&self.unhelpful);
             self.running.spawn(fetch_batches(p2p, events, digests, members, unhelpful));
+        }
+    }
+
+    /// Fetches events of L1 blocks, each from the members that name it first.
+    pub fn events(&mut self, wanted: Vec<(EventsDigest, Vec<u16>)>, committee: &Committee) {
+        for (digest, namers) in wanted {
+            let members = in_turn(&namers, committee, &self.unhelpful);
+            let (p2p, events) = (self.p2p.clone(), self.events.clone());
+            let unhelpful = Arc::clone(&self.unhelpful);
+            self.running.spawn(fetch_events(p2p, events, digest, members, unhelpful));
         }
     }
 
@@ -129,6 +139,34 @@ async fn fetch_batches(
                 }
             }
             if wanted.is_empty() {
+                return;
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn fetch_events(
+    p2p: P2p,
+    events: mpsc::Sender<NetEvent>,
+    wanted: EventsDigest,
+    members: Vec<Address>,
+    unhelpful: Unhelpful,
+) {
+    loop {
+        for member in &members {
+            let Some(peer) = p2p.peers().of_validator(member) else { continue };
+            let answer = ask(&p2p, peer, FetchRequest::Events(vec![wanted])).await;
+            let found = match answer {
+                Some(FetchResponse::Events(mut list)) => list.pop(),
+                _ => None,
+            };
+            let checked = found.and_then(|found| p2p.inbound().check_events(found).ok());
+            let fits = checked.filter(|found| found.witness().digest == wanted);
+            remember(&unhelpful, member, fits.is_some());
+            if let Some(found) = fits {
+                // Gone only if the node stops.
+                let _ = events.send(NetEvent::Events(found)).await;
                 return;
             }
         }

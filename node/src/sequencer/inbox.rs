@@ -39,6 +39,7 @@ impl Sequencer {
                 self.input(Input::Batch(batch))
             }
             NetEvent::Observation(observation) => self.input(Input::Observation(observation)),
+            NetEvent::Events(events) => self.input(Input::Events(events)),
             NetEvent::Proposal(message) => self.input(Input::Proposal {
                 height: message.block.header.height,
                 round: message.round,
@@ -79,6 +80,15 @@ impl Sequencer {
             FetchRequest::Observations(hashes) => {
                 let held = hashes.iter().filter_map(|hash| self.driver.observations().get(hash));
                 FetchResponse::Observations(held.map(|o| (**o).clone()).collect())
+            }
+            FetchRequest::Events(digests) => {
+                let mut bytes = 0;
+                let held = digests.iter().filter_map(|digest| self.driver.l1_events(digest));
+                let fits = held.take_while(|events| {
+                    bytes += events.witness().bytes as usize;
+                    bytes < MAX_FETCH_RESPONSE - 1024
+                });
+                FetchResponse::Events(fits.map(|events| (***events).clone()).collect())
             }
         };
         // The peer may have given up meanwhile.

@@ -25,7 +25,7 @@ use ractor::RpcReplyPort;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, error, info, warn};
-use weft_consensus::driver::{Boot, Effect, Input, Now, StoredBlock, Timing};
+use weft_consensus::driver::{Boot, Effect, Input, Now, SeenL1Block, StoredBlock, Timing};
 use weft_consensus::engine::{
     Context, Height, ValidatorId, ValidatorSet, Value, Verifier, convert,
 };
@@ -34,7 +34,7 @@ use weft_consensus::{Delivery, Driver, Tip};
 use weft_types::limits::{MAX_BATCH_BYTES, MAX_BATCH_TRANSACTIONS};
 use weft_types::{
     Address, Batch, BatchDigest, Committee, LaneId, ProposedBlock, SecretKey, Transaction,
-    Verified, batch,
+    Unverified, Verified, batch,
 };
 
 use crate::chain::{Chain, ids_of};
@@ -103,8 +103,30 @@ pub struct Parts {
     pub net_events: mpsc::Receiver<NetEvent>,
     /// The other end of that, for what is fetched.
     pub to_net_events: mpsc::Sender<NetEvent>,
+    /// What this node's providers agree on of L1.
+    pub l1: watch::Receiver<Arc<[SeenL1Block]>>,
     /// Tells when to stop.
     pub stop: watch::Receiver<bool>,
+    /// How to behave towards others.
+    pub conduct: Box<dyn Conduct>,
+}
+
+/// How a sequencer's work ends, unless going on would be unsafe.
+pub enum Ended {
+    /// The node was told to stop.
+    Stopped,
+    /// The node has no seat any more.
+    Left(Box<Left>),
+}
+
+/// What is left when a node has lost its seat.
+pub struct Left {
+    /// The last decided block, executed.
+    pub tip: Tip,
+    /// Where decided blocks are made known.
+    pub publisher: Publisher,
+    /// What the network brings.
+    pub net_events: mpsc::Receiver<NetEvent>,
     /// How to behave towards others.
     pub conduct: Box<dyn Conduct>,
 }
@@ -132,6 +154,8 @@ pub struct Sequencer {
     sync_replies: BTreeMap<u64, SyncReply>,
     next_ticket: u64,
     passed_on: mpsc::Sender<Vec<Verified<Transaction>>>,
+    /// Set once this node has no seat any more.
+    left: bool,
     /// When writes were handed to the log.
     writing_since: VecDeque<Instant>,
 }
@@ -153,7 +177,7 @@ impl Sequencer {
         let ahead = Ahead::new(
             parts.tip.header.chain_id,
             parts.verifier.clone(),
-            parts.publisher.committee(),
+            parts.publisher.seats(),
             parts.tip.header.height,
         );
         parts.p2p.bus().tap({
@@ -184,16 +208,30 @@ impl Sequencer {
             sync_replies: BTreeMap::new(),
             next_ticket: 0,
             passed_on,
+            left: false,
             writing_since: VecDeque::new(),
         })
     }
 
-    /// Runs until told to stop, or until going on would be unsafe.
-    pub async fn run(mut self) -> eyre::Result<()> {
+    /// Runs until told to stop, until the node has no seat any more, or until going on would be
+    /// unsafe.
+    pub async fn run(mut self) -> eyre::Result<Ended> {
+        if self.work().await? {
+            return Ok(Ended::Stopped);
+        }
+        let Parts { publisher, net_events, conduct, .. } = self.parts;
+        let tip = self.driver.tip().clone();
+        Ok(Ended::Left(Box::new(Left { tip, publisher, net_events, conduct })))
+    }
+
+    /// Works until told to stop, `true`, or until the node has no seat any more, `false`.
+    async fn work(&mut self) -> eyre::Result<bool> {
         let mut housekeeping = interval(HOUSEKEEPING);
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut mempool = self.parts.mempool.watch();
-        loop {
+        let seen = self.parts.l1.borrow_and_update().clone();
+        self.input(Input::L1(seen))?;
+        while !self.left {
             let wakeup = self.driver.next_wakeup().map(|at| self.epoch + at);
             let timer = async {
                 match wakeup {
@@ -203,11 +241,15 @@ impl Sequencer {
             };
             tokio::select! {
                 biased;
-                _ = self.parts.stop.changed() => return Ok(()),
+                _ = self.parts.stop.changed() => return Ok(true),
                 Some(event) = self.parts.engine_events.recv() => self.on_engine(event)?,
                 Some(written) = self.written.recv() => self.on_written(written)?,
                 () = timer => self.input(Input::Tick)?,
                 Some((ticket, block)) = self.checked.recv() => self.on_checked(ticket, block)?,
+                Ok(()) = self.parts.l1.changed() => {
+                    let seen = self.parts.l1.borrow_and_update().clone();
+                    self.input(Input::L1(seen))?;
+                }
                 // A flood from the network must not keep these from their turn.
                 Ok(()) = mempool.changed() => {
                     let bytes = *mempool.borrow_and_update();
@@ -217,6 +259,7 @@ impl Sequencer {
                 Some(event) = self.parts.net_events.recv() => self.on_net(event)?,
             }
         }
+        Ok(false)
     }
 
     fn now(&self) -> Now {
@@ -258,6 +301,7 @@ impl Sequencer {
             }
             Effect::Commit(certificate) => self.write(Job::Commit(certificate))?,
             Effect::Deliver(delivery) => self.deliver(*delivery),
+            Effect::Leave(batches) => self.leave(&batches),
             Effect::Seal { lane, seq, parent } => {
                 return Ok(Some(Input::Sealed(self.seal(lane, seq, parent))));
             }
@@ -269,6 +313,9 @@ impl Sequencer {
             }
             Effect::FetchBatches(wanted) => {
                 self.fetcher.batches(wanted, self.driver.tip().committee());
+            }
+            Effect::FetchEvents(wanted) => {
+                self.fetcher.events(wanted, self.driver.tip().committee());
             }
             Effect::FetchObservations { hashes, proposer } => {
                 self.fetcher.observations(hashes, proposer, self.driver.tip().committee());
@@ -401,6 +448,18 @@ impl Sequencer {
             debug!(height = decided, "decided");
             let _ = reply.send(());
         }
+    }
+
+    /// Puts what own batches carry back into the mempool, from where it is passed on to those who
+    /// have a seat.
+    fn leave(&mut self, batches: &[Arc<Verified<Batch>>]) {
+        info!(height = self.driver.tip().header.height, "this node has no seat any more");
+        self.left = true;
+        let chain_id = self.driver.tip().header.chain_id;
+        let again = batches.iter().flat_map(|batch| &batch.body.transactions).cloned();
+        let checked = again.filter_map(|tx| Unverified::new(tx).verify(chain_id).ok());
+        // What does not fit is lost, as on a full mempool.
+        let _ = self.passed_on.try_send(checked.collect());
     }
 
     // Lanes.

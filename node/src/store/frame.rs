@@ -17,7 +17,7 @@
 
 use std::io::{self, Read};
 
-use weft_types::limits::MAX_BATCHES_BYTES;
+use weft_types::limits::{MAX_BATCHES_BYTES, MAX_EVENTS_BYTES};
 use weft_types::observation::MAX_SET_BYTES;
 
 /// Starts every frame, so that heads can be found behind damage.
@@ -30,7 +30,7 @@ const CHECK: usize = 16;
 
 /// Longest payload: the most batches that any genesis allows in a block, with observations that
 /// agree on nothing, a header and counts.
-pub const MAX_PAYLOAD: usize = MAX_BATCHES_BYTES + MAX_SET_BYTES + 1024;
+pub const MAX_PAYLOAD: usize = MAX_BATCHES_BYTES + MAX_EVENTS_BYTES + MAX_SET_BYTES + 1024;
 
 /// How much of a damaged tail is in memory at a time.
 const WINDOW: usize = 1 << 20;

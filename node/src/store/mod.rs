@@ -1,6 +1,7 @@
 //! What a node keeps: the block log, which is the truth, and the view of it, which can be rebuilt.
 
 mod boot;
+pub mod committees;
 pub mod durable;
 mod frame;
 mod index;

@@ -10,13 +10,16 @@ use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 use tracing::info;
 use weft_ledger::{Key, Namespace, Remembered, State, Value};
+use weft_types::merkle::{Keccak, TreeHash};
 use weft_types::slice::SliceLeaf;
-use weft_types::{B256, BlockId, Genesis, Height, NamespaceId, TransactionId};
+use weft_types::{
+    B256, BlockId, Committee, Genesis, Height, NamespaceId, TransactionId, Withdrawal,
+};
 
 use super::view::{BlockChanges, EntryPlace, Held, TransactionRecord, ViewError};
 
 /// Layout of what is stored. Another one is rebuilt from the log.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Up to where the view goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -39,6 +42,14 @@ pub(super) struct Trees {
     transactions: sled::Tree,
     slices: sled::Tree,
     leaves: sled::Tree,
+    /// Committees by the first height that each decides.
+    committees: sled::Tree,
+    /// Withdrawals by their index.
+    withdrawals: sled::Tree,
+    /// Roots of perfect subtrees of the withdrawals tree, by level and place.
+    subtrees: sled::Tree,
+    /// How many withdrawals there were after a height that made some.
+    withdrawn: sled::Tree,
 }
 
 impl Trees {
@@ -57,6 +68,10 @@ impl Trees {
                 transactions: db.open_tree("transactions")?,
                 slices: db.open_tree("slices")?,
                 leaves: db.open_tree("leaves")?,
+                committees: db.open_tree("committees")?,
+                withdrawals: db.open_tree("withdrawals")?,
+                subtrees: db.open_tree("subtrees")?,
+                withdrawn: db.open_tree("withdrawn")?,
                 db,
             })
         };
@@ -102,6 +117,51 @@ impl Trees {
         Ok(get(&self.slices, &slice_key(namespace, height))?.unwrap_or_default())
     }
 
+    /// Every committee, by the first height that it decides.
+    pub fn committees(&self) -> Result<BTreeMap<Height, Committee>, ViewError> {
+        let row = |row: sled::Result<(sled::IVec, sled::IVec)>| {
+            let (key, value) = row?;
+            let from = <[u8; 8]>::try_from(&*key).map_err(|_| ViewError::Undecodable)?;
+            Ok((Height::from_be_bytes(from), decode(&value)?))
+        };
+        self.committees.iter().map(row).collect()
+    }
+
+    /// A withdrawal.
+    pub fn withdrawal(&self, index: u64) -> Result<Option<Withdrawal>, ViewError> {
+        get(&self.withdrawals, &index.to_be_bytes())
+    }
+
+    /// How many withdrawals there were after a height.
+    pub fn withdrawn(&self, height: Height) -> Result<u64, ViewError> {
+        let last = self.withdrawn.range(..=height.to_be_bytes()).next_back().transpose()?;
+        last.map_or(Ok(0), |(_, count)| decode(&count))
+    }
+
+    /// The root of a perfect subtree of the withdrawals tree.
+    pub fn subtree(&self, level: u32, place: u64) -> Result<Option<B256>, ViewError> {
+        get(&self.subtrees, &subtree_key(level, place))
+    }
+
+    /// Adds a block's withdrawals to their tree. What is written again is the same again.
+    fn add_withdrawals(&self, block: &BlockChanges) -> Result<(), ViewError> {
+        let Some(last) = block.withdrawals.last() else { return Ok(()) };
+        for withdrawal in &block.withdrawals {
+            let index = withdrawal.index;
+            self.withdrawals.insert(index.to_be_bytes(), encode(withdrawal))?;
+            let (mut node, mut level) = (withdrawal.leaf(), 0);
+            self.subtrees.insert(subtree_key(level, index), encode(&node))?;
+            while (index >> level) & 1 == 1 {
+                let left = self.subtree(level, (index >> level) - 1)?;
+                node = Keccak::node(left.ok_or(ViewError::Undecodable)?, node);
+                level += 1;
+                self.subtrees.insert(subtree_key(level, index >> level), encode(&node))?;
+            }
+        }
+        self.withdrawn.insert(block.height.to_be_bytes(), encode(&(last.index + 1)))?;
+        Ok(())
+    }
+
     /// Writes blocks, ascending. The state and the mark move in one transaction, last.
     pub fn write(&self, blocks: &[Arc<BlockChanges>]) -> Result<(), ViewError> {
         let Some(last) = blocks.last() else { return Ok(()) };
@@ -118,6 +178,10 @@ impl Trees {
                 let all: Vec<SliceLeaf> = block.slices.iter().map(|(leaf, _)| *leaf).collect();
                 leaves.insert(&block.height.to_be_bytes(), encode(&all));
             }
+            if let Some(committee) = block.new_committee() {
+                self.committees.insert((block.height + 1).to_be_bytes(), encode(committee))?;
+            }
+            self.add_withdrawals(block)?;
         }
         self.transactions.apply_batch(transactions)?;
         self.slices.apply_batch(slices)?;
@@ -196,6 +260,10 @@ impl Trees {
             &self.transactions,
             &self.slices,
             &self.leaves,
+            &self.committees,
+            &self.withdrawals,
+            &self.subtrees,
+            &self.withdrawn,
         ] {
             tree.clear()?;
         }
@@ -247,6 +315,13 @@ fn slice_key(namespace: NamespaceId, height: Height) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&namespace.0.to_be_bytes());
     key[8..].copy_from_slice(&height.to_be_bytes());
+    key
+}
+
+fn subtree_key(level: u32, place: u64) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&level.to_be_bytes());
+    key[4..].copy_from_slice(&place.to_be_bytes());
     key
 }
 

@@ -16,9 +16,11 @@ use std::time::{Duration, Instant};
 use borsh::{BorshDeserialize, BorshSerialize};
 use tracing::{error, warn};
 use weft_ledger::{Change, Key, State, Value};
+use weft_types::merkle::{self, Keccak};
 use weft_types::slice::SliceLeaf;
 use weft_types::{
-    Address, B256, BlockId, Genesis, Height, NamespaceId, Receipt, TimeMs, TransactionId,
+    Address, B256, BlockId, Committee, Genesis, Height, NamespaceId, ProvenWithdrawal, Receipt,
+    TimeMs, TransactionId, Withdrawal,
 };
 
 use super::trees::Trees;
@@ -49,13 +51,23 @@ pub struct TransactionRecord {
 
 /// Where an entry of a slice stands in its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct EntryPlace {
-    /// Which batch of the block.
-    pub batch: u16,
-    /// Which transaction of the batch.
-    pub transaction: u16,
-    /// Its sender.
-    pub sender: Address,
+pub enum EntryPlace {
+    /// Among what L1 brought.
+    Event {
+        /// Which of the L1 blocks passed.
+        block: u8,
+        /// Which of its events.
+        event: u32,
+    },
+    /// Among the transactions.
+    Transaction {
+        /// Which batch of the block.
+        batch: u16,
+        /// Which transaction of the batch.
+        transaction: u16,
+        /// Its sender.
+        sender: Address,
+    },
 }
 
 /// What the view takes in of a block.
@@ -77,6 +89,18 @@ pub struct BlockChanges {
     pub transactions: Vec<(TransactionId, TransactionRecord)>,
     /// Its slices, ascending by namespace.
     pub slices: Vec<(SliceLeaf, Vec<EntryPlace>)>,
+    /// What it withdrew.
+    pub withdrawals: Vec<Withdrawal>,
+}
+
+impl BlockChanges {
+    /// The committee that takes over with the next block, if one does.
+    pub fn new_committee(&self) -> Option<&Committee> {
+        self.changes.iter().find_map(|change| match change {
+            (Key::Committee, Some(Value::Committee(committee))) => Some(&**committee),
+            _ => None,
+        })
+    }
 }
 
 /// The state that a view holds and the block it belongs to.
@@ -218,6 +242,7 @@ impl View {
             changes,
             transactions: Vec::new(),
             slices: Vec::new(),
+            withdrawals: Vec::new(),
         });
     }
 
@@ -338,6 +363,39 @@ impl View {
             return Ok(slice.map(|(_, places)| places.clone()).unwrap_or_default());
         }
         self.0.trees.places(namespace, height)
+    }
+
+    /// Every committee, by the first height that it decides.
+    pub fn committees(&self) -> Result<BTreeMap<Height, Committee>, ViewError> {
+        let mut found = self.0.trees.committees()?;
+        for (height, block) in &self.alive()?.blocks {
+            if let Some(committee) = block.new_committee() {
+                found.insert(height + 1, committee.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// A withdrawal, proven against the root of a header that was made after a height. `None` if
+    /// there was none of that number by then, or it is not on disk yet.
+    pub fn withdrawal(
+        &self,
+        index: u64,
+        after: Height,
+    ) -> Result<Option<ProvenWithdrawal>, ViewError> {
+        if self.alive()?.blocks.keys().next().is_some_and(|waiting| *waiting <= after) {
+            return Ok(None);
+        }
+        let trees = &self.0.trees;
+        let count = trees.withdrawn(after)?;
+        let Some(withdrawal) = trees.withdrawal(index)?.filter(|_| index < count) else {
+            return Ok(None);
+        };
+        let path = merkle::path_in::<Keccak>(index, count, |level, place| {
+            trees.subtree(level, place).ok().flatten()
+        });
+        let path = path.ok_or(ViewError::Undecodable)?;
+        Ok(Some(ProvenWithdrawal { withdrawal, count, path }))
     }
 
     fn write_behind(&self) -> Result<(), ViewError> {

@@ -49,6 +49,7 @@ pub fn items(slice: &VerifiedSlice) -> (Vec<Bytes>, Vec<TransactionId>) {
                 ids.push(*transaction);
                 items.extend(data.iter().cloned());
             }
+            SliceEntry::Forced { data, .. } => items.push(data.clone()),
         }
     }
     (items, ids)

@@ -79,8 +79,10 @@ impl Chain {
             chain_id: CHAIN_ID,
             time_ms: GENESIS_TIME_MS,
             l1_origin: L1Origin::default(),
+            l1: None,
             params: Params::default(),
             validators: validators.committee.members().to_vec(),
+            stakes: Vec::new(),
             accounts: vec![],
             namespaces: vec![GenesisNamespace { namespace, settings }],
         };

@@ -30,7 +30,12 @@ fn block(height: Height, salt: u8) -> Block {
         events_root: B256::ZERO,
         parent_outcome: Outcome::default(),
     };
-    Block { header, observations: ObservationSet::default(), batches: Vec::new() }
+    Block {
+        header,
+        observations: ObservationSet::default(),
+        events: Vec::new(),
+        batches: Vec::new(),
+    }
 }
 
 fn certificate(block: &Block) -> Certificate {

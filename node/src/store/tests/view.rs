@@ -1,9 +1,12 @@
 //! The view against being wrong, and against falling behind.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use weft_ledger::State;
+use weft_ledger::{Key, State, Value};
 use weft_types::genesis::Allocation;
+use weft_types::merkle::{Keccak, Peaks};
+use weft_types::withdrawal::withdrawals_root;
 use weft_types::*;
 
 use crate::store::view::{BlockChanges, MAX_BLOCKS_BEHIND, TransactionRecord, View, ViewError};
@@ -14,8 +17,10 @@ fn genesis() -> Genesis {
         chain_id: 1,
         time_ms: 1000,
         l1_origin: L1Origin::default(),
+        l1: None,
         params: Params::default(),
         validators: vec![Member { address, seats: 1 }],
+        stakes: vec![],
         accounts: vec![Allocation { address, balance: 5 }],
         namespaces: vec![],
     }
@@ -33,6 +38,7 @@ fn changes(height: Height, root: B256) -> BlockChanges {
         changes: vec![],
         transactions: vec![(id, record)],
         slices: vec![],
+        withdrawals: vec![],
     }
 }
 
@@ -113,4 +119,66 @@ fn what_is_not_written_yet_stays_within_bounds() {
     view.stop();
     opened.writer.join().unwrap();
     assert_eq!((view.tip(), view.lag()), (blocks, (0, 0)));
+}
+
+/// Every withdrawal is proven against the root of any height that had it, before and after a
+/// restart, even if blocks are written twice.
+#[test]
+fn withdrawals_are_proven_against_every_later_height() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("view");
+    // Height h makes h % 4 of them.
+    let mut tree = Peaks::<Keccak>::default();
+    let mut roots = BTreeMap::new();
+    let blocks: Vec<BlockChanges> = (1..=12)
+        .map(|height: Height| {
+            let withdrawal = |_| {
+                let index = tree.count();
+                let withdrawal = Withdrawal { index, to: Address::repeat_byte(3), amount: 7 };
+                tree.push(withdrawal.leaf());
+                withdrawal
+            };
+            let withdrawals = (0..height % 4).map(withdrawal).collect();
+            roots.insert(height, (tree.count(), withdrawals_root(&tree)));
+            BlockChanges { withdrawals, ..changes(height, B256::ZERO) }
+        })
+        .collect();
+    for (from, to) in [(0, 7), (5, 12)] {
+        let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
+        opened.view.push(changes(0, B256::ZERO));
+        for block in &blocks[from..to] {
+            opened.view.push(block.clone());
+        }
+        assert_eq!(opened.view.withdrawal(0, 1).unwrap(), None, "it is not on disk yet");
+        opened.view.stop();
+        opened.writer.join().unwrap();
+        for height in 1..=to as Height {
+            let (count, root) = roots[&height];
+            for index in 0..count + 1 {
+                let proven = opened.view.withdrawal(index, height).unwrap();
+                assert_eq!(
+                    proven.and_then(|proven| proven.root()),
+                    (index < count).then_some(root)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn committees_are_known_from_the_height_that_they_decide() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("view");
+    let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
+    let state = State::genesis(&genesis()).unwrap();
+    opened.view.put_state(&state, BlockId::ZERO);
+    let member = Member { address: Address::repeat_byte(2), seats: 3 };
+    let committee = Committee::new(vec![member]).unwrap();
+    let taken_over = (Key::Committee, Some(Value::Committee(Box::new(committee.clone()))));
+    opened.view.push(BlockChanges { changes: vec![taken_over], ..changes(1, B256::ZERO) });
+    let expected = BTreeMap::from([(1, state.committee().clone()), (2, committee)]);
+    assert_eq!(opened.view.committees().unwrap(), expected, "before it is on disk");
+    opened.view.stop();
+    opened.writer.join().unwrap();
+    assert_eq!(opened.view.committees().unwrap(), expected);
 }

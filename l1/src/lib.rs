@@ -1,0 +1,21 @@
+//! Ethereum as Weft sees it (protocol section 10, `spec/ethereum.md`).
+//!
+//! | module | |
+//! |---|---|
+//! | [`rpc`] | JSON-RPC over HTTP and WebSocket, with bounded answers |
+//! | [`contracts`] | the contracts: calls, and what their logs mean |
+//! | [`provider`] | what one provider says of finalized blocks |
+//! | [`quorum`] | what enough providers agree on, and which of them to trust: pure |
+//! | [`watcher`] | asks all providers, again and again |
+//! | [`wallet`] | transactions to the contracts |
+//!
+//! One provider is never believed. A block counts once enough of them name the same hash and the
+//! same events for its number; one that says something else, lags or stalls is found out by that,
+//! which waiting for an error would never do.
+
+pub mod contracts;
+pub mod provider;
+pub mod quorum;
+pub mod rpc;
+// pub mod wallet;
+pub mod watcher;

@@ -1,0 +1,401 @@
+//! What enough providers agree on, and which of them to trust. Pure: time and answers come in as
+//! values.
+//!
+//! A block is agreed on once `quorum` providers that are not in quarantine say the same of it,
+//! hash, parent, timestamp and events. Whoever says something else of an agreed block goes into
+//! quarantine at once, and whoever answers nonsense twice in a row. It is asked on, and comes back
+//! once it has said the same as the others of enough blocks in enough answers. Who lags or does not
+//! answer is not trusted less for it, since it says nothing wrong; but it is known, shown, and asked
+//! less often.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use weft_types::L1Origin;
+
+use crate::provider::{Answer, Claim, ProviderError};
+use crate::rpc::RpcError;
+
+/// How many agreed blocks a provider in quarantine has to say the same of, in how many answers.
+const READMIT_CLAIMS: u32 = 8;
+const READMIT_ANSWERS: u32 = 3;
+
+/// Nonsense in a row that leads to quarantine.
+const GARBAGE: u32 = 2;
+
+/// Failures in a row after which a provider is said to fail.
+const FAILURES: u32 = 3;
+
+/// Longest pause before a provider that fails is asked again.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Longest time that a provider may ask to be left alone.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// How many polls long what a provider said counts while it says nothing new.
+const STALE_AFTER: u32 = 5;
+
+/// How agreement is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How many providers have to say the same.
+    pub quorum: usize,
+    /// How often each is asked.
+    pub interval: Duration,
+    /// More blocks than this behind the others is a lag.
+    pub max_lag: u64,
+    /// Blocks after the origin that are asked for.
+    pub window: u64,
+}
+
+/// How a provider stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its word counts.
+    Trusted,
+    /// Its word counts, and is behind the others'.
+    Lagging,
+    /// It does not answer.
+    Failing,
+    /// It has said something wrong, and its word does not count.
+    Quarantined,
+}
+
+/// How often a provider has done what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Score {
+    /// Answers.
+    pub answers: u64,
+    /// Times it has gone into quarantine for saying something else than the others.
+    pub disagreements: u64,
+    /// Answers that make no sense.
+    pub garbage: u64,
+    /// Answers that did not come in time.
+    pub timeouts: u64,
+    /// Requests that it wanted fewer of.
+    pub rate_limited: u64,
+    /// Requests that failed otherwise.
+    pub errors: u64,
+}
+
+/// A provider as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ProviderStatus {
+    /// Scheme, host and port.
+    pub name: String,
+    /// How it stands.
+    pub state: State,
+    /// Why, if it is not trusted; or what went wrong last.
+    pub reason: Option<String>,
+    /// The last block that it says is final.
+    #[serde(with = "weft_types::json::decimal")]
+    pub finalized: u64,
+    /// How many blocks it is behind the furthest.
+    #[serde(with = "weft_types::json::decimal")]
+    pub lag: u64,
+    /// How long its last answer took, in milliseconds.
+    pub latency_ms: u64,
+    /// Counts.
+    pub score: Score,
+}
+
+/// What is known of L1.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Status {
+    /// Up to where L1 has been taken in.
+    pub origin: L1Origin,
+    /// The last block after that on which enough providers agree.
+    #[serde(with = "weft_types::json::decimal")]
+    pub agreed: u64,
+    /// How far the last final block of one provider is from that of another.
+    #[serde(with = "weft_types::json::decimal")]
+    pub variance: u64,
+    /// What is wrong, if something is that needs looking after.
+    pub alarm: Option<String>,
+    /// Each provider, as configured.
+    pub providers: Vec<ProviderStatus>,
+}
+
+/// All providers and what they say.
+pub struct Tracker {
+    rules: Rules,
+    origin: L1Origin,
+    providers: Vec<Provider>,
+    /// What was agreed on lately, by number: what a provider in quarantine is measured by.
+    agreed: BTreeMap<u64, B256>,
+}
+
+struct Provider {
+    name: String,
+    claims: BTreeMap<u64, Arc<Claim>>,
+    finalized: u64,
+    answered_at: Option<Duration>,
+    due: Duration,
+    latency: Duration,
+    score: Score,
+    failures: u32,
+    garbage: u32,
+    lagging: bool,
+    problem: Option<String>,
+    quarantine: Option<Quarantine>,
+}
+
+struct Quarantine {
+    reason: String,
+    claims: u32,
+    answers: u32,
+}
+
+impl Tracker {
+    /// Providers that have said nothing yet.
+    pub fn new(rules: Rules, names: impl IntoIterator<Item = String>, origin: L1Origin) -> Self {
+        let provider = |name| Provider {
+            name,
+            claims: BTreeMap::new(),
+            finalized: 0,
+            answered_at: None,
+            due: Duration::ZERO,
+            latency: Duration::ZERO,
+            score: Score::default(),
+            failures: 0,
+            garbage: 0,
+            lagging: false,
+            problem: None,
+            quarantine: None,
+        };
+        let providers = names.into_iter().map(provider).collect();
+        Self { rules, origin, providers, agreed: BTreeMap::new() }
+    }
+
+    /// The blocks to ask about: the origin itself, to see that it still stands, and those after it.
+    pub fn wanted(&self) -> RangeInclusive<u64> {
+        let first = self.origin.number;
+        first..=first.saturating_add(self.rules.window)
+    }
+
+    /// When a provider is to be asked next.
+    pub fn due(&self, provider: usize) -> Duration {
+        self.providers.get(provider).map_or(Duration::MAX, |provider| provider.due)
+    }
+
+    /// L1 has been taken in further.
+    pub fn move_origin(&mut self, origin: L1Origin) {
+        self.origin = origin;
+        for provider in &mut self.providers {
+            provider.claims = provider.claims.split_off(&origin.number);
+        }
+    }
+
+    /// A provider has answered.
+    pub fn answered(&mut self, index: usize, answer: Answer, took: Duration, now: Duration) {
+        let (interval, window) = (self.rules.interval, self.wanted());
+        let Some(provider) = self.providers.get_mut(index) else { return };
+        let pace = if provider.quarantine.is_some() { interval * 2 } else { interval };
+        provider.due = now + pace;
+        provider.answered_at = Some(now);
+        provider.latency = took;
+        provider.finalized = answer.finalized;
+        (provider.failures, provider.garbage, provider.problem) = (0, 0, None);
+        provider.score.answers += 1;
+        let claims = answer.claims.into_iter().filter(|claim| window.contains(&claim.number));
+        provider.claims = claims.map(|claim| (claim.number, Arc::new(claim))).collect();
+        self.judge(now);
+        self.readmit(index);
+    }
+
+    /// A provider has not answered, or with nonsense.
+    pub fn failed(&mut self, index: usize, error: &ProviderError, now: Duration) {
+        let interval = self.rules.interval;
+        let Some(provider) = self.providers.get_mut(index) else { return };
+        provider.failures = provider.failures.saturating_add(1);
+        provider.problem = Some(error.to_string());
+        let backoff = interval.saturating_mul(1 << provider.failures.min(16)).min(MAX_BACKOFF);
+        let pause = match error {
+            ProviderError::Rpc(RpcError::RateLimited(after)) => {
+                provider.score.rate_limited += 1;
+                after.unwrap_or_default().clamp(backoff, MAX_RETRY_AFTER)
+            }
+            ProviderError::Rpc(RpcError::Timeout(_)) => {
+                provider.score.timeouts += 1;
+                backoff
+            }
+            error if error.is_garbage() => {
+                provider.score.garbage += 1;
+                provider.garbage += 1;
+                backoff
+            }
+            _ => {
+                provider.score.errors += 1;
+                backoff
+            }
+        };
+        provider.due = now + pause;
+        if provider.garbage >= GARBAGE {
+            provider.shut_out(error.to_string());
+        }
+        self.judge(now);
+    }
+
+    /// The blocks after the origin on which enough providers agree, in order, each the parent of
+    /// the next.
+    pub fn agreed(&self, now: Duration) -> Vec<Arc<Claim>> {
+        let mut blocks = Vec::new();
+        let mut last = self.origin;
+        for number in self.wanted().skip(1) {
+            let Some(claim) = self.agreed_on(number, now) else { break };
+            if claim.parent != last.hash {
+                break;
+            }
+            last = L1Origin { number, hash: claim.hash };
+            blocks.push(claim);
+        }
+        blocks
+    }
+
+    /// How everything stands.
+    pub fn status(&self, now: Duration) -> Status {
+        let answering = self.providers.iter().filter(|provider| provider.failures < FAILURES);
+        let furthest = answering.clone().map(|provider| provider.finalized).max().unwrap_or(0);
+        let nearest = answering.map(|provider| provider.finalized).min().unwrap_or(0);
+        let agreed = self.agreed(now);
+        Status {
+            origin: self.origin,
+            agreed: agreed.last().map_or(self.origin.number, |block| block.number),
+            variance: furthest - nearest,
+            alarm: self.alarm(furthest, agreed.len(), now),
+            providers: self.providers.iter().map(|provider| provider.status(furthest)).collect(),
+        }
+    }
+
+    fn alarm(&self, furthest: u64, agreed: usize, now: Duration) -> Option<String> {
+        let useful = self.providers.iter().filter(|provider| provider.counts(&self.rules, now));
+        let (useful, quorum) = (useful.count(), self.rules.quorum);
+        if useful < quorum {
+            return Some(format!("{useful} of {quorum} providers needed can be relied on"));
+        }
+        let origin = self.agreed_on(self.origin.number, now);
+        if origin.is_some_and(|claim| claim.hash != self.origin.hash) {
+            let number = self.origin.number;
+            return Some(format!(
+                "L1 block {number}, which the network has taken in, is another one by now: L1 was \
+                 reorganised below finality, or these providers are on another chain"
+            ));
+        }
+        let next = self.origin.number + 1;
+        let stuck = agreed == 0 && furthest > next + self.rules.max_lag;
+        stuck.then(|| format!("the providers do not agree on L1 block {next}"))
+    }
+
+    /// What enough providers whose word counts say of a block.
+    fn agreed_on(&self, number: u64, now: Duration) -> Option<Arc<Claim>> {
+        let mut votes: BTreeMap<B256, (usize, &Arc<Claim>)> = BTreeMap::new();
+        for provider in self.providers.iter().filter(|p| p.counts(&self.rules, now)) {
+            if let Some(claim) = provider.claims.get(&number) {
+                votes.entry(claim.digest()).or_insert((0, claim)).0 += 1;
+            }
+        }
+        let enough = |(count, _): &(usize, &Arc<Claim>)| *count >= self.rules.quorum;
+        votes.into_values().find(enough).map(|(_, claim)| Arc::clone(claim))
+    }
+
+    /// Finds out who says something else than enough others, and who lags.
+    fn judge(&mut self, now: Duration) {
+        let agreed: Vec<(u64, B256)> = self
+            .wanted()
+            .filter_map(|number| Some((number, self.agreed_on(number, now)?.digest())))
+            .collect();
+        for provider in &mut self.providers {
+            let differs = agreed.iter().find(|(number, digest)| {
+                provider.claims.get(number).is_some_and(|claim| claim.digest() != *digest)
+            });
+            if let Some((number, _)) = differs
+                && provider.quarantine.is_none()
+            {
+                provider.score.disagreements += 1;
+                provider.shut_out(format!("says something else of block {number} than the others"));
+            }
+        }
+        self.agreed.extend(agreed);
+        let kept = self.agreed.len().saturating_sub(4 * READMIT_CLAIMS as usize);
+        if let Some(first) = self.agreed.keys().nth(kept).copied() {
+            self.agreed = self.agreed.split_off(&first);
+        }
+        let furthest = self
+            .providers
+            .iter()
+            .filter(|provider| provider.quarantine.is_none())
+            .map(|provider| provider.finalized)
+            .max()
+            .unwrap_or(0);
+        for provider in &mut self.providers {
+            let lag = furthest.saturating_sub(provider.finalized);
+            // It has to come well within the limit to be out of it again.
+            let limit = if provider.lagging { self.rules.max_lag / 2 } else { self.rules.max_lag };
+            provider.lagging = lag > limit;
+        }
+    }
+
+    /// Lets a provider out of quarantine that has said the same as the others often enough. What it
+    /// says wrong begins the count anew.
+    fn readmit(&mut self, index: usize) {
+        let Self { providers, agreed, .. } = self;
+        let Some(provider) = providers.get_mut(index) else { return };
+        let Some(quarantine) = &mut provider.quarantine else { return };
+        let known = provider.claims.values().filter_map(|claim| {
+            let digest = agreed.get(&claim.number)?;
+            Some(claim.digest() == *digest)
+        });
+        let (mut right, mut wrong) = (0, false);
+        for same in known {
+            right += u32::from(same);
+            wrong |= !same;
+        }
+        if wrong {
+            (quarantine.claims, quarantine.answers) = (0, 0);
+        } else if right > 0 {
+            quarantine.claims += right;
+            quarantine.answers += 1;
+        }
+        if quarantine.claims >= READMIT_CLAIMS && quarantine.answers >= READMIT_ANSWERS {
+            provider.quarantine = None;
+        }
+    }
+}
+
+impl Provider {
+    /// Whether its word counts.
+    fn counts(&self, rules: &Rules, now: Duration) -> bool {
+        let stale = rules.interval * STALE_AFTER;
+        self.quarantine.is_none() && self.answered_at.is_some_and(|at| now < at + stale)
+    }
+
+    fn shut_out(&mut self, reason: String) {
+        self.quarantine = Some(Quarantine { reason, claims: 0, answers: 0 });
+    }
+
+    fn status(&self, furthest: u64) -> ProviderStatus {
+        let state = match (&self.quarantine, self.failures >= FAILURES, self.lagging) {
+            (Some(_), ..) => State::Quarantined,
+            (None, true, _) => State::Failing,
+            (None, false, true) => State::Lagging,
+            (None, false, false) => State::Trusted,
+        };
+        let quarantine = self.quarantine.as_ref().map(|quarantine| &quarantine.reason);
+        ProviderStatus {
+            name: self.name.clone(),
+            state,
+            reason: quarantine.or(self.problem.as_ref()).cloned(),
+            finalized: self.finalized,
+            lag: furthest.saturating_sub(self.finalized),
+            latency_ms: u64::try_from(self.latency.as_millis()).unwrap_or(u64::MAX),
+            score: self.score,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
