@@ -1,75 +1,38 @@
 //! The contracts of `spec/ethereum.md`: calls to them, and what their logs mean.
 
 use alloy_primitives::{Address, B256, Bytes, LogData, U256};
+pub use alloy_sol_types::SolCall;
 use alloy_sol_types::{SolEvent, sol};
 use borsh::{BorshDeserialize, BorshSerialize};
 use weft_types::{BlockId, Height, L1Contracts, L1Event, L1Events, NamespaceId, Wei};
 
-/// Calls, events and errors, as Solidity writes them.
+/// Calls, events, errors and creation code, from the artifacts of `contracts/`.
 pub mod abi {
     #![allow(missing_docs, reason = "described in spec/ethereum.md and in the contracts")]
-    #![allow(clippy::too_many_arguments, reason = "as many as the contracts take")]
+    #![allow(clippy::all, clippy::pedantic, reason = "generated")]
 
     use super::sol;
 
-    sol! {
-        interface LightClient {
-            event Posted(uint64 indexed height, bytes32 id, address indexed poster);
-            event RootStored(uint256 indexed place, bytes32 root);
-
-            function post(bytes header, uint32 round, bytes committee, bytes votes) external;
-            function head() external view returns (
-                uint64 height, uint48 time, uint48 origin, uint48 postedAt, uint48 stored
-            );
-            function next() external view returns (bytes32);
-            function root(uint256 place) external view returns (bytes32);
-            function chainId() external view returns (uint64);
-            function trustingPeriod() external view returns (uint48);
-        }
-
-        interface StakeRegistry {
-            event StakeChanged(address indexed validator, uint256 stake);
-            event Slashed(address indexed validator, address indexed reporter, uint256 amount);
-
-            function bond(address validator, bytes possession) external payable;
-            function topUp(address validator) external payable;
-            function exit(address validator) external;
-            function withdraw(address validator) external;
-            function slash(
-                uint8 kind, bytes slot, bytes32 bodyA, bytes signatureA, bytes32 bodyB, bytes signatureB
-            ) external;
-            function stakeOf(address validator) external view returns (uint256);
-        }
-
-        interface Vault {
-            event Deposited(address indexed to, uint256 amount);
-            event Claimed(uint64 indexed index, address indexed to, uint256 amount);
-
-            function deposit(address to) external payable;
-            function endow() external payable;
-            function claim(
-                uint64 index, address to, uint128 amount, uint64 count, bytes32[] path, uint256 place
-            ) external;
-            function isClaimed(uint64 index) external view returns (bool);
-        }
-
-        interface Inbox {
-            event Forced(
-                uint64 indexed namespace, uint64 indexed index, address indexed sender,
-                uint256 fee, bytes data
-            );
-            event FallbackAnnounced(uint64 message);
-            event FallbackActivated(uint64 height, uint64 origin);
-
-            function force(uint64 namespace, bytes data) external payable;
-            function announce(uint64 overdueMessage) external;
-            function activate() external;
-            function feeOf(uint256 length) external view returns (uint256);
-            function count() external view returns (uint64);
-            function isFallback() external view returns (bool);
-            function isAnnounced() external view returns (bool);
-        }
-    }
+    sol!(
+        #[sol(all_derives)]
+        LightClient,
+        "../contracts/artifacts/LightClient.json"
+    );
+    sol!(
+        #[sol(all_derives)]
+        StakeRegistry,
+        "../contracts/artifacts/StakeRegistry.json"
+    );
+    sol!(
+        #[sol(all_derives)]
+        Vault,
+        "../contracts/artifacts/Vault.json"
+    );
+    sol!(
+        #[sol(all_derives)]
+        Inbox,
+        "../contracts/artifacts/Inbox.json"
+    );
 }
 
 /// A log as a provider gives it.

@@ -3,6 +3,7 @@
 //! | module | |
 //! |---|---|
 //! | [`rpc`] | JSON-RPC over HTTP and WebSocket, with bounded answers |
+//! | [`calls`] | calls to the contracts, from what they are about |
 //! | [`contracts`] | the contracts: calls, and what their logs mean |
 //! | [`provider`] | what one provider says of finalized blocks |
 //! | [`quorum`] | what enough providers agree on, and which of them to trust: pure |
@@ -13,9 +14,10 @@
 //! same events for its number; one that says something else, lags or stalls is found out by that,
 //! which waiting for an error would never do.
 
+pub mod calls;
 pub mod contracts;
 pub mod provider;
 pub mod quorum;
 pub mod rpc;
-// pub mod wallet;
+pub mod wallet;
 pub mod watcher;

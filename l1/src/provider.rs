@@ -3,13 +3,13 @@
 use std::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256, Bytes};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
-use weft_types::L1Contracts;
+use serde::Deserialize;
+use serde_json::json;
+use weft_types::{L1Contracts, L1Origin};
 use weft_types::hash::blake3;
 
 use crate::contracts::{ContractEvent, LogError, RawLog, addresses, event_of};
-use crate::rpc::{Call, Client, MAX_BATCH, RpcError, decode};
+use crate::rpc::{Call, Client, MAX_BATCH, RpcError, decode, quantity};
 
 /// Most logs of the contracts in one block.
 const MAX_LOGS: usize = 50_000;
@@ -130,20 +130,9 @@ struct Log {
     removed: bool,
 }
 
-/// A number as JSON-RPC writes it.
-pub(crate) fn quantity<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
-    let text = String::deserialize(input)?;
-    let digits = text.strip_prefix("0x").filter(|digits| !digits.is_empty());
-    let parsed = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    parsed.ok_or_else(|| serde::de::Error::custom("expected a 0x-hex number"))
-}
-
-#[derive(Deserialize)]
-struct Quantity(#[serde(deserialize_with = "quantity")] u64);
-
 /// Checks that a provider is on the chain that the contracts stand on.
 pub async fn check_chain(client: &Client, contracts: &L1Contracts) -> Result<(), ProviderError> {
-    let Quantity(actual) = client.call("eth_chainId", json!([])).await?;
+    let actual = client.number("eth_chainId").await?;
     let expected = contracts.chain_id;
     if actual == expected { Ok(()) } else { Err(ProviderError::Chain { expected, actual }) }
 }
@@ -155,27 +144,16 @@ pub async fn ask(
     finality: Finality,
     wanted: RangeInclusive<u64>,
 ) -> Result<Answer, ProviderError> {
-    let wanted: Vec<u64> = wanted.take(MAX_BATCH - 1).collect();
-    let tag: Call = match finality {
-        Finality::Finalized => ("eth_getBlockByNumber", json!(["finalized", false])),
-        Finality::Safe => ("eth_getBlockByNumber", json!(["safe", false])),
-        Finality::Depth(_) => ("eth_blockNumber", json!([])),
-    };
-    let by_number = |number: &u64| ("eth_getBlockByNumber", json!([format!("{number:#x}"), false]));
-    let calls: Vec<Call> = std::iter::once(tag).chain(wanted.iter().map(by_number)).collect();
-    let mut answers = client.batch(&calls).await?.into_iter();
-
-    let last = answers.next().unwrap_or(Ok(Value::Null))?;
-    let finalized = match finality {
-        Finality::Depth(depth) => decode::<Quantity>(last)?.0.saturating_sub(depth),
-        // A chain that has finalized nothing yet has no such block.
-        _ => decode::<Option<Block>>(last)?.map_or(0, |block| block.number),
-    };
+    let finalized = last_final(client, finality).await?;
+    let final_by_now = wanted.take_while(|number| *number <= finalized);
+    let wanted: Vec<u64> = final_by_now.take(MAX_BATCH).collect();
+    if wanted.is_empty() {
+        return Ok(Answer { finalized, claims: Vec::new() });
+    }
+    let calls: Vec<Call> = wanted.iter().map(by_number).collect();
+    let answers = client.batch(&calls).await?;
     let mut blocks = Vec::new();
     for (number, answer) in wanted.into_iter().zip(answers) {
-        if number > finalized {
-            break;
-        }
         let block = decode::<Option<Block>>(answer?)?.ok_or(ProviderError::NoBlock(number))?;
         if block.number != number {
             return Err(ProviderError::OtherBlock { expected: number, actual: block.number });
@@ -186,6 +164,42 @@ pub async fn ask(
     Ok(Answer { finalized, claims })
 }
 
+/// The number of the last block that is final by a provider's word.
+async fn last_final(client: &Client, finality: Finality) -> Result<u64, ProviderError> {
+    let tag = match finality {
+        Finality::Finalized => "finalized",
+        Finality::Safe => "safe",
+        Finality::Depth(depth) => {
+            return Ok(client.number("eth_blockNumber").await?.saturating_sub(depth));
+        }
+    };
+    // A chain that has finalized nothing yet has no such block.
+    let block: Option<Block> = client.call("eth_getBlockByNumber", json!([tag, false])).await?;
+    Ok(block.map_or(0, |block| block.number))
+}
+
+fn by_number(number: &u64) -> Call {
+    ("eth_getBlockByNumber", json!([format!("{number:#x}"), false]))
+}
+
+/// The hash of the block of a number, by a provider's word.
+pub async fn hash_of(client: &Client, number: u64) -> Result<B256, ProviderError> {
+    let (method, params) = by_number(&number);
+    let block: Option<Block> = client.call(method, params).await?;
+    Ok(block.ok_or(ProviderError::NoBlock(number))?.hash)
+}
+
+/// The number and hash of the last block that is final by a provider's word; `None` if none is.
+pub async fn final_block(
+    client: &Client,
+    finality: Finality,
+) -> Result<Option<L1Origin>, ProviderError> {
+    match last_final(client, finality).await? {
+        0 => Ok(None),
+        number => Ok(Some(L1Origin { number, hash: hash_of(client, number).await? })),
+    }
+}
+
 /// Asks for the contracts' logs in each block, by its hash: so that they are of that block whatever
 /// the provider switches to meanwhile.
 async fn with_logs(
@@ -193,9 +207,6 @@ async fn with_logs(
     contracts: &L1Contracts,
     blocks: Vec<Block>,
 ) -> Result<Vec<Claim>, ProviderError> {
-    if blocks.is_empty() {
-        return Ok(Vec::new());
-    }
     let addresses = addresses(contracts);
     let logs_of =
         |block: &Block| ("eth_getLogs", json!([{ "blockHash": block.hash, "address": addresses }]));

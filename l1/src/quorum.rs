@@ -182,11 +182,18 @@ impl Tracker {
         self.providers.get(provider).map_or(Duration::MAX, |provider| provider.due)
     }
 
-    /// L1 has been taken in further.
-    pub fn move_origin(&mut self, origin: L1Origin) {
+    /// L1 has been taken in further. Who could say more is asked again at once, if little is left of
+    /// what it said.
+    pub fn move_origin(&mut self, origin: L1Origin, now: Duration) {
         self.origin = origin;
         for provider in &mut self.providers {
             provider.claims = provider.claims.split_off(&origin.number);
+            let said = provider.claims.keys().next_back().copied().unwrap_or(origin.number);
+            let little = said - origin.number < self.rules.window.div_ceil(2);
+            let fine = provider.failures == 0 && provider.quarantine.is_none();
+            if fine && little && said < provider.finalized {
+                provider.due = provider.due.min(now);
+            }
         }
     }
 

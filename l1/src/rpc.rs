@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// Most calls in one request.
@@ -77,7 +77,7 @@ pub struct Client {
 
 enum Transport {
     Http(http::Http),
-    Ws(ws::Ws),
+    Ws(Box<ws::Ws>),
 }
 
 /// A call: a method and its parameters.
@@ -102,6 +102,17 @@ struct ErrorObject {
     data: Value,
 }
 
+/// A number as JSON-RPC writes it.
+#[derive(Clone, Copy, Deserialize)]
+pub struct Quantity(#[serde(deserialize_with = "quantity")] pub u64);
+
+pub(crate) fn quantity<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(input)?;
+    let digits = text.strip_prefix("0x").filter(|digits| !digits.is_empty());
+    let parsed = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    parsed.ok_or_else(|| serde::de::Error::custom("expected a 0x-hex number"))
+}
+
 /// What providers answer with if they are asked too often.
 const LIMIT_EXCEEDED: [i64; 2] = [-32005, 429];
 
@@ -112,7 +123,7 @@ impl Client {
         let name = name_of(&parsed);
         let transport = match parsed.scheme() {
             "http" | "https" => Transport::Http(http::Http::new(parsed, bounds)),
-            "ws" | "wss" => Transport::Ws(ws::Ws::new(parsed, bounds)),
+            "ws" | "wss" => Transport::Ws(Box::new(ws::Ws::new(parsed, bounds))),
             _ => return Err(UrlError::Scheme(name)),
         };
         Ok(Self { transport, bounds, next_id: AtomicU64::new(1), name })
@@ -132,6 +143,11 @@ impl Client {
         let mut results = self.batch(&[(method, params)]).await?;
         let result = results.pop().unwrap_or(Ok(Value::Null))?;
         decode(result)
+    }
+
+    /// Calls a method without parameters that answers with a number.
+    pub async fn number(&self, method: &'static str) -> Result<u64, RpcError> {
+        Ok(self.call::<Quantity>(method, json!([])).await?.0)
     }
 
     /// Makes up to [`MAX_BATCH`] calls in one request. Answers come in the order of the calls.

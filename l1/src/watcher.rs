@@ -122,7 +122,7 @@ impl Shared {
     fn move_origin(&self, origin: L1Origin) {
         let now = self.epoch.elapsed();
         let mut tracker = self.lock();
-        tracker.move_origin(origin);
+        tracker.move_origin(origin, now);
         self.publish(&tracker, now);
     }
 

@@ -122,6 +122,11 @@ impl Chain {
         self.0.committees.at(height)
     }
 
+    /// The last height that the committee of a height decides, unless that is not known yet.
+    pub fn committee_until(&self, height: Height) -> Option<Height> {
+        self.0.committees.until(height)
+    }
+
     /// The last decided block.
     pub fn head(&self) -> Head {
         self.0.head.borrow().clone()
@@ -259,7 +264,38 @@ impl Chain {
 
     /// Every namespace.
     pub fn namespaces(&self) -> Result<BTreeMap<NamespaceId, weft_ledger::Namespace>, ChainError> {
-        Ok(self.0.view.namespaces()?)
+        let entries = self.0.view.like(&Key::Namespace(NamespaceId(0)))?;
+        let namespace = |(key, value)| match (key, value) {
+            (Key::Namespace(id), Value::Namespace(namespace)) => Some((id, *namespace)),
+            _ => None,
+        };
+        Ok(entries.into_iter().filter_map(namespace).collect())
+    }
+
+    /// Every stake that counts.
+    pub fn stakes(&self) -> Result<BTreeMap<Address, Wei>, ChainError> {
+        let entries = self.0.view.like(&Key::Stake(Address::ZERO))?;
+        let stake = |(key, value)| match (key, value) {
+            (Key::Stake(validator), Value::Wei(stake)) => Some((validator, stake)),
+            _ => None,
+        };
+        Ok(entries.into_iter().filter_map(stake).collect())
+    }
+
+    /// The committee of the next epoch.
+    pub fn next_committee(&self) -> Result<Committee, ChainError> {
+        match self.0.view.entry(&Key::NextCommittee)? {
+            Some(Value::Committee(committee)) => Ok(*committee),
+            _ => Err(ChainError::Mismatch(self.head().header.height)),
+        }
+    }
+
+    /// What there is for relayers.
+    pub fn relay(&self) -> Result<weft_ledger::Relay, ChainError> {
+        Ok(match self.0.view.entry(&Key::Relay)? {
+            Some(Value::Relay(relay)) => relay,
+            _ => weft_ledger::Relay::default(),
+        })
     }
 
     /// A withdrawal, proven against the withdrawals root of the header of a height. `None` if it is
@@ -352,20 +388,26 @@ pub fn changes_of(
             }
         }
     }
+    let mut withdrawals = applied.withdrawals.iter();
     let mut position = 0;
     for ((batch_index, batch), receipts) in (0u16..).zip(batches).zip(&applied.receipts) {
         let checked = &batch.witness().transactions;
         let contents = batch.body.transactions.iter().zip(checked).zip(receipts);
         for (index, ((transaction, checked), receipt)) in (0u16..).zip(contents) {
             if let Ok(checked) = checked {
+                let executed = is_executed(receipt.as_ref());
+                let withdraws = matches!(transaction.body.payload, Payload::Withdraw { .. });
+                let made = (executed && withdraws).then(|| withdrawals.next()).flatten();
                 // A duplicate, or one outside its window, leaves the first record as it is.
                 if receipt.is_some() {
                     let height = header.height;
-                    let record = TransactionRecord { height, position, receipt: *receipt };
+                    let withdrawal = made.map(|withdrawal| withdrawal.index);
+                    let receipt = *receipt;
+                    let record = TransactionRecord { height, position, receipt, withdrawal };
                     transactions.push((checked.id, record));
                 }
                 if let (Payload::Submit { namespace, .. }, true) =
-                    (&transaction.body.payload, is_executed(receipt.as_ref()))
+                    (&transaction.body.payload, executed)
                 {
                     let (batch, transaction, sender) = (batch_index, index, checked.sender);
                     let place = EntryPlace::Transaction { batch, transaction, sender };

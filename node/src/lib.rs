@@ -19,6 +19,7 @@ pub mod engine;
 pub mod follower;
 pub mod home;
 pub mod keystore;
+pub mod l1;
 pub mod mempool;
 pub mod metrics;
 pub mod p2p;

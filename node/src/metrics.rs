@@ -5,7 +5,9 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use weft_l1::quorum::{State, Status};
 
 /// A validator, by address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -28,6 +30,49 @@ pub enum Tier {
 pub struct ByTier {
     /// The tier.
     pub tier: Tier,
+}
+
+/// An L1 provider.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByProvider {
+    /// Its number in the configuration, from 0, and its host: several may have the same.
+    pub provider: String,
+}
+
+/// How an L1 provider stands, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByProviderState {
+    /// See [`ByProvider`].
+    pub provider: String,
+    /// The state.
+    pub state: ProviderState,
+}
+
+/// How an L1 provider stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ProviderState {
+    /// Its word counts.
+    Trusted,
+    /// Its word counts, and is behind the others'.
+    Lagging,
+    /// It does not answer.
+    Failing,
+    /// It has said something wrong.
+    Quarantined,
+}
+
+/// What is seen of L1.
+#[derive(Clone, Default)]
+pub struct L1Metrics {
+    origin: Gauge,
+    agreed: Gauge,
+    variance: Gauge,
+    alarm: Gauge,
+    state: Family<ByProviderState, Gauge>,
+    lag: Family<ByProvider, Gauge>,
+    finalized: Family<ByProvider, Gauge>,
+    disagreements: Family<ByProvider, Gauge>,
+    garbage: Family<ByProvider, Gauge>,
 }
 
 /// The node's metrics.
@@ -77,6 +122,83 @@ pub struct Metrics {
     pub synced_blocks: Counter,
     /// Transactions refused by the mempool.
     pub refused: Counter,
+    /// What is seen of L1.
+    pub l1: L1Metrics,
+}
+
+impl L1Metrics {
+    /// Sets them.
+    pub fn show(&self, status: &Status) {
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.origin.set(gauge(status.origin.number));
+        self.agreed.set(gauge(status.agreed));
+        self.variance.set(gauge(status.variance));
+        self.alarm.set(i64::from(status.alarm.is_some()));
+        for (index, is) in status.providers.iter().enumerate() {
+            let provider = format!("{index} {}", is.name);
+            for state in ProviderState::ALL {
+                let label = ByProviderState { provider: provider.clone(), state };
+                let current = ProviderState::from(is.state) == state;
+                self.state.get_or_create(&label).set(i64::from(current));
+            }
+            let label = ByProvider { provider };
+            self.lag.get_or_create(&label).set(gauge(is.lag));
+            self.finalized.get_or_create(&label).set(gauge(is.finalized));
+            self.disagreements.get_or_create(&label).set(gauge(is.score.disagreements));
+            self.garbage.get_or_create(&label).set(gauge(is.score.garbage));
+        }
+    }
+
+    fn register(&self, r: &mut Registry) {
+        r.register("l1_origin", "Number of the last L1 block taken in", self.origin.clone());
+        r.register(
+            "l1_agreed",
+            "Number of the last L1 block that this node's providers agree on",
+            self.agreed.clone(),
+        );
+        r.register(
+            "l1_variance_blocks",
+            "L1 blocks between the finalized block of one provider and another's",
+            self.variance.clone(),
+        );
+        r.register("l1_alarm", "Whether L1 is not seen as it should be", self.alarm.clone());
+        r.register("l1_provider_state", "Whether a provider is in a state", self.state.clone());
+        r.register(
+            "l1_provider_lag_blocks",
+            "L1 blocks a provider is behind the furthest",
+            self.lag.clone(),
+        );
+        r.register(
+            "l1_provider_finalized",
+            "Number of the last L1 block that is final by a provider's word",
+            self.finalized.clone(),
+        );
+        r.register(
+            "l1_provider_disagreements",
+            "Times a provider was shut out for saying something else than the others",
+            self.disagreements.clone(),
+        );
+        r.register(
+            "l1_provider_garbage",
+            "Answers of a provider that made no sense",
+            self.garbage.clone(),
+        );
+    }
+}
+
+impl ProviderState {
+    const ALL: [Self; 4] = [Self::Trusted, Self::Lagging, Self::Failing, Self::Quarantined];
+}
+
+impl From<State> for ProviderState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Trusted => Self::Trusted,
+            State::Lagging => Self::Lagging,
+            State::Failing => Self::Failing,
+            State::Quarantined => Self::Quarantined,
+        }
+    }
 }
 
 impl Metrics {
@@ -108,6 +230,7 @@ impl Metrics {
             evidence: Counter::default(),
             synced_blocks: Counter::default(),
             refused: Counter::default(),
+            l1: L1Metrics::default(),
         };
         registry.with_prefix("weft", |r| {
             let m = &metrics;
@@ -161,6 +284,7 @@ impl Metrics {
                 "Transactions the mempool refused",
                 m.refused.clone(),
             );
+            m.l1.register(r);
         });
         metrics
     }

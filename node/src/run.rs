@@ -22,6 +22,7 @@ use crate::chain::Chain;
 use crate::config::Config;
 use crate::home::Home;
 use crate::keystore;
+use crate::l1;
 use crate::mempool::Mempool;
 use crate::metrics::Metrics;
 use crate::p2p::{self, P2p, Seats};
@@ -124,7 +125,7 @@ pub async fn run_as(
         seats,
     };
     let publisher = Publisher::new(publisher, &tip);
-    let (_l1, seen) = watch::channel(Arc::default());
+    let (l1, seen) = l1::start(&config.l1, &chain, metrics.l1.clone())?;
     let takes_part = Arc::new(AtomicBool::new(false));
     let work = Work {
         home,
@@ -157,6 +158,7 @@ pub async fn run_as(
         tracker,
         evidence,
         p2p,
+        l1,
         validator: address,
         patience: config.consensus.heartbeat * 4 + Duration::from_secs(2),
         takes_part,

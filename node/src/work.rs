@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 use weft_consensus::Tip;
-use weft_consensus::driver::{SeenL1Block, StoredBlock};
+use weft_consensus::driver::StoredBlock;
 use weft_consensus::engine::Verifier;
 use weft_types::SecretKey;
 
@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::engine::{self, Engine};
 use crate::follower::{self, Follower};
 use crate::home::Home;
+use crate::l1::Seen;
 use crate::mempool::Mempool;
 use crate::metrics::Metrics;
 use crate::p2p::{NetEvent, P2p};
@@ -64,7 +65,7 @@ pub struct Work {
     /// Checks signatures, once.
     pub verifier: Verifier,
     /// What this node's providers agree on of L1.
-    pub l1: watch::Receiver<Arc<[SeenL1Block]>>,
+    pub l1: Seen,
     /// Set while the node takes part.
     pub takes_part: Arc<AtomicBool>,
     /// Tells when to stop.

@@ -75,6 +75,9 @@ pub enum Slot {
     Bond,
 }
 
+/// Longest slot: type u8, height u64, round u32.
+pub const MAX_SLOT_BYTES: usize = 13;
+
 static TAGS: LazyLock<[B256; 7]> = LazyLock::new(|| {
     ["transaction", "peer", "batch", "observation", "proposal", "vote", "bond"]
         .map(|kind| tag(&format!("weft/{kind}/v1")))
@@ -86,10 +89,30 @@ impl Slot {
         !matches!(self, Self::Transaction | Self::Peer | Self::Bond)
     }
 
+    /// The number of the kind, as evidence on L1 names it.
+    pub fn kind(self) -> u8 {
+        self.parts().0
+    }
+
+    /// The bytes that stand for the slot in what is signed: at most [`MAX_SLOT_BYTES`].
+    pub fn bytes(self) -> Vec<u8> {
+        let (_, bytes, length) = self.parts();
+        bytes[..length].to_vec()
+    }
+
     /// The 32-byte hash that is signed.
     pub fn signing_hash(self, chain_id: u64, body_hash: B256) -> B256 {
-        // Longest slot: type u8, height u64, round u32.
-        let mut slot = [0u8; 13];
+        let (kind, slot, length) = self.parts();
+        keccak256(&[
+            TAGS[usize::from(kind)].as_slice(),
+            &chain_id.to_be_bytes(),
+            &slot[..length],
+            body_hash.as_slice(),
+        ])
+    }
+
+    fn parts(self) -> (u8, [u8; MAX_SLOT_BYTES], usize) {
+        let mut slot = [0u8; MAX_SLOT_BYTES];
         let (kind, length) = match self {
             Self::Transaction => (0, 0),
             Self::Peer => (1, 0),
@@ -115,12 +138,7 @@ impl Slot {
             }
             Self::Bond => (6, 0),
         };
-        keccak256(&[
-            TAGS[kind].as_slice(),
-            &chain_id.to_be_bytes(),
-            &slot[..length],
-            body_hash.as_slice(),
-        ])
+        (kind, slot, length)
     }
 }
 

@@ -165,6 +165,21 @@ fn who_does_not_answer_is_asked_less_often_and_forgotten() {
 }
 
 #[test]
+fn who_could_say_more_is_asked_again_as_the_origin_moves() {
+    let mut world = World::new(3, 2);
+    world.agrees(&[0, 1], 160);
+    world.agrees(&[2], 104);
+    assert_eq!(world.agreed(), 108);
+    world.tracker.move_origin(origin(104), world.now);
+    assert_eq!(world.tracker.due(0), world.now + INTERVAL, "half of it is left");
+    world.tracker.move_origin(origin(106), world.now);
+    assert_eq!((world.tracker.due(0), world.tracker.due(1)), (world.now, world.now));
+    assert_eq!(world.tracker.due(2), world.now + INTERVAL, "it has said all it knows");
+    world.agrees(&[0, 1], 160);
+    assert_eq!(world.agreed(), 114);
+}
+
+#[test]
 fn a_rate_limit_is_obeyed_within_reason() {
     let mut world = World::new(1, 1);
     let pause = |world: &mut World, after: Option<u64>| {

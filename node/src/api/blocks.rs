@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use weft_types::{Address, Block, Certificate, Committee, Header, Height, Observation, json};
+use weft_types::{Address, Block, Certificate, Committee, Header, Height, Observation, Wei, json};
 
 use super::{Api, Problem, answer, blocking, wants_borsh};
 use crate::sequencer::Kept;
@@ -14,7 +14,7 @@ use crate::sequencer::Kept;
 /// Which parts of a block to show beside header and certificate.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 pub struct Parts {
-    /// `batches`, `observations`, or both with a comma.
+    /// `batches`, `observations`, `events`, or several with commas.
     pub parts: Option<String>,
 }
 
@@ -38,6 +38,10 @@ pub struct BlockView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
     pub batches: Option<Vec<weft_types::Batch>>,
+    /// The events of each L1 block that it takes in, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub events: Option<Vec<weft_types::L1Events>>,
 }
 
 /// A decided block. With `Accept: application/octet-stream`, its borsh followed by that of its
@@ -57,7 +61,7 @@ pub async fn show(
     };
     let wanted = parts.parts.unwrap_or_default();
     for part in wanted.split(',').filter(|part| !part.is_empty()) {
-        if !["batches", "observations"].contains(&part) {
+        if !["batches", "observations", "events"].contains(&part) {
             return Err(Problem::malformed("parts", format!("no such part: {part}")));
         }
     }
@@ -79,6 +83,7 @@ pub async fn show(
         certificate,
         observations: has("observations").then(|| block.observations.as_slice().to_vec()),
         batches: has("batches").then_some(block.batches),
+        events: has("events").then_some(block.events),
     })
     .into_response())
 }
@@ -144,6 +149,18 @@ pub struct ValidatorView {
     pub connected: bool,
 }
 
+/// A stake that counts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StakeView {
+    /// The validator.
+    #[schema(value_type = String)]
+    pub validator: Address,
+    /// How much, in wei.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub stake: Wei,
+}
+
 /// A committee.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ValidatorsView {
@@ -151,14 +168,26 @@ pub struct ValidatorsView {
     #[serde(with = "json::decimal")]
     #[schema(value_type = String)]
     pub height: Height,
+    /// The last height that it decides, if that is known: it decides all in between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// The committee, as it is hashed.
     #[schema(value_type = Object)]
     pub committee: Committee,
     /// Its members as this node sees them now.
     pub validators: Vec<ValidatorView>,
+    /// How long an epoch lasts, in milliseconds of block time: they begin at its multiples.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub epoch_ms: u64,
+    /// The committee of the epoch after the current one.
+    #[schema(value_type = Object)]
+    pub next: Committee,
+    /// The stakes as of now, of which the committee of the epoch after that is made.
+    pub stakes: Vec<StakeView>,
 }
 
-/// The committee that decides a height.
+/// The committee that decides a height, and those to come.
 #[utoipa::path(get, path = "/v1/validators", params(AtHeight),
     responses((status = 200, body = ValidatorsView), (status = 404, body = Problem)))]
 pub async fn validators(
@@ -185,7 +214,19 @@ pub async fn validators(
                 || api.p2p.peers().of_validator(&member.address).is_some(),
         })
         .collect();
-    Ok(Json(ValidatorsView { height, committee, validators }))
+    let chain = api.chain.clone();
+    let (next, stakes) =
+        blocking(move || Ok((chain.next_committee()?, chain.stakes()?))).await?;
+    let stakes = stakes.into_iter().map(|(validator, stake)| StakeView { validator, stake });
+    Ok(Json(ValidatorsView {
+        height,
+        until: api.chain.committee_until(height).map(|height| height.to_string()),
+        committee,
+        validators,
+        epoch_ms: api.chain.genesis().params.epoch_ms,
+        next,
+        stakes: stakes.collect(),
+    }))
 }
 
 /// Proof of faults that this node keeps.

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod health;
+mod l1;
 mod namespaces;
 mod problem;
 mod server;
@@ -25,6 +26,7 @@ use utoipa::OpenApi;
 use weft_types::Address;
 
 use crate::chain::Chain;
+use crate::l1::L1;
 use crate::mempool::Mempool;
 use crate::p2p::P2p;
 use crate::sequencer::{EvidenceStore, Tracker};
@@ -50,6 +52,8 @@ pub struct Inner {
     pub evidence: Arc<EvidenceStore>,
     /// The network.
     pub p2p: P2p,
+    /// How it sees Ethereum.
+    pub l1: L1,
     /// This node's validator address, if it has a key.
     pub validator: Option<Address>,
     /// Longest pause between blocks that is no cause for alarm.
@@ -78,6 +82,8 @@ pub struct Parts {
     /// See [`Inner`].
     pub p2p: P2p,
     /// See [`Inner`].
+    pub l1: L1,
+    /// See [`Inner`].
     pub validator: Option<Address>,
     /// See [`Inner`].
     pub patience: std::time::Duration,
@@ -104,6 +110,7 @@ impl Api {
             tracker: parts.tracker,
             evidence: parts.evidence,
             p2p: parts.p2p,
+            l1: parts.l1,
             validator: parts.validator,
             patience: parts.patience,
             started: Instant::now(),
@@ -137,6 +144,8 @@ impl Api {
             .route("/v1/accounts/{address}", get(blocks::account))
             .route("/v1/validators", get(blocks::validators))
             .route("/v1/evidence", get(blocks::evidence))
+            .route("/v1/l1", get(l1::show))
+            .route("/v1/withdrawals/{index}", get(l1::withdrawal))
             .fallback(|| async { Problem::not_found("no such path") })
             .layer(middleware::from_fn(plain_refusals))
             .with_state(self)
@@ -169,6 +178,8 @@ pub fn metrics_router() -> Router {
         blocks::account,
         blocks::validators,
         blocks::evidence,
+        l1::show,
+        l1::withdrawal,
         namespaces::list,
         namespaces::show,
         namespaces::slice,

@@ -58,6 +58,15 @@ pub struct TransactionStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub receipt: Option<Receipt>,
+    /// The number of the withdrawal that it made, if it made one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawal: Option<String>,
+}
+
+impl TransactionStatus {
+    fn pending(id: TransactionId, status: Tier) -> Self {
+        Self { id, status, height: None, position: None, receipt: None, withdrawal: None }
+    }
 }
 
 /// Submits a transaction. The same bytes twice give the same answer and do no harm.
@@ -81,13 +90,7 @@ pub async fn submit(
     let transaction: Transaction = borsh::from_slice(&encoded)
         .map_err(|e| Problem::malformed("tx", format!("not the borsh of a transaction: {e}")))?;
     let id = accept(&api, transaction).await?;
-    let status = TransactionStatus {
-        id,
-        status: Tier::Received,
-        height: None,
-        position: None,
-        receipt: None,
-    };
+    let status = TransactionStatus::pending(id, Tier::Received);
     Ok((StatusCode::ACCEPTED, Json(status)).into_response())
 }
 
@@ -114,7 +117,7 @@ pub async fn show(
         None if api.mempool.contains(&id) => Tier::Received,
         None => return Err(Problem::not_found("this node knows no such transaction")),
     };
-    Ok(Json(TransactionStatus { id, status: tier, height: None, position: None, receipt: None }))
+    Ok(Json(TransactionStatus::pending(id, tier)))
 }
 
 fn ordered(id: TransactionId, record: TransactionRecord) -> TransactionStatus {
@@ -124,6 +127,7 @@ fn ordered(id: TransactionId, record: TransactionRecord) -> TransactionStatus {
         height: Some(record.height.to_string()),
         position: Some(record.position),
         receipt: record.receipt,
+        withdrawal: record.withdrawal.map(|index| index.to_string()),
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) struct Client {
 #[derive(Debug, Deserialize)]
 pub(super) struct Status {
     pub(super) chain_id: String,
+    pub(super) height: String,
     pub(super) time_ms: String,
     pub(super) price_per_byte: String,
 }

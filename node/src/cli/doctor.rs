@@ -1,4 +1,5 @@
-//! `weft doctor`: checks a home, its keys, clock, disk, peers and store, and says what to do.
+//! `weft doctor`: checks a home, its keys, clock, disk, peers, store and Ethereum providers, and says
+//! what to do.
 
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,6 +8,11 @@ use eyre::ensure;
 use libp2p::multiaddr::{Multiaddr, Protocol};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use weft_l1::contracts::abi::LightClient;
+use weft_l1::provider::{Finality, check_chain, final_block, hash_of};
+use weft_l1::rpc;
+use weft_l1::wallet::call;
+use weft_types::{L1Contracts, L1Origin};
 
 use super::client::Client;
 use super::say;
@@ -62,6 +68,11 @@ pub(super) async fn run(home: &Home) -> eyre::Result<()> {
         }
         if config.p2p.peers.is_empty() {
             report("peer", Warning("no peers are configured; set p2p.peers".to_owned()));
+        }
+        if let Some((chain_id, contracts)) = contracts_of(home) {
+            for finding in l1(config, chain_id, &contracts).await {
+                report("L1", finding);
+            }
         }
     }
     ensure!(bad == 0, "{bad} things need mending");
@@ -192,6 +203,74 @@ async fn clock(config: &Config) -> Finding {
     } else {
         Fine("in step with block time".to_owned())
     }
+}
+
+fn contracts_of(home: &Home) -> Option<(u64, L1Contracts)> {
+    let genesis = home.genesis().ok()?;
+    Some((genesis.chain_id, genesis.l1?))
+}
+
+/// Asks every provider, and compares what they say of a block that is final to all of them.
+async fn l1(config: &Config, chain_id: u64, contracts: &L1Contracts) -> Vec<Finding> {
+    let Ok(clients) = config.l1.clients() else { return Vec::new() };
+    if clients.is_empty() {
+        return vec![Warning(
+            "no provider is configured: a validator says nothing of Ethereum; set l1.providers"
+                .to_owned(),
+        )];
+    }
+    let finality = config.l1.finality;
+    let mut findings = Vec::new();
+    let mut finals = Vec::new();
+    for client in &clients {
+        match ask_provider(client, finality, chain_id, contracts).await {
+            Ok(block) => finals.push((client, block)),
+            Err(what) => findings.push(Bad(format!("{} {what}", client.name()))),
+        }
+    }
+    let common = finals.iter().map(|(_, block)| block.number).min().unwrap_or(0);
+    let mut hashes = Vec::new();
+    for (client, block) in finals {
+        match hash_of(client, common).await {
+            Ok(hash) => hashes.push((client, block, hash)),
+            Err(error) => findings.push(Bad(format!("{} {error}", client.name()))),
+        }
+    }
+    let agreeing = |hash| hashes.iter().filter(|(_, _, other)| *other == hash).count();
+    for &(client, block, hash) in &hashes {
+        let (name, number) = (client.name(), block.number);
+        findings.push(if agreeing(hash) < config.l1.quorum() && hashes.len() > 1 {
+            Bad(format!("{name} says {hash} of block {common}, which too few others say"))
+        } else if number > common + config.l1.max_lag {
+            Fine(format!("{name} is at final block {number}, {} ahead", number - common))
+        } else {
+            Fine(format!("{name} is at final block {number}"))
+        });
+    }
+    if clients.len() < 3 {
+        let few = format!("{} providers: with three, one may fail or lie", clients.len());
+        findings.push(Warning(few));
+    }
+    findings
+}
+
+/// The last final block of a provider that is on the right chain, with the contracts on it.
+async fn ask_provider(
+    client: &rpc::Client,
+    finality: Finality,
+    chain_id: u64,
+    contracts: &L1Contracts,
+) -> Result<L1Origin, String> {
+    check_chain(client, contracts).await.map_err(|error| error.to_string())?;
+    let light_client = contracts.light_client;
+    let found = call(client, light_client, &LightClient::chainIdCall {}).await;
+    match found {
+        Ok(found) if found == chain_id => {}
+        Ok(found) => return Err(format!("has a light client of chain {found} at {light_client}")),
+        Err(error) => return Err(format!("has no light client at {light_client}: {error}")),
+    }
+    let block = final_block(client, finality).await.map_err(|error| error.to_string())?;
+    block.ok_or_else(|| "has no final block".to_owned())
 }
 
 async fn reach(peer: &Multiaddr) -> Finding {

@@ -1,6 +1,6 @@
 //! `weft keys`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use eyre::{WrapErr, eyre};
@@ -70,8 +70,19 @@ fn store(home: &HomeArgs, password_file: Option<PathBuf>, key: &SecretKey) -> ey
     Ok(())
 }
 
+/// The key in a file: as hex, or in a keystore, which is unlocked.
+pub(super) fn read_key(path: &Path, password_file: Option<&Path>) -> eyre::Result<SecretKey> {
+    let text = std::fs::read_to_string(path)
+        .wrap_err_with(|| format!("cannot read {}", path.display()))?;
+    if text.trim_start().starts_with('{') {
+        let password = keystore::password(password_file, &path.display().to_string())?;
+        return keystore::read(path, &password);
+    }
+    parse(&text).wrap_err_with(|| format!("{}", path.display()))
+}
+
 /// A key from hex, with or without 0x.
-pub(super) fn parse(text: &str) -> eyre::Result<SecretKey> {
+fn parse(text: &str) -> eyre::Result<SecretKey> {
     let digits = text.trim();
     let bytes = hex::decode(digits.strip_prefix("0x").unwrap_or(digits))
         .wrap_err("a key is 32 bytes as hex")?;

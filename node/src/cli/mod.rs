@@ -1,10 +1,16 @@
 //! The commands of `weft`.
 
+mod amount;
+mod bridge;
 mod client;
 mod db;
 mod doctor;
+mod evidence;
 mod keys;
+mod l1;
 pub mod logging;
+mod relay;
+mod stake;
 mod start;
 mod status;
 mod submit;
@@ -47,9 +53,26 @@ enum Command {
     /// Check the block log, or rebuild the view from it.
     #[command(subcommand)]
     Db(db::Db),
-    /// Show proof of faults that a node keeps.
+    /// Bond stake on Ethereum for a home's validator key, and wait for its seat.
+    Join(stake::Join),
+    /// End a validator's bond, and wait until it has no seat any more.
+    Leave(stake::Leave),
+    /// Carry headers to Ethereum, on and on.
+    Relay(relay::Relay),
+    /// Move wei from Ethereum to the network.
+    Deposit(bridge::Deposit),
+    /// Move wei from the network to Ethereum, where it has to be claimed.
+    Withdraw(bridge::Withdraw),
+    /// Claim a withdrawal on Ethereum.
+    Claim(bridge::Claim),
+    /// Send a message to a namespace by way of Ethereum, which no validator can leave out.
+    Force(bridge::Force),
+    /// Look after the fallback, with which rollups go on without the network.
     #[command(subcommand)]
-    Evidence(status::EvidenceCommand),
+    Fallback(bridge::Fallback),
+    /// Show proof of faults that a node keeps, or submit it to Ethereum.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
 }
 
 /// Which home.
@@ -89,6 +112,14 @@ impl Cli {
             Command::Namespace(command) => runtime()?.block_on(command.run()),
             Command::Db(db) => db.run(),
             Command::Evidence(command) => runtime()?.block_on(command.run()),
+            Command::Join(join) => runtime()?.block_on(join.run()),
+            Command::Leave(leave) => runtime()?.block_on(leave.run()),
+            Command::Relay(relay) => runtime()?.block_on(relay.run()),
+            Command::Deposit(deposit) => runtime()?.block_on(deposit.run()),
+            Command::Withdraw(withdraw) => runtime()?.block_on(withdraw.run()),
+            Command::Claim(claim) => runtime()?.block_on(claim.run()),
+            Command::Force(force) => runtime()?.block_on(force.run()),
+            Command::Fallback(command) => runtime()?.block_on(command.run()),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `weft status` and `weft evidence`.
+//! `weft status`.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::Value;
 
 use super::client::Client;
@@ -25,23 +25,15 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum EvidenceCommand {
-    /// List what a node keeps.
-    List {
-        #[command(flatten)]
-        api: ApiArgs,
-    },
-}
-
 impl StatusArgs {
     pub(super) async fn run(self) -> eyre::Result<()> {
         let client = Client::new(&self.api.api)?;
         let status = client.get("/status").await?;
         let validators = client.get("/v1/validators").await?;
+        let l1 = client.get("/v1/l1").await?;
         if self.json {
-            let both = serde_json::json!({ "status": status, "validators": validators });
-            say(&serde_json::to_string_pretty(&both)?);
+            let all = serde_json::json!({ "status": status, "validators": validators, "l1": l1 });
+            say(&serde_json::to_string_pretty(&all)?);
             return Ok(());
         }
         let ready = match status["reason"].as_str() {
@@ -63,6 +55,7 @@ impl StatusArgs {
                     status["mempool_transactions"], status["mempool_bytes"]
                 ),
             ),
+            ("L1", l1_line(&l1)),
             ("version", text(&status["version"])),
         ] {
             say(&format!("{name:<10}{value}"));
@@ -79,22 +72,39 @@ impl StatusArgs {
                 yes(validator["connected"] == Value::Bool(true)),
             ));
         }
+        show_providers(&l1);
         Ok(())
     }
 }
 
-impl EvidenceCommand {
-    pub(super) async fn run(self) -> eyre::Result<()> {
-        let Self::List { api } = self;
-        let evidence = Client::new(&api.api)?.get("/v1/evidence").await?;
-        let all = evidence["evidence"].as_array().cloned().unwrap_or_default();
-        if all.is_empty() {
-            say("no evidence");
-        }
-        for piece in all {
-            say(&format!("{}  {}", text(&piece["offender"]), piece["evidence"]["slot"]));
-        }
-        Ok(())
+fn l1_line(l1: &Value) -> String {
+    if l1["contracts"].is_null() {
+        return "none".to_owned();
+    }
+    let origin = text(&l1["origin"]["number"]);
+    match (l1["alarm"].as_str(), l1["watched"]["agreed"].as_str()) {
+        (Some(alarm), _) => format!("block {origin} taken in; {alarm}"),
+        (None, Some(agreed)) => format!("block {origin} taken in, providers agree up to {agreed}"),
+        (None, None) => format!("block {origin} taken in"),
+    }
+}
+
+fn show_providers(l1: &Value) {
+    let providers = l1["watched"]["providers"].as_array().cloned().unwrap_or_default();
+    if providers.is_empty() {
+        return;
+    }
+    say("");
+    say(&format!("{:<36}{:<13}{:>9}{:>7}  {}", "L1 provider", "state", "final", "lag", "reason"));
+    for provider in &providers {
+        say(&format!(
+            "{:<36}{:<13}{:>9}{:>7}  {}",
+            text(&provider["name"]),
+            text(&provider["state"]),
+            text(&provider["finalized"]),
+            text(&provider["lag"]),
+            provider["reason"].as_str().unwrap_or("-"),
+        ));
     }
 }
 

@@ -4,15 +4,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use eyre::{WrapErr, bail, ensure, eyre};
+use eyre::{bail, ensure, eyre};
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use weft_types::{
     Address, Bytes, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey, Signed, Submitters,
     TransactionBody, Wei,
 };
 
+use super::amount::amount;
 use super::client::Client;
-use super::keys::parse;
+use super::keys::read_key;
 use super::say;
 use super::status::ApiArgs;
 
@@ -27,9 +29,12 @@ const HEAD_ROOM: Wei = 4;
 pub(super) struct Sender {
     #[command(flatten)]
     api: ApiArgs,
-    /// A file with the sender's key as hex.
+    /// A file with the sender's key: hex, or a keystore.
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
+    /// A file with the keystore's password.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -51,8 +56,8 @@ pub(super) struct Transfer {
     /// Who receives.
     #[arg(long)]
     to: Address,
-    /// How much, in wei.
-    #[arg(long)]
+    /// How much: wei, or as in `1.5ether`.
+    #[arg(long, value_parser = amount)]
     amount: Wei,
 }
 
@@ -103,14 +108,16 @@ pub(super) struct SettingsArgs {
 impl Submit {
     pub(super) async fn run(self) -> eyre::Result<()> {
         let namespace = NamespaceId(self.namespace);
-        self.sender.send(|_| Payload::Submit { namespace, data: self.data.clone() }).await
+        self.sender.send(|_| Payload::Submit { namespace, data: self.data.clone() }).await?;
+        Ok(())
     }
 }
 
 impl Transfer {
     pub(super) async fn run(self) -> eyre::Result<()> {
         let (to, amount) = (self.to, self.amount);
-        self.sender.send(|_| Payload::Transfer { to, amount }).await
+        self.sender.send(|_| Payload::Transfer { to, amount }).await?;
+        Ok(())
     }
 }
 
@@ -124,7 +131,7 @@ impl NamespaceCommand {
                         namespace,
                         settings: settings.settings(from),
                     })
-                    .await
+                    .await?;
             }
             Self::Update { sender, settings } => {
                 let namespace = NamespaceId(settings.namespace);
@@ -133,16 +140,16 @@ impl NamespaceCommand {
                         namespace,
                         settings: settings.settings(from),
                     })
-                    .await
+                    .await?;
             }
             Self::Show { api, namespace } => {
                 let path = namespace
                     .map_or("/v1/namespaces".to_owned(), |id| format!("/v1/namespaces/{id}"));
                 let found = Client::new(&api.api)?.get(&path).await?;
                 say(&serde_json::to_string_pretty(&found)?);
-                Ok(())
             }
         }
+        Ok(())
     }
 }
 
@@ -167,11 +174,10 @@ impl SettingsArgs {
 }
 
 impl Sender {
-    /// Signs a transaction, submits it, and follows it until it is final.
-    async fn send(self, payload: impl Fn(Address) -> Payload) -> eyre::Result<()> {
-        let text = std::fs::read_to_string(&self.key_file)
-            .wrap_err_with(|| format!("cannot read {}", self.key_file.display()))?;
-        let key = parse(&text)?;
+    /// Signs a transaction, submits it, and follows it until it is final. Returns what the node
+    /// says of it then.
+    pub(super) async fn send(self, payload: impl Fn(Address) -> Payload) -> eyre::Result<Value> {
+        let key = read_key(&self.key_file, self.password_file.as_deref())?;
         let client = Client::new(&self.api.api)?;
         let transaction = sign(&client, &key, payload(key.address())).await?;
         let id = client.submit(&transaction).await?;
@@ -209,7 +215,7 @@ fn random() -> eyre::Result<[u8; 8]> {
     Ok(bytes)
 }
 
-async fn follow(client: &Client, id: &str) -> eyre::Result<()> {
+async fn follow(client: &Client, id: &str) -> eyre::Result<Value> {
     let (started, mut last) = (Instant::now(), String::new());
     while started.elapsed() < VALIDITY {
         let found = client.find(&format!("/v1/transactions/{id}")).await?;
@@ -228,7 +234,7 @@ async fn follow(client: &Client, id: &str) -> eyre::Result<()> {
                 "the transaction was skipped: {}",
                 receipt["reason"]
             );
-            return Ok(());
+            return Ok(found);
         }
         sleep(Duration::from_millis(50)).await;
     }

@@ -25,7 +25,7 @@ use ractor::RpcReplyPort;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, error, info, warn};
-use weft_consensus::driver::{Boot, Effect, Input, Now, SeenL1Block, StoredBlock, Timing};
+use weft_consensus::driver::{Boot, Effect, Input, Now, StoredBlock, Timing};
 use weft_consensus::engine::{
     Context, Height, ValidatorId, ValidatorSet, Value, Verifier, convert,
 };
@@ -39,6 +39,7 @@ use weft_types::{
 
 use crate::chain::{Chain, ids_of};
 use crate::engine::host::EngineEvent;
+use crate::l1::Seen;
 use crate::mempool::Mempool;
 use crate::metrics::{Metrics, Tier};
 use crate::p2p::{NetEvent, P2p};
@@ -104,7 +105,7 @@ pub struct Parts {
     /// The other end of that, for what is fetched.
     pub to_net_events: mpsc::Sender<NetEvent>,
     /// What this node's providers agree on of L1.
-    pub l1: watch::Receiver<Arc<[SeenL1Block]>>,
+    pub l1: Seen,
     /// Tells when to stop.
     pub stop: watch::Receiver<bool>,
     /// How to behave towards others.

@@ -12,10 +12,11 @@ pub struct Committees(Arc<RwLock<BTreeMap<Height, Arc<Committee>>>>);
 impl Committees {
     /// Those that are known. There is one of height 1, from the genesis.
     pub fn new(genesis: Committee, known: BTreeMap<Height, Committee>) -> Self {
-        let mut all: BTreeMap<Height, Arc<Committee>> =
-            known.into_iter().map(|(from, committee)| (from, Arc::new(committee))).collect();
-        all.insert(0, Arc::new(genesis));
-        Self(Arc::new(RwLock::new(all)))
+        let all = Self(Arc::new(RwLock::new([(0, Arc::new(genesis))].into())));
+        for (from, committee) in known {
+            all.take_over(from, committee);
+        }
+        all
     }
 
     /// The one that decides a height, as far as that is decided.
@@ -25,10 +26,20 @@ impl Committees {
         Arc::clone(found.expect("the genesis has one for every height").1)
     }
 
-    /// A committee decides from a height on.
+    /// The last height before another takes over from the one of a height, if one is known to.
+    pub fn until(&self, height: Height) -> Option<Height> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let next = all.range(height.saturating_add(1)..).next()?;
+        next.0.checked_sub(1)
+    }
+
+    /// A committee decides from a height on. That an epoch brings the same one again is no change.
     pub fn take_over(&self, from: Height, committee: Committee) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert(from, Arc::new(committee));
+        let last = all.range(..from).next_back();
+        if last.is_none_or(|(_, last)| **last != committee) {
+            all.insert(from, Arc::new(committee));
+        }
     }
 }
 
@@ -44,9 +55,13 @@ mod tests {
                 .unwrap()
         };
         let committees = Committees::new(of(1), [(10, of(2))].into());
+        committees.take_over(15, of(2));
         committees.take_over(20, of(3));
         for (height, byte) in [(0, 1), (1, 1), (9, 1), (10, 2), (19, 2), (20, 3), (u64::MAX, 3)] {
             assert_eq!(*committees.at(height), of(byte), "height {height}");
+        }
+        for (height, until) in [(0, Some(9)), (9, Some(9)), (10, Some(19)), (20, None)] {
+            assert_eq!(committees.until(height), until, "height {height}");
         }
     }
 }

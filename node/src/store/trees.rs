@@ -9,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 use tracing::info;
-use weft_ledger::{Key, Namespace, Remembered, State, Value};
+use weft_ledger::{Key, Remembered, State, Value};
 use weft_types::merkle::{Keccak, TreeHash};
 use weft_types::slice::SliceLeaf;
 use weft_types::{
@@ -83,19 +83,14 @@ impl Trees {
         get(&self.state, &encode(key))
     }
 
-    /// Every namespace's entry, ascending by id.
-    pub fn namespaces(&self) -> Result<BTreeMap<NamespaceId, Namespace>, ViewError> {
-        let mut found = BTreeMap::new();
-        let prefix = &encode(&Key::Namespace(NamespaceId(0)))[..1];
-        for row in self.state.scan_prefix(prefix) {
+    /// Every entry with a key of that kind.
+    pub fn like(&self, key: &Key) -> Result<BTreeMap<Key, Value>, ViewError> {
+        let kind = &encode(key)[..1];
+        let decoded = |row: sled::Result<(sled::IVec, sled::IVec)>| {
             let (key, value) = row?;
-            if let (Key::Namespace(id), Value::Namespace(namespace)) =
-                (decode(&key)?, decode(&value)?)
-            {
-                found.insert(id, *namespace);
-            }
-        }
-        Ok(found)
+            Ok((decode(&key)?, decode(&value)?))
+        };
+        self.state.scan_prefix(kind).map(decoded).collect()
     }
 
     /// What became of a transaction.

@@ -47,6 +47,8 @@ pub struct TransactionRecord {
     pub position: u32,
     /// Its receipt, if it has one.
     pub receipt: Option<Receipt>,
+    /// The number of the withdrawal that it made, if it made one.
+    pub withdrawal: Option<u64>,
 }
 
 /// Where an entry of a slice stands in its block.
@@ -318,13 +320,17 @@ impl View {
         self.0.trees.entry(key)
     }
 
-    /// Every namespace's entry, ascending by id.
-    pub fn namespaces(&self) -> Result<BTreeMap<NamespaceId, weft_ledger::Namespace>, ViewError> {
+    /// Every entry with a key of that kind, as of the last block.
+    pub fn like(&self, key: &Key) -> Result<BTreeMap<Key, Value>, ViewError> {
         drop(self.alive()?);
-        let mut found = self.0.trees.namespaces()?;
+        let mut found = self.0.trees.like(key)?;
+        let kind = std::mem::discriminant(key);
         for (key, (_, value)) in &self.alive()?.entries {
-            if let (Key::Namespace(id), Some(Value::Namespace(namespace))) = (key, value) {
-                found.insert(*id, (**namespace).clone());
+            if std::mem::discriminant(key) == kind {
+                match value {
+                    Some(value) => found.insert(*key, value.clone()),
+                    None => found.remove(key),
+                };
             }
         }
         Ok(found)

@@ -28,7 +28,7 @@ fn genesis() -> Genesis {
 
 fn changes(height: Height, root: B256) -> BlockChanges {
     let id = TransactionId(B256::repeat_byte(height as u8));
-    let record = TransactionRecord { height, position: 0, receipt: None };
+    let record = TransactionRecord { height, position: 0, receipt: None, withdrawal: None };
     BlockChanges {
         height,
         time_ms: height,
@@ -99,7 +99,7 @@ fn a_view_that_has_failed_holds_and_answers_nothing() {
     assert_eq!(view.lag(), (0, 0));
     assert!(matches!(view.transaction(&id), Err(ViewError::Failed)));
     assert!(matches!(view.leaves(1), Err(ViewError::Failed)));
-    assert!(matches!(view.namespaces(), Err(ViewError::Failed)));
+    assert!(matches!(view.like(&Key::Burned), Err(ViewError::Failed)));
     view.stop();
     opened.writer.join().unwrap();
 }
