@@ -69,6 +69,10 @@ fn refuse_leftovers(path: &Path) -> eyre::Result<()> {
             pids.extend(["pid", "engine_pid"].iter().filter_map(|key| process[key].as_u64()));
         }
     }
+    let l1 = &described["l1"];
+    let around = [&l1["chain"], &l1["relayer"]];
+    let providers = l1["providers"].as_array().into_iter().flatten();
+    pids.extend(providers.chain(around).filter_map(|process| process["pid"].as_u64()));
     let place = path.as_os_str().as_encoded_bytes();
     pids.retain(|pid| {
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -7,6 +7,7 @@ pub mod conduct;
 pub mod dir;
 pub mod drill;
 pub mod exchange;
+pub mod l1;
 pub mod load;
 pub mod network;
 pub mod plan;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use weft_devnet::bench::{BareCommand, BenchCommand};
 use weft_devnet::drill::DrillCommand;
+use weft_devnet::l1::ProviderCommand;
 use weft_devnet::load::LoadCommand;
 use weft_devnet::up::Up;
 
@@ -27,6 +28,9 @@ enum Command {
     Drill(DrillCommand),
     /// Measures, and prints figures and ratios
     Bench(BenchCommand),
+    /// Runs a provider of Ethereum that can be told to go wrong
+    #[command(hide = true)]
+    Provider(ProviderCommand),
     /// Runs one bare engine, for the bench
     #[command(hide = true)]
     Bare(BareCommand),
@@ -41,6 +45,7 @@ async fn main() -> ExitCode {
         Some(Command::Drill(command)) => unless_told_to_stop(command.run()).await,
         Some(Command::Bench(command)) => unless_told_to_stop(command.run()).await,
         Some(Command::Bare(command)) => command.run().await,
+        Some(Command::Provider(command)) => command.run().await,
     };
     weft_devnet::ended(ended)
 }

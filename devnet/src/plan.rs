@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::conduct::As;
+use crate::l1::Terms;
 use eyre::{WrapErr, ensure, eyre};
 use libp2p::identity;
 use serde_json::json;
@@ -39,6 +40,12 @@ const FULL_NODE_PORTS: u16 = 30;
 
 /// Where rollups' ports start, from the base.
 const ROLLUP_PORTS: u16 = 60;
+
+/// Where the ports of the chain and its providers start, from the base.
+const L1_PORTS: u16 = 90;
+
+/// Most providers whose ports come after the chain's. More take the last ones of full nodes.
+const PROVIDERS: u16 = 9;
 
 /// Ports per rollup: wallets' RPC, metrics, an external engine's RPC.
 const PORTS_PER_ROLLUP: u16 = 3;
@@ -75,6 +82,8 @@ pub struct Options {
     pub params: Params,
     /// Lines for every node's `config.toml`, by section.
     pub config: String,
+    /// Ethereum, if there is to be one.
+    pub l1: Option<Terms>,
 }
 
 impl Default for Options {
@@ -91,7 +100,60 @@ impl Default for Options {
             conduct: Vec::new(),
             params: Params::default(),
             config: String::new(),
+            l1: None,
         }
+    }
+}
+
+/// Ethereum as planned.
+#[derive(Clone, Debug)]
+pub struct PlannedL1 {
+    /// Where everything of it is kept.
+    pub dir: PathBuf,
+    /// Where the chain listens.
+    pub anvil: SocketAddr,
+    /// Providers: all that nodes ask.
+    pub providers: Vec<PlannedProvider>,
+    /// How it is.
+    pub terms: Terms,
+}
+
+impl PlannedL1 {
+    /// The providers of a validator.
+    pub fn of_validator(&self, validator: usize) -> impl Iterator<Item = &PlannedProvider> {
+        self.providers.iter().filter(move |p| p.validator.is_none_or(|own| own == validator))
+    }
+
+    /// Those of the first validator, which others use as well.
+    pub fn shared(&self) -> impl Iterator<Item = &PlannedProvider> {
+        self.of_validator(0)
+    }
+}
+
+/// A provider of Ethereum that is planned.
+#[derive(Clone, Debug)]
+pub struct PlannedProvider {
+    /// Its name, such as `l1-provider-0`.
+    pub name: String,
+    /// Where it answers.
+    pub listen: SocketAddr,
+    /// The file that says what it does wrong.
+    pub fault: PathBuf,
+    /// The validator that it is for; all without one.
+    pub validator: Option<usize>,
+    /// Whether nodes speak WebSocket with it.
+    pub websocket: bool,
+}
+
+impl PlannedProvider {
+    /// As wallets and scripts reach it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// As nodes reach it.
+    pub fn node_url(&self) -> String {
+        format!("{}://{}", if self.websocket { "ws" } else { "http" }, self.listen)
     }
 }
 
@@ -176,6 +238,8 @@ pub struct Plan {
     pub full_nodes: Vec<PlannedNode>,
     /// Rollups.
     pub rollups: Vec<PlannedRollup>,
+    /// Ethereum.
+    pub l1: Option<PlannedL1>,
     /// Accounts with money, on Weft and on every rollup.
     pub accounts: Vec<SecretKey>,
     /// Accounts for load, with money as well.
@@ -268,7 +332,8 @@ impl Plan {
         let gateways = rollups.iter().map(|rollup| &rollup.gateway);
         let rich = accounts.iter().chain(&load_accounts).chain(gateways);
         let genesis = genesis(&options, &validators, rich)?;
-        Ok(Self { options, genesis, validators, full_nodes, rollups, accounts, load_accounts })
+        let l1 = options.l1.map(|terms| plan_l1(&options, terms, port)).transpose()?;
+        Ok(Self { options, genesis, validators, full_nodes, rollups, l1, accounts, load_accounts })
     }
 
     /// Every node.
@@ -394,6 +459,17 @@ impl Plan {
                 .ok_or_else(|| eyre!("no line of the configuration sets {name}"))?;
             config = config.replacen(&old, line.trim(), 1);
         }
+        if let Some(l1) = &self.l1 {
+            let own = self.validators.iter().position(|validator| validator.name == node.name);
+            let urls: Vec<String> = l1
+                .of_validator(own.unwrap_or(0))
+                .map(|provider| format!("\"{}\"", provider.node_url()))
+                .collect();
+            let quick = "interval = \"4s\"\ntimeout = \"4s\"";
+            config = config
+                .replacen("providers = []", &format!("providers = [{}]", urls.join(", ")), 1)
+                .replacen(quick, "interval = \"500ms\"\ntimeout = \"2s\"", 1);
+        }
         std::fs::write(home.config(), config)?;
         if let Some(key) = &node.key {
             let password = node.home.join("keys/password");
@@ -407,6 +483,39 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+fn plan_l1(
+    options: &Options,
+    terms: Terms,
+    port: impl Fn(u16) -> eyre::Result<SocketAddr>,
+) -> eyre::Result<PlannedL1> {
+    let dir = options.dir.join("l1");
+    let owners: Vec<Option<usize>> = if terms.own_providers {
+        (0..options.validators).flat_map(|i| vec![Some(i); terms.providers]).collect()
+    } else {
+        vec![None; terms.providers]
+    };
+    let last_of_full_nodes = ROLLUP_PORTS - 1;
+    let room = PROVIDERS + last_of_full_nodes - FULL_NODE_PORTS;
+    ensure!(owners.len() <= room.into() && options.full_nodes == 0 || owners.len() <= PROVIDERS.into(),
+        "{} providers and {} full nodes do not fit the ports", owners.len(), options.full_nodes);
+    let providers = (0u16..).zip(owners).map(|(i, validator)| {
+        let offset = if i < PROVIDERS {
+            L1_PORTS + 1 + i
+        } else {
+            last_of_full_nodes - (i - PROVIDERS)
+        };
+        Ok(PlannedProvider {
+            name: format!("l1-provider-{i}"),
+            listen: port(offset)?,
+            fault: dir.join(format!("provider-{i}.fault.json")),
+            validator,
+            websocket: i % 3 == 2,
+        })
+    });
+    let providers = providers.collect::<eyre::Result<Vec<_>>>()?;
+    Ok(PlannedL1 { anvil: port(L1_PORTS)?, providers, terms, dir })
 }
 
 fn genesis<'a>(

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use eyre::{WrapErr, ensure};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
-use weft_types::{Bytes, NamespaceId, Payload};
+use weft_types::{Bytes, NamespaceId, Params, Payload};
 
 use crate::dir::Dir;
+use crate::l1::Terms;
 use crate::load::{self, Percentiles};
 use crate::network::Network;
 use crate::plan::{Options, Plan, RollupKind};
@@ -22,6 +23,13 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// How long the first transaction may take.
 const FIRST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long an epoch of the devnet lasts, in milliseconds: half a minute, so that one can watch
+/// validators join and leave.
+const EPOCH_MS: u64 = 30_000;
+
+/// Blocks of the devnet's Ethereum, a second each, from one post that is paid to the next.
+const RELAY_INTERVAL: u64 = 10;
 
 /// Namespaces of the devnet's rollups, with what executes them.
 pub const ROLLUPS: [(u64, RollupKind); 2] =
@@ -112,6 +120,8 @@ impl Up {
             validators: self.validators,
             full_nodes: self.full_nodes,
             rollups: ROLLUPS.to_vec(),
+            l1: Some(Terms::default()),
+            params: Params { epoch_ms: EPOCH_MS, relay_interval: RELAY_INTERVAL, ..Params::default() },
             ..Options::default()
         };
         let mut network = Network::start(Plan::new(options)?, &programs, Some(&tools)).await?;

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, Bytes, U256};
 use weft_types::evidence::Evidence;
 use weft_types::l1::prove_possession;
-use weft_types::{Certificate, Committee, Header, L1Contracts, ProvenWithdrawal, SecretKey};
+use weft_types::{Certificate, Committee, Header, ProvenWithdrawal, SecretKey};
 
 use crate::contracts::abi::{Inbox, LightClient, StakeRegistry, Vault};
 
@@ -53,14 +53,14 @@ pub fn members(committee: &Committee) -> Bytes {
     encoded.into()
 }
 
-/// Bonds a validator. `owner` is who sends it.
+/// Bonds a validator of the network of that chain id. `owner` is who sends it.
 pub fn bond(
     key: &SecretKey,
     chain_id: u64,
-    contracts: &L1Contracts,
+    stake_registry: Address,
     owner: Address,
 ) -> StakeRegistry::bondCall {
-    let possession = prove_possession(key, chain_id, contracts.stake_registry, owner);
+    let possession = prove_possession(key, chain_id, stake_registry, owner);
     StakeRegistry::bondCall {
         validator: key.address(),
         possession: Bytes::copy_from_slice(&possession.0),

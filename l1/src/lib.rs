@@ -5,6 +5,7 @@
 //! | [`rpc`] | JSON-RPC over HTTP and WebSocket, with bounded answers |
 //! | [`calls`] | calls to the contracts, from what they are about |
 //! | [`contracts`] | the contracts: calls, and what their logs mean |
+//! | [`deploy`] | deploys the contracts |
 //! | [`provider`] | what one provider says of finalized blocks |
 //! | [`quorum`] | what enough providers agree on, and which of them to trust: pure |
 //! | [`watcher`] | asks all providers, again and again |
@@ -16,6 +17,7 @@
 
 pub mod calls;
 pub mod contracts;
+pub mod deploy;
 pub mod provider;
 pub mod quorum;
 pub mod rpc;

@@ -116,6 +116,12 @@ pub(crate) fn quantity<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Er
 /// What providers answer with if they are asked too often.
 const LIMIT_EXCEEDED: [i64; 2] = [-32005, 429];
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(&self.name).finish()
+    }
+}
+
 impl Client {
     /// A provider at a URL.
     pub fn new(url: &str, bounds: Bounds) -> Result<Self, UrlError> {

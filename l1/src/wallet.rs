@@ -130,6 +130,11 @@ impl Wallet {
         self.key.address()
     }
 
+    /// The chain it is on.
+    pub fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
     /// The provider.
     pub fn client(&self) -> &Client {
         &self.client

@@ -15,6 +15,7 @@ pub use node::Node;
 pub use rollup::Rollup;
 
 use crate::client::wait_for;
+use crate::l1::L1;
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::programs::Programs;
@@ -36,21 +37,32 @@ pub struct Network {
     pub full_nodes: Vec<Node>,
     /// Rollups.
     pub rollups: Vec<Rollup>,
+    /// Ethereum.
+    pub l1: Option<L1>,
 }
 
 impl Network {
-    /// Makes homes, starts everything, and waits until all of it is ready. An external engine
-    /// needs the tools.
+    /// Makes homes, starts everything, and waits until all of it is ready. Ethereum and external
+    /// engines need the tools.
     pub async fn start(
-        plan: Plan,
+        mut plan: Plan,
         programs: &Programs,
         tools: Option<&Tools>,
     ) -> eyre::Result<Self> {
+        let anvil = tools.map(Tools::anvil);
+        let l1 = match (&plan.l1, &anvil) {
+            (None, _) => None,
+            (Some(_), None) => return Err(eyre!("Ethereum needs anvil")),
+            (Some(_), Some(anvil)) => {
+                Some(L1::start(&mut plan, programs, anvil.clone()).await?)
+            }
+        };
         plan.write_homes()?;
         let mut network = Self {
             validators: Vec::new(),
             full_nodes: Vec::new(),
             rollups: Vec::new(),
+            l1,
             programs: programs.clone(),
             plan,
         };
@@ -61,7 +73,11 @@ impl Network {
             network.start_full_nodes()?;
         }
         network.wait_ready(START_PATIENCE).await?;
-        let anvil = tools.map(Tools::anvil);
+        if let Some(l1) = &mut network.l1
+            && network.plan.l1.as_ref().is_some_and(|planned| planned.terms.relayer)
+        {
+            l1.start_relayer(&network.plan, programs)?;
+        }
         for rollup in &network.plan.rollups {
             let started =
                 Rollup::start(rollup, &programs.weft_rollup, anvil.as_deref(), START_PATIENCE);
@@ -95,6 +111,7 @@ impl Network {
         nodes
             .map(|node| &mut node.process)
             .chain(rollups.flat_map(|r| std::iter::once(&mut r.process).chain(&mut r.engine)))
+            .chain(self.l1.iter_mut().flat_map(L1::processes_mut))
     }
 
     /// Waits until every node is ready; fails at once if one has ended.
@@ -144,20 +161,24 @@ impl Network {
             described["accounts"] = accounts.clone().into();
             described
         };
+        let l1 = match (&self.l1, &self.plan.genesis.l1) {
+            (Some(l1), Some(contracts)) => l1.describe(contracts),
+            _ => json!({ "providers": [], "contracts": {} }),
+        };
         json!({
             "chain_id": self.plan.genesis.chain_id.to_string(),
             "genesis": self.plan.genesis_file(),
             "namespaces": self.plan.options.namespaces.iter().map(u64::to_string).collect::<Vec<_>>(),
             "validators": self.validators.iter().map(Node::describe).collect::<Vec<_>>(),
             "full_nodes": self.full_nodes.iter().map(Node::describe).collect::<Vec<_>>(),
-            "l1": { "providers": [], "contracts": {} },
+            "l1": l1,
             "rollups": self.rollups.iter().map(rollup).collect::<Vec<_>>(),
             "accounts": accounts,
             "load_accounts": self.plan.load_accounts.len(),
         })
     }
 
-    /// Asks everything to stop, rollups before nodes. Returns what had to be killed.
+    /// Asks everything to stop, rollups before nodes, Ethereum last. Returns what had to be killed.
     pub async fn stop(&mut self) -> eyre::Result<Vec<String>> {
         let mut killed = Vec::new();
         for stopped in futures::future::join_all(self.rollups.iter_mut().map(Rollup::stop)).await {
@@ -172,6 +193,9 @@ impl Network {
             if !fine {
                 killed.push(name);
             }
+        }
+        if let Some(l1) = &mut self.l1 {
+            killed.extend(l1.stop().await?);
         }
         Ok(killed)
     }

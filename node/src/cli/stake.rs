@@ -102,7 +102,7 @@ impl Join {
             _ => {
                 let owner = ethereum.wallet.address();
                 let chain_id: u64 = api.status().await?.chain_id.parse()?;
-                let bond = calls::bond(&key, chain_id, &ethereum.contracts, owner);
+                let bond = calls::bond(&key, chain_id, registry, owner);
                 send(&ethereum, "bond", registry, &bond, self.stake).await?;
             }
         }
