@@ -10,7 +10,6 @@ const CONTRACTS = ["Inbox", "LightClient", "StakeRegistry", "Vault"];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const directory = join(here, "artifacts");
-const forge = process.env.FORGE ?? join(here, "../devnet/tools/node_modules/.bin/forge");
 
 /** The same value with the keys of all objects in ascending order. */
 function sorted(value) {
@@ -49,12 +48,12 @@ if (rest.length > 0 || (option !== undefined && option !== "--check")) {
   process.exit(2);
 }
 
-const build = spawnSync(forge, ["build", "--skip", "test"], {
+const build = spawnSync(process.execPath, [join(here, "forge"), "build", "--skip", "test"], {
   cwd: here,
   stdio: ["ignore", "ignore", "inherit"],
 });
 if (build.status !== 0) {
-  console.error(`forge build failed: ${build.error?.message ?? `exit code ${build.status}`}`);
+  console.error("the sources do not compile");
   process.exit(1);
 }
 

@@ -115,7 +115,8 @@ contract Parties is Test {
         if (origin % 4 == 0) _origin = bound(origin, _origin, vm.getBlockNumber());
         if (origin % 4 == 1 && sent.length > 0) {
             // Up to a message, or just not.
-            uint256 number = sent[origin % sent.length].blockNumber - (origin >> 128) % 2;
+            uint256 which = _announced && _message < sent.length ? _message : origin % sent.length;
+            uint256 number = sent[which].blockNumber - (origin >> 128) % 2;
             if (number > _origin) _origin = number;
         }
         (_height, _time, _postedIn) = (_height + 1, time, vm.getBlockNumber());

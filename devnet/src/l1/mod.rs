@@ -210,8 +210,8 @@ impl L1 {
         let allocated = plan.genesis.accounts.iter().map(|account| account.balance).sum();
         self.give(deployer.address(), allocated).await?;
         deployer.send(contracts.vault, &Vault::endowCall {}, allocated, PATIENCE).await?;
-        for account in &plan.accounts {
-            self.give(account.address(), 0).await?;
+        for key in plan.accounts.iter().chain([&relayer()]) {
+            self.give(key.address(), 0).await?;
         }
         self.mine(2 * terms.slots + 1).await?;
         let origin = final_block(&self.client, Finality::Finalized).await?;

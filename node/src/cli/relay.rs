@@ -92,9 +92,10 @@ impl Relay {
         info!(account = %key.address(), "relaying");
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut told = String::new();
         loop {
             let pause = tokio::select! {
-                pause = self.step(&api, &providers, &key) => pause,
+                pause = self.step(&api, &providers, &key, &mut told) => pause,
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
             };
@@ -107,21 +108,26 @@ impl Relay {
     }
 
     /// Posts a header if one is due, through the first provider with which that goes. Returns how
-    /// long to wait before the next.
+    /// long to wait before the next. What goes wrong in the same way again is not `told` again.
     async fn step(
         &self,
         api: &Client,
         providers: &[Arc<rpc::Client>],
         key: &SecretKey,
+        told: &mut String,
     ) -> Duration {
+        let mut failures = Vec::new();
         for provider in providers {
             match self.try_step(api, provider, key).await {
                 Ok(true) => return Duration::ZERO,
                 Ok(false) => return self.interval,
-                Err(error) => {
-                    warn!(provider = provider.name(), error = %format!("{error:#}"), "no post");
-                }
+                Err(error) => failures.push(format!("{}: {error:#}", provider.name())),
             }
+        }
+        let failures = failures.join("; ");
+        if failures != *told {
+            warn!(%failures, "nothing posted");
+            *told = failures;
         }
         self.interval
     }
