@@ -498,14 +498,15 @@ fn plan_l1(
     };
     let last_of_full_nodes = ROLLUP_PORTS - 1;
     let room = PROVIDERS + last_of_full_nodes - FULL_NODE_PORTS;
-    ensure!(owners.len() <= room.into() && options.full_nodes == 0 || owners.len() <= PROVIDERS.into(),
-        "{} providers and {} full nodes do not fit the ports", owners.len(), options.full_nodes);
+    ensure!(
+        owners.len() <= room.into() && options.full_nodes == 0 || owners.len() <= PROVIDERS.into(),
+        "{} providers and {} full nodes do not fit the ports",
+        owners.len(),
+        options.full_nodes
+    );
     let providers = (0u16..).zip(owners).map(|(i, validator)| {
-        let offset = if i < PROVIDERS {
-            L1_PORTS + 1 + i
-        } else {
-            last_of_full_nodes - (i - PROVIDERS)
-        };
+        let offset =
+            if i < PROVIDERS { L1_PORTS + 1 + i } else { last_of_full_nodes - (i - PROVIDERS) };
         Ok(PlannedProvider {
             name: format!("l1-provider-{i}"),
             listen: port(offset)?,

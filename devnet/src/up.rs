@@ -121,7 +121,11 @@ impl Up {
             full_nodes: self.full_nodes,
             rollups: ROLLUPS.to_vec(),
             l1: Some(Terms::default()),
-            params: Params { epoch_ms: EPOCH_MS, relay_interval: RELAY_INTERVAL, ..Params::default() },
+            params: Params {
+                epoch_ms: EPOCH_MS,
+                relay_interval: RELAY_INTERVAL,
+                ..Params::default()
+            },
             ..Options::default()
         };
         let mut network = Network::start(Plan::new(options)?, &programs, Some(&tools)).await?;

@@ -92,13 +92,7 @@ pub async fn contracts(
         grace_: terms.grace,
     };
     let inbox = create(wallet, &Inbox::BYTECODE, &arguments).await?;
-    Ok(L1Contracts {
-        chain_id: wallet.chain_id(),
-        light_client,
-        stake_registry,
-        vault,
-        inbox,
-    })
+    Ok(L1Contracts { chain_id: wallet.chain_id(), light_client, stake_registry, vault, inbox })
 }
 
 async fn create(

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use alloy_primitives::{Address, B256, Bytes};
 use serde::Deserialize;
 use serde_json::json;
-use weft_types::{L1Contracts, L1Origin};
 use weft_types::hash::blake3;
+use weft_types::{L1Contracts, L1Origin};
 
 use crate::contracts::{ContractEvent, LogError, RawLog, addresses, event_of};
 use crate::rpc::{Call, Client, MAX_BATCH, RpcError, decode, quantity};

@@ -50,6 +50,8 @@ pub struct Config {
 pub struct P2pConfig {
     /// Where to listen, as a multiaddr.
     pub listen: Multiaddr,
+    /// Where others reach this node, if that is somewhere else, as behind a router.
+    pub announce: Option<Multiaddr>,
     /// Peers to stay connected to, as multiaddrs that end in `/p2p/<peer id>`.
     pub peers: Vec<Multiaddr>,
 }
@@ -189,7 +191,7 @@ pub enum LogFormat {
 impl Default for P2pConfig {
     fn default() -> Self {
         let listen = "/ip4/0.0.0.0/tcp/26700".parse().expect("a well-formed address");
-        Self { listen, peers: Vec::new() }
+        Self { listen, announce: None, peers: Vec::new() }
     }
 }
 
@@ -416,7 +418,9 @@ pub const TEMPLATE: &str = r#"# Configuration of a Weft node. What stands here i
 [p2p]
 # Where to listen for other nodes, as a multiaddr.
 listen = "/ip4/0.0.0.0/tcp/26700"
-# Peers to stay connected to: "/ip4/1.2.3.4/tcp/26700/p2p/<peer id>".
+# Where others reach this node, if that is somewhere else, as behind a router.
+# announce = "/ip4/1.2.3.4/tcp/26700"
+# Peers to stay connected to; validators find each other from there: "/ip4/1.2.3.4/tcp/26700/p2p/<peer id>".
 peers = []
 
 [api]

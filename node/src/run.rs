@@ -109,6 +109,7 @@ pub async fn run_as(
         key: network_key,
         validator: key.clone(),
         listen: config.p2p.listen.clone(),
+        announce: config.p2p.announce.clone(),
         peers: config.p2p.peers.clone(),
         sync: sync_behaviour(&config),
     };

@@ -218,6 +218,7 @@ fn join(history: &History, peers: Vec<Multiaddr>, validator: Option<SecretKey>, 
         key: identity::Keypair::generate_ed25519(),
         validator,
         listen: "/ip4/127.0.0.1/tcp/0".parse().unwrap(),
+        announce: None,
         peers,
         sync: sync::Config::new(true),
     };

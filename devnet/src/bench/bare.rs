@@ -85,6 +85,7 @@ impl BareCommand {
         let (seats, of_next_height) = watch::channel(Seats::of(&Tip::genesis(&genesis)?));
         let (to_events, mut events) = mpsc::channel(1024);
         let p2p = p2p::Config {
+            announce: None,
             chain_id: genesis.chain_id,
             genesis: header.id(),
             key: home.network_key()?,

@@ -165,7 +165,8 @@ mod tests {
     }
 
     fn asked(liar: &mut Liar, fault: Fault, number: u64) -> Value {
-        let call = json!({ "method": "eth_getBlockByNumber", "params": [format!("{number:#x}"), false] });
+        let call =
+            json!({ "method": "eth_getBlockByNumber", "params": [format!("{number:#x}"), false] });
         let mut answer = json!({ "result": block(number) });
         liar.answer(fault, &call, &mut answer, 9);
         answer["result"].take()
@@ -183,7 +184,8 @@ mod tests {
         // It has the logs of its own blocks.
         let call = json!({ "method": "eth_getLogs", "params": [{ "blockHash": fifth["hash"] }] });
         assert_eq!(liar.request(&call)["params"][0]["blockHash"], block(5)["hash"]);
-        let mut logs = json!({ "result": [{ "blockNumber": "0x5", "blockHash": block(5)["hash"] }] });
+        let mut logs =
+            json!({ "result": [{ "blockNumber": "0x5", "blockHash": block(5)["hash"] }] });
         liar.answer(fault, &call, &mut logs, 9);
         assert_eq!(logs["result"][0]["blockHash"], fifth["hash"]);
     }
@@ -201,7 +203,8 @@ mod tests {
 
     #[test]
     fn an_invented_message_is_one_log_more() {
-        let filter = json!({ "blockHash": B256::ZERO, "address": [Address::ZERO, Address::repeat_byte(4)] });
+        let filter =
+            json!({ "blockHash": B256::ZERO, "address": [Address::ZERO, Address::repeat_byte(4)] });
         let mut logs = json!([{ "logIndex": "0x2" }]);
         invent(&filter, &mut logs);
         assert_eq!(logs[1]["logIndex"], "0x3");

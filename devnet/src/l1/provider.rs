@@ -176,9 +176,11 @@ impl Provider {
 
     /// The numbers of the blocks with a tag.
     async fn tagged(&self) -> eyre::Result<Tagged> {
-        let of = |tag: &str| json!({
-            "jsonrpc": "2.0", "id": tag, "method": "eth_getBlockByNumber", "params": [tag, false]
-        });
+        let of = |tag: &str| {
+            json!({
+                "jsonrpc": "2.0", "id": tag, "method": "eth_getBlockByNumber", "params": [tag, false]
+            })
+        };
         let tags = ["latest", "safe", "finalized"];
         let answers = array(self.post(&tags.map(of).into_iter().collect()).await?)?;
         let number = |tag: &str| {

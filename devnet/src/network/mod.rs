@@ -53,9 +53,7 @@ impl Network {
         let l1 = match (&plan.l1, &anvil) {
             (None, _) => None,
             (Some(_), None) => return Err(eyre!("Ethereum needs anvil")),
-            (Some(_), Some(anvil)) => {
-                Some(L1::start(&mut plan, programs, anvil.clone()).await?)
-            }
+            (Some(_), Some(anvil)) => Some(L1::start(&mut plan, programs, anvil.clone()).await?),
         };
         plan.write_homes()?;
         let mut network = Self {

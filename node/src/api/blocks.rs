@@ -215,8 +215,7 @@ pub async fn validators(
         })
         .collect();
     let chain = api.chain.clone();
-    let (next, stakes) =
-        blocking(move || Ok((chain.next_committee()?, chain.stakes()?))).await?;
+    let (next, stakes) = blocking(move || Ok((chain.next_committee()?, chain.stakes()?))).await?;
     let stakes = stakes.into_iter().map(|(validator, stake)| StakeView { validator, stake });
     Ok(Json(ValidatorsView {
         height,

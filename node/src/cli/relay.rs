@@ -9,10 +9,10 @@ use eyre::{WrapErr, ensure};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
+use weft_l1::calls;
 use weft_l1::contracts::abi::{Inbox, LightClient};
 use weft_l1::rpc;
 use weft_l1::wallet::{Wallet, call};
-use weft_l1::calls;
 use weft_types::{Certificate, Committee, Header, Height, L1Contracts, SecretKey, Wei};
 
 use super::amount::{amount, ether};
@@ -167,7 +167,8 @@ impl Relay {
             return Ok(None);
         }
         // The last header under each committee is the only one that names the next.
-        let Deciders { until, .. } = read(api, &format!("/v1/validators?height={}", last + 1)).await?;
+        let Deciders { until, .. } =
+            read(api, &format!("/v1/validators?height={}", last + 1)).await?;
         if let Some(height) = until {
             return Ok(Some(Due { height: height.parse()?, why: "committee" }));
         }

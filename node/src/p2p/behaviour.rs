@@ -44,7 +44,7 @@ pub struct Behaviour {
     pub blocked: allow_block_list::Behaviour<BlockedPeers>,
     /// Finds out about dead connections.
     ping: ping::Behaviour,
-    /// Tells peers who they talk to.
+    /// Tells peers who they talk to, and where this node listens.
     identify: identify::Behaviour,
     /// Opens and accepts the one-way streams.
     pub streams: libp2p_stream::Behaviour,
@@ -65,7 +65,8 @@ impl Behaviour {
             .with_interval(Duration::from_secs(5))
             .with_timeout(Duration::from_secs(10));
         let identify = identify::Config::new(IDENTIFY.to_owned(), key.public())
-            .with_agent_version(agent.to_owned());
+            .with_agent_version(agent.to_owned())
+            .with_push_listen_addr_updates(true);
         let fetch = request_response::Config::default()
             .with_request_timeout(FETCH_TIMEOUT)
             .with_max_concurrent_streams(64);

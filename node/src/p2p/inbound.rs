@@ -14,7 +14,7 @@ use arc_malachitebft_network::Channel;
 use arc_malachitebft_sync as sync;
 use bytes::Bytes;
 use futures::{AsyncRead, StreamExt};
-use libp2p::{PeerId, Stream};
+use libp2p::{Multiaddr, PeerId, Stream};
 use libp2p_stream::IncomingStreams;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
@@ -30,7 +30,8 @@ use super::bus::Bus;
 use super::frame::{self, FrameError};
 use super::limit::{Budget, Limit};
 use super::message::{
-    Bulk, Hello, MAX_AGENT, MAX_BULK_FRAME, MAX_FORWARDED, MAX_URGENT_FRAME, Urgent, WIRE_VERSION,
+    Bulk, Hello, Introduction, MAX_ADDRESS, MAX_ADDRESSES, MAX_AGENT, MAX_BULK_FRAME,
+    MAX_FORWARDED, MAX_INTRODUCED, MAX_URGENT_FRAME, Urgent, WIRE_VERSION,
 };
 use super::peers::{Gone, Kind, Peers};
 use super::seats::Seats;
@@ -263,6 +264,7 @@ impl Inbound {
                 Urgent::Status(_) => None,
                 Urgent::Consensus(_) | Urgent::Again(_) => Some("a vote or proposal"),
                 Urgent::Observation(_) => Some("an observation"),
+                Urgent::Validators(_) => Some("a list of validators"),
             };
             let from = match (kind, identity, seated) {
                 (Some(kind), None, _) => return Err(Fault::NotValidator(kind)),
@@ -280,6 +282,7 @@ impl Inbound {
                     self.consensus(peer, from, message, &frame, true).await?;
                 }
                 Urgent::Observation(observation) => self.observation(observation).await?,
+                Urgent::Validators(list) => self.validators(list).await?,
             }
         }
     }
@@ -366,6 +369,40 @@ impl Inbound {
         if let Some(validator) = validator {
             // A hint that something was decided: lost if the sequencer is that busy.
             let _ = self.events.try_send(NetEvent::PeerHeight(validator, tip.0));
+        }
+        Ok(())
+    }
+
+    /// Validators to connect to, unless this node is none itself. One that is connected already
+    /// needs no look.
+    async fn validators(&self, list: Vec<Introduction>) -> Result<(), Fault> {
+        if list.len() > MAX_INTRODUCED {
+            return Err(Fault::Bad("list of validators", format!("{} at once", list.len())));
+        }
+        if self.seated(self.own).is_none() {
+            return Ok(());
+        }
+        for Introduction { peer, proof, addresses } in list {
+            let wanted = self.seated(Some(proof.address)).is_some()
+                && self.own != Some(proof.address)
+                && self.peers.of_validator(&proof.address).is_none();
+            if !wanted {
+                continue;
+            }
+            let bad = |what: &str| Fault::Bad("introduction", what.to_owned());
+            let peer = PeerId::from_bytes(&peer).map_err(|_| bad("no peer id"))?;
+            if !proof.holds(self.chain_id, &peer) {
+                return Err(bad("the validator does not vouch for the peer id"));
+            }
+            let short = addresses.iter().all(|address| address.len() <= MAX_ADDRESS);
+            if addresses.len() > MAX_ADDRESSES || !short {
+                return Err(bad("too many addresses, or too long"));
+            }
+            let addresses: Result<Vec<_>, _> =
+                addresses.into_iter().map(Multiaddr::try_from).collect();
+            let addresses = addresses.map_err(|_| bad("no address"))?;
+            let command = Command::Introduce(peer, proof.address, addresses);
+            self.swarm.send(command).await.map_err(|_| Fault::Stopping)?;
         }
         Ok(())
     }

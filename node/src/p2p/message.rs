@@ -9,6 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use libp2p::PeerId;
 use weft_consensus::engine::codec::ConsensusMessage;
 use weft_types::hash::keccak256;
+use weft_types::limits::MAX_COMMITTEE;
 use weft_types::{
     Address, B256, Batch, BatchDigest, BlockId, EventsDigest, Height, L1Events, Observation,
     ObservationHash, SecretKey, Signature, Slot, Transaction,
@@ -82,7 +83,31 @@ pub enum Urgent {
     Again(ConsensusMessage),
     /// An observation, between validators.
     Observation(Observation),
+    /// Validators that the sender is connected to, at most [`MAX_INTRODUCED`]: so that each finds
+    /// all others.
+    Validators(Vec<Introduction>),
 }
+
+/// Where a validator can be reached, by somebody else's word.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Introduction {
+    /// Its peer id.
+    pub peer: Vec<u8>,
+    /// Its own word that this is its peer id.
+    pub proof: PeerProof,
+    /// Multiaddrs in binary, at most [`MAX_ADDRESSES`] of at most [`MAX_ADDRESS`] bytes. Whoever
+    /// answers there has to prove that it has the peer id.
+    pub addresses: Vec<Vec<u8>>,
+}
+
+/// Most validators introduced at once: two full committees.
+pub const MAX_INTRODUCED: usize = 2 * MAX_COMMITTEE;
+
+/// Most addresses of one peer.
+pub const MAX_ADDRESSES: usize = 4;
+
+/// Longest address, in bytes.
+pub const MAX_ADDRESS: usize = 96;
 
 /// A frame of the bulk stream.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]

@@ -57,6 +57,8 @@ pub struct Config {
     pub validator: Option<SecretKey>,
     /// Where to listen.
     pub listen: Multiaddr,
+    /// Where others reach this node, if not where it listens.
+    pub announce: Option<Multiaddr>,
     /// Peers to stay connected to.
     pub peers: Vec<Multiaddr>,
     /// How sync asks and answers.
@@ -99,6 +101,9 @@ impl P2p {
             .with_swarm_config(|c| c.with_idle_connection_timeout(Duration::from_secs(3600)))
             .build();
         swarm.listen_on(config.listen)?;
+        if let Some(address) = config.announce {
+            swarm.add_external_address(address);
+        }
 
         let (peers, bus) = (Peers::new(seats.clone()), Bus::default());
         let (commands, command_queue) = mpsc::channel(COMMANDS);
@@ -127,8 +132,9 @@ impl P2p {
 
         let proof = config.validator.map(|key| PeerProof::new(&key, config.chain_id, &peer_id));
         let genesis = config.genesis;
+        let known_seats = seats.clone();
         let hello = move || {
-            let tip = seats.borrow().tip;
+            let tip = known_seats.borrow().tip;
             let agent = agent.clone();
             let hello = Hello { version: WIRE_VERSION, genesis, agent, tip, validator: proof };
             frame::encode(&Urgent::Hello(hello))
@@ -142,6 +148,8 @@ impl P2p {
             to_self: commands.clone(),
             events,
             configured: config.peers,
+            own,
+            seats,
         };
         let running = swarm::Loop::new(parts).run();
         let status = Arc::default();

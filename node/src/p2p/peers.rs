@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, watch};
 use weft_types::{Address, Height};
 
-use super::message::Hello;
+use super::message::{Hello, Introduction, MAX_INTRODUCED};
 use super::seats::Seats;
 
 /// Frames that may wait for one peer on its urgent stream. What does not fit is not sent; a peer
@@ -41,6 +41,8 @@ pub struct Peer {
     /// What it said of itself, once it has.
     pub hello: Option<Hello>,
     seats: watch::Receiver<Seats>,
+    /// Where it says that it listens.
+    addresses: Vec<Multiaddr>,
     /// Since when it is connected.
     pub since: Instant,
     /// Which of this peer's stays this is: what belonged to an earlier one must not end this one.
@@ -105,7 +107,8 @@ impl Peers {
             let generation = table.generations;
             let (seats, since) = (self.seats.clone(), Instant::now());
             let (hello, opened) = (None, [false; 2]);
-            let entry = Peer { urgent, bulk, hello, seats, since, generation, opened };
+            let addresses = Vec::new();
+            let entry = Peer { urgent, bulk, hello, seats, addresses, since, generation, opened };
             table.peers.insert(peer, entry);
             generation
         });
@@ -146,6 +149,33 @@ impl Peers {
                 true
             }
             _ => false,
+        })
+    }
+
+    /// A peer says where it listens.
+    pub fn locate(&self, peer: &PeerId, addresses: Vec<Multiaddr>) {
+        self.write(|table| {
+            if let Some(entry) = table.peers.get_mut(peer) {
+                entry.addresses = addresses;
+            }
+        });
+    }
+
+    /// Every validator that is connected and can be reached by others, for them to connect to.
+    pub fn introductions(&self) -> Vec<Introduction> {
+        self.read(|peers| {
+            let known = peers.iter().filter(|(_, peer)| peer.validator().is_some());
+            let introduction = |(id, peer): (&PeerId, &Peer)| {
+                let proof = peer.hello.as_ref()?.validator?;
+                let addresses: Vec<Vec<u8>> =
+                    peer.addresses.iter().map(Multiaddr::to_vec).collect();
+                (!addresses.is_empty()).then(|| Introduction {
+                    peer: id.to_bytes(),
+                    proof,
+                    addresses,
+                })
+            };
+            known.filter_map(introduction).take(MAX_INTRODUCED).collect()
         })
     }
 

@@ -10,18 +10,22 @@ use futures::StreamExt;
 use libp2p::request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel};
 use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol, ping};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, multiaddr::Protocol, ping};
 use libp2p_stream::Control;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info};
+use weft_types::Address;
 
 use super::behaviour::{Behaviour, BehaviourEvent};
 use super::bus::Bus;
 use super::inbound::{NetEvent, sync_peer};
-use super::link;
-use super::message::{FetchRequest, FetchResponse};
+use super::message::{
+    FetchRequest, FetchResponse, Introduction, MAX_ADDRESS, MAX_ADDRESSES, MAX_INTRODUCED, Urgent,
+};
 use super::peers::Peers;
+use super::seats::Seats;
+use super::{frame, link};
 
 /// How long a peer that broke a rule stays shut out.
 const SHUT_OUT: Duration = Duration::from_secs(60);
@@ -42,6 +46,8 @@ pub enum Command {
     Disconnect(PeerId, u64),
     /// Close them and accept none for a while.
     ShutOut(PeerId),
+    /// Connect to a validator, by somebody else's word of where it is.
+    Introduce(PeerId, Address, Vec<Multiaddr>),
     /// Ask a peer for blocks.
     SyncRequest(PeerId, Bytes, oneshot::Sender<sync::OutboundRequestId>),
     /// Answer a peer that asked for blocks.
@@ -74,6 +80,12 @@ pub struct Loop {
     to_self: mpsc::Sender<Command>,
     events: mpsc::Sender<NetEvent>,
     configured: BTreeMap<PeerId, Vec<Multiaddr>>,
+    /// Validators that others have told of.
+    introduced: BTreeMap<PeerId, (Address, Vec<Multiaddr>)>,
+    /// What others have been told last.
+    told: Vec<Introduction>,
+    own: Option<Address>,
+    seats: watch::Receiver<Seats>,
     shut_out: BTreeMap<PeerId, Instant>,
     fetches: HashMap<OutboundRequestId, oneshot::Sender<FetchResponse>>,
     sync_channels: HashMap<sync::InboundRequestId, ResponseChannel<sync::RawResponse>>,
@@ -97,6 +109,10 @@ pub struct Parts {
     pub events: mpsc::Sender<NetEvent>,
     /// Peers to stay connected to.
     pub configured: Vec<Multiaddr>,
+    /// This node's own validator.
+    pub own: Option<Address>,
+    /// Who holds the seats.
+    pub seats: watch::Receiver<Seats>,
 }
 
 impl Loop {
@@ -123,6 +139,10 @@ impl Loop {
             to_self: parts.to_self,
             events: parts.events,
             configured,
+            introduced: BTreeMap::new(),
+            told: Vec::new(),
+            own: parts.own,
+            seats: parts.seats,
             shut_out: BTreeMap::new(),
             fetches: HashMap::new(),
             sync_channels: HashMap::new(),
@@ -155,7 +175,9 @@ impl Loop {
         for peer in self.peers.silent(HELLO_PATIENCE) {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
-        for (peer, addresses) in &self.configured {
+        self.introduce_all();
+        let introduced = self.introduced.iter().map(|(peer, (_, addresses))| (peer, addresses));
+        for (peer, addresses) in self.configured.iter().chain(introduced) {
             if self.swarm.is_connected(peer) || self.shut_out.contains_key(peer) {
                 continue;
             }
@@ -166,6 +188,20 @@ impl Loop {
             if let Err(error) = self.swarm.dial(options) {
                 debug!(%peer, %error, "not dialling");
             }
+        }
+    }
+
+    /// Tells validators of each other, once something has changed, and forgets those that have no
+    /// seat any more. A node without a seat needs none of that.
+    fn introduce_all(&mut self) {
+        let seats = self.seats.borrow().clone();
+        let seated = self.own.is_some_and(|own| seats.recognizes(&own));
+        self.introduced.retain(|_, (validator, _)| seated && seats.recognizes(validator));
+        let known = if seated { self.peers.introductions() } else { Vec::new() };
+        if known != self.told {
+            let frame = frame::encode(&Urgent::Validators(known.clone()));
+            self.peers.urgent(&frame, |peer| peer.validator().is_some());
+            self.told = known;
         }
     }
 
@@ -180,6 +216,11 @@ impl Loop {
                 }
             }
             Command::ShutOut(peer) => self.shut_out(peer),
+            Command::Introduce(peer, validator, addresses) => {
+                if peer != *self.swarm.local_peer_id() && self.introduced.len() < MAX_INTRODUCED {
+                    self.introduced.insert(peer, (validator, addresses));
+                }
+            }
             Command::SyncRequest(peer, bytes, answer) => {
                 let id = behaviour.sync.send_request(peer, bytes);
                 // The engine may have given up meanwhile.
@@ -232,6 +273,16 @@ impl Loop {
             })) => {
                 debug!(%peer, %error, "no answer to ping");
                 let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                peer_id,
+                info,
+                ..
+            })) => {
+                // What it announces comes last, and is the best.
+                let addresses = info.listen_addrs.into_iter().rev();
+                let short = addresses.filter(|address| address.len() <= MAX_ADDRESS);
+                self.peers.locate(&peer_id, short.take(MAX_ADDRESSES).collect());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Fetch(event)) => self.on_fetch(event),
             SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.on_sync(event),
