@@ -39,6 +39,8 @@ pub enum As {
     LyingProposer,
     /// Proposes empty blocks although there is something to order
     EmptyProposer,
+    /// Proposes blocks that leave out what comes from Ethereum
+    OmittingProposer,
     /// Votes for nil in every round in which it votes for a block as well
     DoubleVoter,
 }

@@ -67,6 +67,8 @@ pub struct Options {
     pub validators: usize,
     /// How many full nodes besides.
     pub full_nodes: usize,
+    /// How many of the full nodes' kind have a validator key without a seat: they can join.
+    pub joiners: usize,
     /// Namespaces that exist from the start, besides those of rollups.
     pub namespaces: Vec<u64>,
     /// Rollups: their namespaces, which are their EVM chain ids, and what executes them.
@@ -93,6 +95,7 @@ impl Default for Options {
             base_port: 26700,
             validators: 4,
             full_nodes: 0,
+            joiners: 0,
             namespaces: vec![1, 2, 3],
             rollups: Vec::new(),
             load_accounts: 256,
@@ -234,7 +237,7 @@ pub struct Plan {
     pub genesis: Genesis,
     /// Validators, ascending by address.
     pub validators: Vec<PlannedNode>,
-    /// Full nodes.
+    /// Full nodes, and those that can join.
     pub full_nodes: Vec<PlannedNode>,
     /// Rollups.
     pub rollups: Vec<PlannedRollup>,
@@ -272,7 +275,8 @@ impl Plan {
     /// Plans a network.
     pub fn new(options: Options) -> eyre::Result<Self> {
         ensure!((1..=10).contains(&options.validators), "1 to 10 validators fit the ports");
-        ensure!(options.full_nodes <= 10, "at most 10 full nodes fit the ports");
+        let besides = options.full_nodes + options.joiners;
+        ensure!(besides <= 10, "at most 10 nodes besides validators fit the ports");
         ensure!(options.rollups.len() <= 10, "at most 10 rollups fit the ports");
         let port = |offset: u16| {
             options
@@ -305,9 +309,11 @@ impl Plan {
             let node = validators.get_mut(*i).ok_or_else(|| eyre!("no validator {i}"))?;
             node.conduct = Some(*conduct);
         }
-        let count = u16::try_from(options.full_nodes)?;
-        let full_nodes = (0..count)
-            .map(|i| node(format!("full-{i}"), None, FULL_NODE_PORTS + i * PORTS_PER_NODE))
+        let names = (0..options.full_nodes).map(|i| (format!("full-{i}"), None));
+        let joiners = (0..options.joiners).map(|i| (format!("joiner-{i}"), Some(key("joiner", i))));
+        let full_nodes = (0u16..)
+            .zip(names.chain(joiners))
+            .map(|(i, (name, key))| node(name, key, FULL_NODE_PORTS + i * PORTS_PER_NODE))
             .collect::<eyre::Result<Vec<_>>>()?;
         let accounts: Vec<SecretKey> = (0..ACCOUNTS).map(|i| key("account", i)).collect();
         let load_accounts: Vec<SecretKey> =
@@ -376,9 +382,10 @@ impl Plan {
         // Each rollup prefers another validator.
         let count = self.validators.len();
         let first = usize::try_from(rollup.namespace).unwrap_or(0) % count.max(1);
-        config.weft.endpoints = (0..count)
-            .map(|i| format!("http://{}", self.validators[(first + i) % count].api))
-            .collect();
+        let joiners = self.full_nodes.iter().filter(|node| node.key.is_some());
+        let validators = (0..count).map(|i| &self.validators[(first + i) % count]);
+        config.weft.endpoints =
+            validators.chain(joiners).map(|node| format!("http://{}", node.api)).collect();
         config.engine.kind = match rollup.kind {
             RollupKind::Revm => "revm".to_owned(),
             RollupKind::External => format!("external:http://{}", rollup.engine),
@@ -498,11 +505,12 @@ fn plan_l1(
     };
     let last_of_full_nodes = ROLLUP_PORTS - 1;
     let room = PROVIDERS + last_of_full_nodes - FULL_NODE_PORTS;
+    let besides = options.full_nodes + options.joiners;
+    let most = if besides == 0 { room } else { PROVIDERS };
     ensure!(
-        owners.len() <= room.into() && options.full_nodes == 0 || owners.len() <= PROVIDERS.into(),
-        "{} providers and {} full nodes do not fit the ports",
-        owners.len(),
-        options.full_nodes
+        owners.len() <= most.into(),
+        "{} providers and {besides} nodes besides validators do not fit the ports",
+        owners.len()
     );
     let providers = (0u16..).zip(owners).map(|(i, validator)| {
         let offset =

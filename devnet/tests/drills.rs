@@ -59,6 +59,11 @@ drills! {
     a_late_full_node_catches_up_and_serves_proven_slices: Late;
     misbehaving_validators_are_outvoted: Byzantine;
     garbage_gets_clear_errors: Garbage;
+    providers_of_ethereum_may_do_what_they_like: Providers;
+    what_is_taken_in_stays_on_ethereum: Reorg;
+    every_validator_is_replaced: Turnover;
+    who_signs_twice_loses_its_bond: Slashing;
+    nobody_can_keep_a_message_out: Forced;
 }
 
 /// Both engines run the same transactions of the same wallet, so they must give the same answers.

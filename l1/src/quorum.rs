@@ -29,8 +29,11 @@ const GARBAGE: u32 = 2;
 /// Failures in a row after which a provider is said to fail.
 const FAILURES: u32 = 3;
 
-/// Longest pause before a provider that fails is asked again.
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// Longest pause before a provider that fails is asked again, in polls.
+const MAX_BACKOFF: u32 = 15;
+
+/// How many polls long something has to be wrong to be an alarm: providers do not all answer at once.
+const ALARM_AFTER: u32 = 3;
 
 /// Longest time that a provider may ask to be left alone.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -94,7 +97,7 @@ pub struct ProviderStatus {
     /// The last block that it says is final.
     #[serde(with = "weft_types::json::decimal")]
     pub finalized: u64,
-    /// How many blocks it is behind the furthest.
+    /// How many blocks it was, when it last answered, behind what others had said by then.
     #[serde(with = "weft_types::json::decimal")]
     pub lag: u64,
     /// How long its last answer took, in milliseconds.
@@ -127,6 +130,8 @@ pub struct Tracker {
     providers: Vec<Provider>,
     /// What was agreed on lately, by number: what a provider in quarantine is measured by.
     agreed: BTreeMap<u64, B256>,
+    /// What is wrong, and since when.
+    trouble: Option<(String, Duration)>,
 }
 
 struct Provider {
@@ -139,6 +144,7 @@ struct Provider {
     score: Score,
     failures: u32,
     garbage: u32,
+    lag: u64,
     lagging: bool,
     problem: Option<String>,
     quarantine: Option<Quarantine>,
@@ -163,12 +169,13 @@ impl Tracker {
             score: Score::default(),
             failures: 0,
             garbage: 0,
+            lag: 0,
             lagging: false,
             problem: None,
             quarantine: None,
         };
         let providers = names.into_iter().map(provider).collect();
-        Self { rules, origin, providers, agreed: BTreeMap::new() }
+        Self { rules, origin, providers, agreed: BTreeMap::new(), trouble: None }
     }
 
     /// The blocks to ask about: the origin itself, to see that it still stands, and those after it.
@@ -195,6 +202,7 @@ impl Tracker {
                 provider.due = provider.due.min(now);
             }
         }
+        self.look_after(now);
     }
 
     /// A provider has answered.
@@ -210,8 +218,10 @@ impl Tracker {
         provider.score.answers += 1;
         let claims = answer.claims.into_iter().filter(|claim| window.contains(&claim.number));
         provider.claims = claims.map(|claim| (claim.number, Arc::new(claim))).collect();
+        self.measure_lag(index);
         self.judge(now);
         self.readmit(index);
+        self.look_after(now);
     }
 
     /// A provider has not answered, or with nonsense.
@@ -220,7 +230,7 @@ impl Tracker {
         let Some(provider) = self.providers.get_mut(index) else { return };
         provider.failures = provider.failures.saturating_add(1);
         provider.problem = Some(error.to_string());
-        let backoff = interval.saturating_mul(1 << provider.failures.min(16)).min(MAX_BACKOFF);
+        let backoff = interval * (1 << provider.failures.min(8)).min(MAX_BACKOFF);
         let pause = match error {
             ProviderError::Rpc(RpcError::RateLimited(after)) => {
                 provider.score.rate_limited += 1;
@@ -245,6 +255,12 @@ impl Tracker {
             provider.shut_out(error.to_string());
         }
         self.judge(now);
+        self.look_after(now);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Duration) {
+        self.look_after(now);
     }
 
     /// The blocks after the origin on which enough providers agree, in order, each the parent of
@@ -268,17 +284,25 @@ impl Tracker {
         let answering = self.providers.iter().filter(|provider| provider.failures < FAILURES);
         let furthest = answering.clone().map(|provider| provider.finalized).max().unwrap_or(0);
         let nearest = answering.map(|provider| provider.finalized).min().unwrap_or(0);
-        let agreed = self.agreed(now);
+        let agreed = self.agreed(now).last().map_or(self.origin.number, |block| block.number);
+        let patience = self.rules.interval * ALARM_AFTER;
+        let alarm = self.trouble.as_ref().filter(|(_, since)| now >= *since + patience);
         Status {
             origin: self.origin,
-            agreed: agreed.last().map_or(self.origin.number, |block| block.number),
+            agreed,
             variance: furthest - nearest,
-            alarm: self.alarm(furthest, agreed.len(), now),
-            providers: self.providers.iter().map(|provider| provider.status(furthest)).collect(),
+            alarm: alarm.map(|(what, _)| what.clone()),
+            providers: self.providers.iter().map(Provider::status).collect(),
         }
     }
 
-    fn alarm(&self, furthest: u64, agreed: usize, now: Duration) -> Option<String> {
+    /// Notes since when something is wrong, if something is.
+    fn look_after(&mut self, now: Duration) {
+        let since = self.trouble.as_ref().map_or(now, |(_, since)| *since);
+        self.trouble = self.find_trouble(now).map(|what| (what, since));
+    }
+
+    fn find_trouble(&self, now: Duration) -> Option<String> {
         let useful = self.providers.iter().filter(|provider| provider.counts(&self.rules, now));
         let (useful, quorum) = (useful.count(), self.rules.quorum);
         if useful < quorum {
@@ -293,7 +317,8 @@ impl Tracker {
             ));
         }
         let next = self.origin.number + 1;
-        let stuck = agreed == 0 && furthest > next + self.rules.max_lag;
+        let furthest = self.providers.iter().map(|provider| provider.finalized).max();
+        let stuck = furthest > Some(next + self.rules.max_lag) && self.agreed(now).is_empty();
         stuck.then(|| format!("the providers do not agree on L1 block {next}"))
     }
 
@@ -309,7 +334,7 @@ impl Tracker {
         votes.into_values().find(enough).map(|(_, claim)| Arc::clone(claim))
     }
 
-    /// Finds out who says something else than enough others, and who lags.
+    /// Finds out who says something else than enough others.
     fn judge(&mut self, now: Duration) {
         let agreed: Vec<(u64, B256)> = self
             .wanted()
@@ -331,19 +356,17 @@ impl Tracker {
         if let Some(first) = self.agreed.keys().nth(kept).copied() {
             self.agreed = self.agreed.split_off(&first);
         }
-        let furthest = self
-            .providers
-            .iter()
-            .filter(|provider| provider.quarantine.is_none())
-            .map(|provider| provider.finalized)
-            .max()
-            .unwrap_or(0);
-        for provider in &mut self.providers {
-            let lag = furthest.saturating_sub(provider.finalized);
-            // It has to come well within the limit to be out of it again.
-            let limit = if provider.lagging { self.rules.max_lag / 2 } else { self.rules.max_lag };
-            provider.lagging = lag > limit;
-        }
+    }
+
+    /// How far a provider that has just answered is behind what others had said by then.
+    fn measure_lag(&mut self, index: usize) {
+        let trusted = self.providers.iter().filter(|provider| provider.quarantine.is_none());
+        let furthest = trusted.map(|provider| provider.finalized).max().unwrap_or(0);
+        let Some(provider) = self.providers.get_mut(index) else { return };
+        provider.lag = furthest.saturating_sub(provider.finalized);
+        // It has to come well within the limit to be out of it again.
+        let limit = if provider.lagging { self.rules.max_lag / 2 } else { self.rules.max_lag };
+        provider.lagging = provider.lag > limit;
     }
 
     /// Lets a provider out of quarantine that has said the same as the others often enough. What it
@@ -384,7 +407,7 @@ impl Provider {
         self.quarantine = Some(Quarantine { reason, claims: 0, answers: 0 });
     }
 
-    fn status(&self, furthest: u64) -> ProviderStatus {
+    fn status(&self) -> ProviderStatus {
         let state = match (&self.quarantine, self.failures >= FAILURES, self.lagging) {
             (Some(_), ..) => State::Quarantined,
             (None, true, _) => State::Failing,
@@ -397,7 +420,7 @@ impl Provider {
             state,
             reason: quarantine.or(self.problem.as_ref()).cloned(),
             finalized: self.finalized,
-            lag: furthest.saturating_sub(self.finalized),
+            lag: self.lag,
             latency_ms: u64::try_from(self.latency.as_millis()).unwrap_or(u64::MAX),
             score: self.score,
         }

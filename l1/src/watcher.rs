@@ -57,6 +57,7 @@ impl Watcher {
             status,
             epoch: Instant::now(),
         });
+        tokio::spawn(tick(Arc::clone(&shared), config.rules.interval));
         for (index, client) in config.providers.into_iter().enumerate() {
             tokio::spawn(poll(Arc::clone(&shared), index, client));
         }
@@ -71,6 +72,17 @@ impl Watcher {
     /// How providers stand.
     pub fn status(&self) -> watch::Receiver<Arc<Status>> {
         self.status.clone()
+    }
+}
+
+/// Looks at what has not been heard of for long: what is missing tells nothing.
+async fn tick(shared: Arc<Shared>, every: Duration) {
+    let mut origin = shared.origin.clone();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => shared.tick(),
+            moved = origin.changed() => if moved.is_err() { return },
+        }
     }
 }
 
@@ -123,6 +135,13 @@ impl Shared {
         let now = self.epoch.elapsed();
         let mut tracker = self.lock();
         tracker.move_origin(origin, now);
+        self.publish(&tracker, now);
+    }
+
+    fn tick(&self) {
+        let now = self.epoch.elapsed();
+        let mut tracker = self.lock();
+        tracker.tick(now);
         self.publish(&tracker, now);
     }
 

@@ -9,10 +9,10 @@ use weft_consensus::engine::Context;
 use weft_consensus::engine::codec::{ConsensusMessage, VoteMessage};
 use weft_node::p2p::P2p;
 use weft_node::sequencer::Conduct;
-use weft_types::block::batches_root;
+use weft_types::block::{batches_root, events_root};
 use weft_types::{
-    Address, Batch, BatchDigest, BlockId, Committee, Observation, ProposedBlock, SecretKey, Signed,
-    Vote, VoteKind,
+    Address, Batch, BatchDigest, BlockId, Committee, L1Origin, Observation, ProposedBlock,
+    SecretKey, Signed, Vote, VoteKind,
 };
 
 use super::As;
@@ -31,6 +31,8 @@ pub struct Faulty {
     recorder: Option<Recorder>,
     /// Batches of blocks that may be proposed.
     batches: BTreeMap<(u64, BlockId), Vec<BatchDigest>>,
+    /// Origins of blocks that may be a parent.
+    origins: BTreeMap<(u64, BlockId), L1Origin>,
 }
 
 impl Faulty {
@@ -45,7 +47,8 @@ impl Faulty {
         let own = key.address();
         let members = committee.members().iter().map(|member| member.address);
         let others = members.filter(|address| *address != own).collect();
-        Self { conduct, key, chain_id, others, recorder, batches: BTreeMap::new() }
+        let (batches, origins) = (BTreeMap::new(), BTreeMap::new());
+        Self { conduct, key, chain_id, others, recorder, batches, origins }
     }
 
     /// Half of the other validators, and the rest.
@@ -58,9 +61,12 @@ impl Conduct for Faulty {
     fn persist(&mut self, block: &StoredBlock) {
         let digests = block.batches.iter().map(|batch| batch.body.digest()).collect();
         let header = &block.value.header;
-        self.batches.insert((header.height, header.id()), digests);
+        let place = (header.height, header.id());
+        self.batches.insert(place, digests);
+        self.origins.insert(place, header.l1_origin);
         while self.batches.len() > REMEMBERED {
             self.batches.pop_first();
+            self.origins.pop_first();
         }
     }
 
@@ -134,6 +140,12 @@ impl Conduct for Faulty {
                 block.observations.clear();
                 header.observations_root = weft_types::block::observations_root(&[]);
                 header.batches_root = batches_root(&[]);
+            }
+            As::OmittingProposer => {
+                if let Some(origin) = self.origins.get(&(header.height - 1, header.parent)) {
+                    header.l1_origin = *origin;
+                    header.events_root = events_root(&[]);
+                }
             }
             _ => {}
         }

@@ -9,15 +9,21 @@ mod audit;
 mod byzantine;
 mod command;
 mod down;
+mod ethereum;
+mod forced;
 mod garbage;
 mod lab;
 mod late;
 mod peer;
 mod power;
+mod providers;
+mod reorg;
 mod report;
 mod rolling;
+mod slashing;
 mod storage;
 mod traffic;
+mod turnover;
 
 use std::time::Instant;
 
@@ -48,6 +54,16 @@ pub enum Drill {
     Byzantine,
     /// Garbage and floods come in at every port
     Garbage,
+    /// Providers of Ethereum diverge, lag, say nonsense, die and come back
+    Providers,
+    /// Ethereum is reorganised, above finality and below
+    Reorg,
+    /// Every validator is replaced by a newcomer
+    Turnover,
+    /// A validator that signs twice loses its bond
+    Slashing,
+    /// What all nodes refuse comes in by way of Ethereum; wei goes there and back
+    Forced,
 }
 
 impl Drill {
@@ -90,6 +106,26 @@ impl Drill {
                 "A misbehaving validator is outvoted, is left with evidence against it, and costs \
                  the others nothing lasting."
             }
+            Self::Providers => {
+                "Whatever providers of Ethereum do, ordering goes on, nothing wrong is taken in, and \
+                 who does it is shut out and named."
+            }
+            Self::Reorg => {
+                "Nothing is taken in that is later not on Ethereum; a reorganisation below finality \
+                 stops the origin, and nothing else."
+            }
+            Self::Turnover => {
+                "All validators are replaced through the contracts alone, without a stop, and light \
+                 clients follow."
+            }
+            Self::Slashing => {
+                "A validator that signs twice loses bond and seat by evidence that others kept and \
+                 anybody submits."
+            }
+            Self::Forced => {
+                "A message that every node refuses is in the very block that takes in its L1 block; \
+                 deposits and withdrawals conserve every wei, and nothing is claimed twice."
+            }
             Self::Garbage => {
                 "Garbage gets clear errors; nothing panics, grows without bound, or stops ordering."
             }
@@ -110,6 +146,11 @@ impl Drill {
             Self::Late => late::run(lab, &mut findings).await,
             Self::Byzantine => byzantine::run(lab, &mut findings).await,
             Self::Garbage => garbage::run(lab, &mut findings).await,
+            Self::Providers => providers::run(lab, &mut findings).await,
+            Self::Reorg => reorg::run(lab, &mut findings).await,
+            Self::Turnover => turnover::run(lab, &mut findings).await,
+            Self::Slashing => slashing::run(lab, &mut findings).await,
+            Self::Forced => forced::run(lab, &mut findings).await,
         };
         findings.into_report(self, lab.scale, started.elapsed(), ended)
     }

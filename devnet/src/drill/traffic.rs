@@ -1,5 +1,6 @@
 //! Load that runs beside a drill.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use eyre::{WrapErr, bail, eyre};
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 use super::Findings;
 use crate::load::evm::{EvmLoad, EvmReport};
 use crate::load::{Load, Report};
-use crate::network::Network;
+use crate::network::{Network, Node};
 
 /// How long the first transactions may take.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -42,8 +43,13 @@ impl Traffic {
     pub fn begin(network: &Network, rates: Rates, spared: &[usize]) -> Self {
         let nodes = network.validators.iter().enumerate();
         let nodes = nodes.filter(|(i, _)| !spared.contains(i)).map(|(_, node)| node.plan.api);
+        Self::begin_to(network, rates, nodes.collect())
+    }
+
+    /// Begins, and sends to the APIs of some nodes.
+    fn begin_to(network: &Network, rates: Rates, nodes: Vec<SocketAddr>) -> Self {
         let load = Load {
-            nodes: nodes.collect(),
+            nodes,
             accounts: network.plan.load_accounts.clone(),
             chain_id: network.plan.genesis.chain_id,
             namespaces: network.plan.options.namespaces.clone(),
@@ -71,12 +77,26 @@ impl Traffic {
     /// Begins, and waits until blocks carry it.
     pub async fn start(network: &Network, rates: Rates, spared: &[usize]) -> eyre::Result<Self> {
         let traffic = Self::begin(network, rates, spared);
+        let node = network.validators.iter().enumerate().find(|(i, _)| !spared.contains(i));
+        traffic.started(network, node.map(|(_, node)| node)).await
+    }
+
+    /// Begins with the APIs of some nodes, and waits until blocks carry it.
+    pub async fn start_to(
+        network: &Network,
+        rates: Rates,
+        nodes: Vec<SocketAddr>,
+    ) -> eyre::Result<Self> {
+        let node = network.nodes().find(|node| nodes.contains(&node.plan.api));
+        Self::begin_to(network, rates, nodes.clone()).started(network, node).await
+    }
+
+    async fn started(self, network: &Network, node: Option<&Node>) -> eyre::Result<Self> {
         for rollup in &network.rollups {
             rollup.wait_blocks(2, START_PATIENCE).await?;
         }
-        if let Some(node) = network.validators.iter().enumerate().find(|(i, _)| !spared.contains(i))
-        {
-            let client = &node.1.client;
+        if let Some(node) = node {
+            let client = &node.client;
             let mut blocks = client.blocks(client.height().await? + 1).await?;
             let loaded = async {
                 while let Some(block) = blocks.next().await? {
@@ -93,7 +113,7 @@ impl Traffic {
                 }
             }
         }
-        Ok(traffic)
+        Ok(self)
     }
 
     /// Waits for its end. Checks that rollups executed everything exactly once, and notes what

@@ -156,8 +156,7 @@ impl L1 {
             l1.found(plan).await.wrap_err("cannot deploy the contracts")?;
         }
         // From now on the chain has its own pace.
-        l1.rpc.call("evm_setAutomine", json!([false])).await?;
-        l1.rpc.call("evm_setIntervalMining", json!([1])).await?;
+        l1.set_pace(true).await?;
         Ok(l1)
     }
 
@@ -268,9 +267,12 @@ impl L1 {
         Ok(())
     }
 
-    /// Replaces the last blocks by as many others, without their transactions.
+    /// Replaces the last blocks by as many others, without their transactions. The first has one of
+    /// its own: else all would be the same blocks again.
     pub async fn reorg(&self, depth: u64) -> eyre::Result<()> {
-        self.rpc.call("anvil_reorg", json!([depth, []])).await?;
+        let accounts = self.rpc.call("eth_accounts", json!([])).await?;
+        let transaction = json!({ "from": accounts[0], "to": accounts[0], "value": "0x1" });
+        self.rpc.call("anvil_reorg", json!([depth, [[transaction, 0]]])).await?;
         Ok(())
     }
 
@@ -279,21 +281,39 @@ impl L1 {
         &self.client
     }
 
-    /// Starts the relayer.
-    pub fn start_relayer(&mut self, plan: &Plan, programs: &Programs) -> eyre::Result<()> {
+    /// Has the chain make a block every second, or at once for each transaction and no other.
+    pub async fn set_pace(&self, by_itself: bool) -> eyre::Result<()> {
+        // Each of the two ends what the other began.
+        let [automine, interval] = [
+            ("evm_setAutomine", json!([!by_itself])),
+            ("evm_setIntervalMining", json!([u64::from(by_itself)])),
+        ];
+        let calls = if by_itself { [automine, interval] } else { [interval, automine] };
+        for (method, params) in calls {
+            self.rpc.call(method, params).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the relayer, which asks a node's API.
+    pub fn start_relayer(
+        &mut self,
+        plan: &Plan,
+        programs: &Programs,
+        api: &str,
+    ) -> eyre::Result<()> {
         let planned = plan.l1.as_ref().ok_or_else(|| eyre!("no L1 is planned"))?;
         let wallet = planned.dir.join("relayer.key");
         if !wallet.exists() {
             write_secret(&wallet, &hex::encode(relayer().to_bytes()))?;
         }
-        let first = plan.validators.first().ok_or_else(|| eyre!("no validators"))?;
         let urls: Vec<String> = planned.shared().map(PlannedProvider::url).collect();
         let recipe = Recipe {
             name: "l1-relayer".to_owned(),
             program: programs.weft.clone(),
             args: vec![
                 "relay".to_owned(),
-                format!("--api=http://{}", first.api),
+                format!("--api={api}"),
                 format!("--provider={}", urls.join(",")),
                 format!("--wallet={}", wallet.display()),
                 "--interval=500ms".to_owned(),

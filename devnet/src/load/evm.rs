@@ -206,7 +206,7 @@ fn is_temporary(error: &Value) -> bool {
 }
 
 /// A signed transfer of 1 wei: its hash, and itself as `0x`-hex.
-fn transfer(key: &SecretKey, chain_id: u64, nonce: u64, to: Address) -> (B256, String) {
+pub fn transfer(key: &SecretKey, chain_id: u64, nonce: u64, to: Address) -> (B256, String) {
     let transaction = TxEip1559 {
         chain_id,
         nonce,

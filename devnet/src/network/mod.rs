@@ -71,10 +71,9 @@ impl Network {
             network.start_full_nodes()?;
         }
         network.wait_ready(START_PATIENCE).await?;
-        if let Some(l1) = &mut network.l1
-            && network.plan.l1.as_ref().is_some_and(|planned| planned.terms.relayer)
-        {
-            l1.start_relayer(&network.plan, programs)?;
+        if network.plan.l1.as_ref().is_some_and(|planned| planned.terms.relayer) {
+            let first = network.plan.validators.first().ok_or_else(|| eyre!("no validators"))?;
+            network.start_relayer(&format!("http://{}", first.api))?;
         }
         for rollup in &network.plan.rollups {
             let started =
@@ -82,6 +81,12 @@ impl Network {
             network.rollups.push(started.await?);
         }
         Ok(network)
+    }
+
+    /// Starts a relayer, which asks a node's API.
+    pub fn start_relayer(&mut self, api: &str) -> eyre::Result<()> {
+        let l1 = self.l1.as_mut().ok_or_else(|| eyre!("this network has no Ethereum"))?;
+        l1.start_relayer(&self.plan, &self.programs, api)
     }
 
     /// Starts the full nodes.

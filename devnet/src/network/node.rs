@@ -48,10 +48,15 @@ impl Node {
         Ok(Self { client: Client::new(plan.api), plan: plan.clone(), process })
     }
 
+    /// All its metrics, as text.
+    pub async fn metrics(&self) -> eyre::Result<String> {
+        let url = format!("http://{}/metrics", self.plan.metrics);
+        Ok(http_client(PATIENCE).get(url).send().await?.error_for_status()?.text().await?)
+    }
+
     /// A metric's value, summed over its labels; zero if it is not there.
     pub async fn metric(&self, name: &str) -> eyre::Result<f64> {
-        let url = format!("http://{}/metrics", self.plan.metrics);
-        let text = http_client(PATIENCE).get(url).send().await?.error_for_status()?.text().await?;
+        let text = self.metrics().await?;
         let values = text.lines().filter_map(|line| {
             let (key, value) = line.rsplit_once(' ')?;
             (key.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?

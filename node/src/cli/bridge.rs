@@ -73,6 +73,9 @@ pub(super) struct Force {
     /// The message as 0x-hex: for an EVM rollup, a signed transaction.
     #[arg(long)]
     data: Bytes,
+    /// Do not wait until the network has taken it in.
+    #[arg(long)]
+    no_wait: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -202,6 +205,9 @@ impl Force {
         let fee = fee_of(provider, inbox, self.data.len()).await?;
         let force = Inbox::forceCall { namespace: self.namespace, data: self.data };
         let mined = send(&ethereum, "force", inbox, &force, fee).await?;
+        if self.no_wait {
+            return Ok(());
+        }
         wait_for_origin(&api, mined.block).await
     }
 }
