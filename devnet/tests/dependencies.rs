@@ -8,12 +8,13 @@ use serde_json::Value;
 use weft_devnet::programs::workspace;
 
 /// What each crate may depend on, beside what that depends on in turn.
-const ALLOWED: [(&str, &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("weft-types", &[]),
     ("weft-ledger", &["weft-types"]),
     ("weft-consensus", &["weft-ledger"]),
-    ("weft-node", &["weft-consensus"]),
-    ("weft-rollup-adapter", &["weft-types"]),
+    ("weft-l1", &["weft-types"]),
+    ("weft-node", &["weft-consensus", "weft-l1"]),
+    ("weft-rollup-adapter", &["weft-l1"]),
     ("weft-devnet", &["weft-node", "weft-rollup-adapter"]),
 ];
 
