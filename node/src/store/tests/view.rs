@@ -127,6 +127,7 @@ fn what_is_not_written_yet_stays_within_bounds() {
 fn withdrawals_are_proven_against_every_later_height() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("view");
+    let state = State::genesis(&genesis()).unwrap();
     // Height h makes h % 4 of them.
     let mut tree = Peaks::<Keccak>::default();
     let mut roots = BTreeMap::new();
@@ -140,12 +141,14 @@ fn withdrawals_are_proven_against_every_later_height() {
             };
             let withdrawals = (0..height % 4).map(withdrawal).collect();
             roots.insert(height, (tree.count(), withdrawals_root(&tree)));
-            BlockChanges { withdrawals, ..changes(height, B256::ZERO) }
+            BlockChanges { withdrawals, ..changes(height, state.ledger_root()) }
         })
         .collect();
     for (from, to) in [(0, 7), (5, 12)] {
         let opened = View::open(&path, &genesis(), 1 << 20).unwrap();
-        opened.view.push(changes(0, B256::ZERO));
+        if from == 0 {
+            opened.view.put_state(&state, BlockId::ZERO);
+        }
         for block in &blocks[from..to] {
             opened.view.push(block.clone());
         }
