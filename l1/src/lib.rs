@@ -2,6 +2,7 @@
 //!
 //! | module | |
 //! |---|---|
+//! | [`config`] | how to look at it, as an operator configures it |
 //! | [`rpc`] | JSON-RPC over HTTP and WebSocket, with bounded answers |
 //! | [`calls`] | calls to the contracts, from what they are about |
 //! | [`contracts`] | the contracts: calls, and what their logs mean |
@@ -16,6 +17,7 @@
 //! which waiting for an error would never do.
 
 pub mod calls;
+pub mod config;
 pub mod contracts;
 pub mod deploy;
 pub mod provider;

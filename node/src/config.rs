@@ -12,11 +12,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 use weft_consensus::driver::Timing;
-use weft_l1::provider::Finality;
-use weft_l1::rpc::{Bounds, Client, UrlError};
-
-/// Most L1 providers.
-const MAX_PROVIDERS: usize = 32;
+use weft_l1::config::L1Config;
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +28,7 @@ pub struct Config {
     pub consensus: ConsensusConfig,
     /// Catching up.
     pub sync: SyncConfig,
-    /// Ethereum.
+    /// Ethereum. What this node sees of it goes into its observations; it decides nothing by itself.
     pub l1: L1Config,
     /// Transactions that wait.
     pub mempool: MempoolConfig,
@@ -113,30 +109,6 @@ pub struct SyncConfig {
     /// How long to wait for an answer.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-}
-
-/// Ethereum. What this node sees of it goes into its observations; it decides nothing by itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct L1Config {
-    /// Providers to ask: JSON-RPC over `http`, `https`, `ws` or `wss`, each run by somebody else if
-    /// it can be. A validator without any says nothing of L1.
-    pub providers: Vec<String>,
-    /// How many of them have to say the same of a block: more than half of them without it.
-    pub quorum: Option<usize>,
-    /// Which blocks count as final.
-    #[serde(with = "finality")]
-    pub finality: Finality,
-    /// How often each provider is asked.
-    #[serde(with = "humantime_serde")]
-    pub interval: Duration,
-    /// How long a provider may take to answer.
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    /// A provider this many blocks behind the furthest lags.
-    pub max_lag: u64,
-    /// Largest answer that is read, in bytes.
-    pub max_answer: usize,
 }
 
 /// Transactions that wait.
@@ -222,94 +194,6 @@ impl Default for SyncConfig {
     }
 }
 
-impl Default for L1Config {
-    fn default() -> Self {
-        Self {
-            providers: Vec::new(),
-            quorum: None,
-            finality: Finality::Finalized,
-            interval: Duration::from_secs(4),
-            timeout: Duration::from_secs(4),
-            max_lag: 8,
-            max_answer: 16 * 1024 * 1024,
-        }
-    }
-}
-
-impl L1Config {
-    /// How many providers have to say the same of a block.
-    pub fn quorum(&self) -> usize {
-        self.quorum.unwrap_or(self.providers.len() / 2 + 1)
-    }
-
-    /// How far providers may go.
-    pub fn bounds(&self) -> Bounds {
-        Bounds { max_answer: self.max_answer, timeout: self.timeout }
-    }
-
-    /// The providers.
-    pub fn clients(&self) -> Result<Vec<Client>, UrlError> {
-        self.providers.iter().map(|url| Client::new(url, self.bounds())).collect()
-    }
-
-    fn check(&self) -> eyre::Result<()> {
-        self.clients().wrap_err("l1.providers")?;
-        let (most, quorum) = (self.providers.len(), self.quorum());
-        ensure!(most <= MAX_PROVIDERS, "l1.providers has {most} URLs, at most {MAX_PROVIDERS}");
-        ensure!(
-            most == 0 || (most / 2 + 1..=most).contains(&quorum),
-            "l1.quorum is {quorum}, expected more than half of the {most} providers and not more \
-             than all"
-        );
-        for (name, value) in [("interval", self.interval), ("timeout", self.timeout)] {
-            ensure!(
-                (Duration::from_millis(50)..=Duration::from_secs(60)).contains(&value),
-                "l1.{name} is {value:?}, expected 50 ms to 60 s"
-            );
-        }
-        ensure!(
-            (64 * 1024..=256 * 1024 * 1024).contains(&self.max_answer),
-            "l1.max_answer is {}, expected 64 KiB to 256 MiB",
-            self.max_answer
-        );
-        ensure!(self.max_lag > 0, "l1.max_lag is 0, expected a block or more");
-        Ok(())
-    }
-}
-
-/// `"finalized"`, `"safe"`, or how many blocks have to be above one.
-mod finality {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use weft_l1::provider::Finality;
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Name(String),
-        Depth(u64),
-    }
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-    pub(super) fn serialize<S: Serializer>(finality: &Finality, out: S) -> Result<S::Ok, S::Error> {
-        match finality {
-            Finality::Finalized => out.serialize_str("finalized"),
-            Finality::Safe => out.serialize_str("safe"),
-            Finality::Depth(blocks) => out.serialize_u64(*blocks),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Finality, D::Error> {
-        let wrong = || serde::de::Error::custom("expected \"finalized\", \"safe\" or a number");
-        match Written::deserialize(input).map_err(|_: D::Error| wrong())? {
-            Written::Name(name) if name == "finalized" => Ok(Finality::Finalized),
-            Written::Name(name) if name == "safe" => Ok(Finality::Safe),
-            // From the environment everything is text.
-            Written::Name(name) => name.parse().map(Finality::Depth).map_err(|_| wrong()),
-            Written::Depth(blocks) => Ok(Finality::Depth(blocks)),
-        }
-    }
-}
-
 impl Default for MempoolConfig {
     fn default() -> Self {
         Self { max_bytes: 32 * 1024 * 1024 }
@@ -382,7 +266,7 @@ impl Config {
             "store.segment_bytes is {}, expected a mebibyte or more",
             self.store.segment_bytes
         );
-        self.l1.check()
+        Ok(self.l1.check()?)
     }
 
     /// What the driver waits for.
@@ -494,6 +378,8 @@ format = "text"
 
 #[cfg(test)]
 mod tests {
+    use weft_l1::provider::Finality;
+
     use super::*;
 
     fn load(text: &str) -> eyre::Result<Config> {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::warn;
 use weft_consensus::driver::SeenL1Block;
+use weft_l1::config::L1Config;
 use weft_l1::contracts::network_events;
 use weft_l1::provider::Claim;
-use weft_l1::quorum::{Rules, Status};
-use weft_l1::watcher::{self, Watcher};
+use weft_l1::quorum::Status;
+use weft_l1::watcher::Watcher;
 use weft_types::limits::MAX_L1_BLOCKS;
 use weft_types::{L1Contracts, L1Origin, Unverified};
 
 use crate::chain::{Chain, Head};
-use crate::config::L1Config;
 use crate::metrics::L1Metrics;
 
 /// Blocks after the origin that providers are asked for: for a few observations, so that a long way
@@ -53,15 +53,7 @@ fn watch_l1(config: &L1Config, contracts: L1Contracts, chain: &Chain) -> eyre::R
     let head = chain.watch();
     let (origin, origin_rx) = watch::channel(head.borrow().header.l1_origin);
     tokio::spawn(follow_origin(head, origin));
-    let rules = Rules {
-        quorum: config.quorum(),
-        interval: config.interval,
-        max_lag: config.max_lag,
-        window: WINDOW,
-    };
-    let (finality, providers) = (config.finality, config.clients()?);
-    let config = watcher::Config { contracts, finality, rules, providers };
-    Ok(Watcher::start(config, origin_rx))
+    Ok(config.watch(contracts, WINDOW, origin_rx)?)
 }
 
 async fn follow_origin(mut head: watch::Receiver<Head>, origin: watch::Sender<L1Origin>) {

@@ -9,6 +9,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
+use weft_l1::config::{L1Config, L1ConfigError};
 use weft_types::Wei;
 
 use crate::gateway::pool::Limits;
@@ -27,6 +28,9 @@ pub const ENV_PREFIX: &str = "WEFT_ROLLUP__";
 pub struct Config {
     /// Whom to follow.
     pub weft: WeftSection,
+    /// Ethereum: what a fallback is told by. A network with contracts there has to be followed with
+    /// providers.
+    pub l1: L1Config,
     /// What executes.
     pub engine: EngineSection,
     /// How transactions are taken and handed over.
@@ -241,6 +245,9 @@ pub enum ConfigError {
     /// A key is unknown, or a value is not of its type.
     #[error("{0}")]
     Figment(Box<figment::Error>),
+    /// A value of `[l1]`.
+    #[error(transparent)]
+    L1(#[from] L1ConfigError),
     /// A value is out of range.
     #[error("{key}: {why}")]
     Value {
@@ -296,6 +303,7 @@ impl Config {
         range("rpc.calls", self.rpc.calls > 0, "above zero")?;
         range("rpc.requests", self.rpc.requests > 0, "above zero")?;
         self.urls()?;
+        self.l1.check()?;
         self.engine_kind()?;
         Ok(())
     }

@@ -1,25 +1,57 @@
-//! Where a rollup stands in the order (protocol section 11).
+//! Where a rollup stands in its derivation (protocol sections 10 and 11).
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use weft_types::{B256, BlockId, Height};
+use weft_types::{BlockId, Genesis, Height, L1Origin};
 
-/// The last height that a rollup has taken in. Stored with the rollup's own state, in one
-/// transaction, so that a crash can neither lose nor repeat a slice.
+/// How far a rollup has come. Stored with the rollup's own state, in one transaction, so that a crash
+/// can neither lose nor repeat anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Cursor {
-    /// The height.
+    /// The height of the slice to take in next. The genesis block has one like any other.
+    pub next: Height,
+    /// Id of that height's header, which a quorum has certified: the next slice must carry exactly
+    /// this header.
+    pub header: BlockId,
+    /// Forced messages with a lower index are taken in, or are for others.
+    pub forced: u64,
+    /// The last fallback that has begun here, if there has been one.
+    pub fallback: Option<Fallback>,
+    /// What no fallback takes back any more.
+    pub settled: Settled,
+}
+
+/// A fallback that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Fallback {
+    /// The light client's head when it was activated. No two fallbacks have the same.
     pub height: Height,
-    /// Hash of the slice's leaf in the namespace tree; zero where the namespace had no slice.
-    pub slice: B256,
-    /// Id of the header of `height + 1`, which a quorum has certified: the next slice must carry
-    /// exactly this header.
-    pub parent: BlockId,
+    /// Whether a slice was taken in since.
+    pub over: bool,
+}
+
+/// What L1 has settled: the child's header is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Settled {
+    /// Slices of lower heights are settled.
+    pub below: Height,
+    /// An L1 block that their headers have taken in. What matters of L1 from here on lies after it.
+    pub origin: L1Origin,
 }
 
 impl Cursor {
-    /// The height to pull next, given where the rollup stands. The genesis block is height 0 and
-    /// is pulled like any other.
-    pub fn next_height(cursor: Option<&Self>) -> Height {
-        cursor.map_or(0, |cursor| cursor.height.saturating_add(1))
+    /// Where a rollup stands that has taken in nothing. `header` is the id of the genesis block.
+    pub fn start(genesis: &Genesis, header: BlockId) -> Self {
+        let settled = Settled { below: 0, origin: genesis.l1_origin };
+        Self { next: 0, header, forced: 0, fallback: None, settled }
+    }
+
+    /// The last height taken in.
+    pub fn height(&self) -> Option<Height> {
+        self.next.checked_sub(1)
+    }
+
+    /// Whether messages of L1 stand in for slices.
+    pub fn is_fallback(&self) -> bool {
+        self.fallback.is_some_and(|fallback| !fallback.over)
     }
 }

@@ -3,13 +3,13 @@
 use std::error::Error;
 use std::future::Future;
 
-use crate::cursor::Cursor;
-use crate::light::VerifiedSlice;
+use crate::cursor::{Cursor, Settled};
+use crate::derivation::Step;
 
-/// Where a rollup got with a slice.
+/// Where a rollup got with a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The slice is taken in.
+    /// The step is taken.
     Done,
     /// The engine is found to be at an earlier place than it was, as after a restart of an
     /// external engine with an older state. Nothing was done; ask for the cursor again.
@@ -20,24 +20,31 @@ pub enum Progress {
 ///
 /// The contract that makes execution exactly-once: the cursor changes in the same atomic step as
 /// the state does. Durability may lag, since slices can be pulled again and execution is
-/// deterministic; but what is durable is always the state of one height and the cursor of that
-/// same height.
+/// deterministic; but what is durable is always the state of one place and the cursor of that
+/// same place.
 pub trait Executor: Send {
     /// Why the engine cannot go on. Our fault or the engine's; never that of an endpoint, since
-    /// only verified slices get here.
+    /// only what is verified gets here.
     type Error: Error + Send + Sync + 'static;
 
-    /// Where the rollup stands; `None` before the genesis block. Asked at start and after
-    /// [`Progress::Rewound`].
+    /// Where the rollup stands; `None` if it has taken in nothing. Asked at start, after
+    /// [`Progress::Rewound`] and after [`unwind`](Self::unwind).
     fn cursor(&mut self) -> impl Future<Output = Result<Option<Cursor>, Self::Error>> + Send;
 
-    /// Takes in the slice of the height after the cursor. A slice that
-    /// [is absent](VerifiedSlice::is_absent) moves the cursor only; such moves may be kept in
-    /// memory until the next slice or [`flush`](Self::flush).
+    /// Takes a step from where the rollup stands. One [without entries](Step::is_empty) moves the
+    /// cursor only; such moves may be kept in memory until the next step with entries or
+    /// [`flush`](Self::flush).
     fn execute(
         &mut self,
-        slice: &VerifiedSlice,
+        step: &Step<'_>,
     ) -> impl Future<Output = Result<Progress, Self::Error>> + Send;
+
+    /// Takes back the slices of height `to.next` and above, which a fallback does. `to.forced` is the
+    /// engine's to set, to what it was after the last slice that is kept. Durable when it returns.
+    fn unwind(&mut self, to: Cursor) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Remembers what is settled, with the cursor and no sooner durable than that.
+    fn settle(&mut self, settled: Settled);
 
     /// Makes everything taken in so far durable.
     fn flush(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;

@@ -1,17 +1,20 @@
 //! The loop of a rollup: pull, verify, execute (protocol section 11).
 //!
-//! Pulling and verifying run ahead of execution by up to [`PIPELINE`] slices. Execution is
-//! exactly-once across any crash because nothing here is remembered: where to go on is read from
-//! the executor's cursor.
+//! Pulling and verifying run ahead of execution by up to [`PIPELINE`] slices. What L1 says comes in
+//! beside them, and [`Derivation`] tells what of both is due. Execution is exactly-once across any
+//! crash because nothing here is remembered: where to go on is read from the executor's cursor.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use weft_types::genesis::GenesisError;
 use weft_types::{Genesis, Height, NamespaceId, TimeMs};
 
+use crate::cursor::Cursor;
+use crate::derivation::{Derivation, DerivationError, Due, Step};
 use crate::executor::{Executor, Progress};
+use crate::l1::L1;
 use crate::light::{LightClient, LightError, VerifiedSlice};
 use crate::metrics::FollowMetrics;
 use crate::shutdown::Shutdown;
@@ -22,13 +25,32 @@ pub const PIPELINE: usize = 16;
 /// How often what was executed is made durable.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The last height that was taken in: verified, executed, visible.
+/// How long to wait in the beginning for what is final on L1. Nothing that L1's providers do stops a
+/// rollup: without them it goes on, and takes back later what it has to.
+pub const L1_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How far the rollup is: verified, executed, visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// The height; `None` before the first one in this process and this home.
+    /// The last height that was taken in; `None` before the first one in this process and this home.
     pub height: Option<Height>,
     /// Its block time; zero if not known yet in this process.
     pub time_ms: TimeMs,
+    /// Slices of lower heights are settled: the headers that prove them are on L1.
+    pub settled_below: Height,
+    /// Whether messages of L1 stand in for slices.
+    pub is_fallback: bool,
+}
+
+impl Head {
+    fn at(cursor: &Cursor, time_ms: TimeMs) -> Self {
+        Self {
+            height: cursor.height(),
+            time_ms,
+            settled_below: cursor.settled.below,
+            is_fallback: cursor.is_fallback(),
+        }
+    }
 }
 
 /// Why following ended.
@@ -43,6 +65,9 @@ pub enum FollowError<E: std::error::Error> {
     /// The genesis file makes no network.
     #[error("genesis: {0}")]
     Genesis(#[from] GenesisError),
+    /// L1 makes no sense.
+    #[error(transparent)]
+    Derivation(#[from] DerivationError),
     /// The engine cannot go on.
     #[error("engine: {0}")]
     Executor(#[source] E),
@@ -59,6 +84,8 @@ pub struct Follow {
     pub namespace: NamespaceId,
     /// Where slices come from.
     pub source: Source,
+    /// What L1 says; `None` on a network without contracts.
+    pub l1: Option<L1>,
     /// Told of every height taken in.
     pub head: watch::Sender<Head>,
     /// Counts.
@@ -69,23 +96,35 @@ pub struct Follow {
 
 impl Follow {
     /// Follows until told to finish, or until something is wrong that waiting does not mend.
-    pub async fn run<E: Executor>(mut self, executor: &mut E) -> Result<(), FollowError<E::Error>> {
-        let mut source = self.source;
+    pub async fn run<E: Executor>(self, executor: &mut E) -> Result<(), FollowError<E::Error>> {
+        let Self { genesis, namespace, mut source, mut l1, head, metrics, mut shutdown } = self;
+        let first = genesis.header(&genesis.check()?).id();
         loop {
             let cursor = executor.cursor().await.map_err(FollowError::Executor)?;
-            self.head.send_modify(|head| head.height = cursor.map(|cursor| cursor.height));
-            let light = LightClient::new(&self.genesis, self.namespace, cursor.as_ref())?;
-            tracing::info!(height = light.height(), namespace = %self.namespace, "following");
+            let at = cursor.unwrap_or_else(|| Cursor::start(&genesis, first));
+            let derivation = Derivation::new(namespace, first, &at);
+            head.send_modify(|head| *head = Head::at(&at, head.time_ms));
+            if let Some(l1) = &mut l1 {
+                l1.restart(derivation.l1());
+            }
+            let light = LightClient::new(&genesis, namespace, &at)?;
+            tracing::info!(height = light.height(), %namespace, "following");
             let (sender, mut slices) = mpsc::channel(PIPELINE);
             let puller = Puller(tokio::spawn(pull(source, light, sender)));
-            let ended =
-                execute(executor, &mut slices, &self.head, &self.metrics, &mut self.shutdown)
-                    .await?;
+            let mut execution = Execution {
+                executor,
+                at,
+                derivation,
+                knows_l1: l1.is_none(),
+                head: &head,
+                metrics: &metrics,
+            };
+            let ended = execution.run(&mut slices, l1.as_mut(), &mut shutdown).await?;
             drop(slices);
             let (returned, pulled) = puller.finish().await.ok_or(FollowError::Lost)?;
             match ended {
                 Ended::Shutdown => return Ok(()),
-                Ended::Rewound => source = returned,
+                Ended::Elsewhere => source = returned,
                 Ended::NoMoreSlices => {
                     pulled?;
                     return Err(FollowError::Lost);
@@ -97,7 +136,8 @@ impl Follow {
 
 enum Ended {
     Shutdown,
-    Rewound,
+    /// The rollup stands at an earlier place.
+    Elsewhere,
     NoMoreSlices,
 }
 
@@ -180,44 +220,137 @@ async fn next(source: &mut Source, light: &mut LightClient) -> Result<VerifiedSl
     }
 }
 
-async fn execute<E: Executor>(
-    executor: &mut E,
-    slices: &mut mpsc::Receiver<VerifiedSlice>,
-    head: &watch::Sender<Head>,
-    metrics: &FollowMetrics,
-    shutdown: &mut Shutdown,
-) -> Result<Ended, FollowError<E::Error>> {
-    let mut flush = tokio::time::interval(FLUSH_INTERVAL);
-    flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut dirty = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = shutdown.requested() => {
-                executor.flush().await.map_err(FollowError::Executor)?;
-                return Ok(Ended::Shutdown);
-            }
-            _ = flush.tick(), if dirty => {
-                executor.flush().await.map_err(FollowError::Executor)?;
-                dirty = false;
-            }
-            slice = slices.recv() => {
-                let Some(slice) = slice else {
-                    executor.flush().await.map_err(FollowError::Executor)?;
-                    return Ok(Ended::NoMoreSlices);
-                };
-                let started = std::time::Instant::now();
-                match executor.execute(&slice).await.map_err(FollowError::Executor)? {
-                    Progress::Done => {}
-                    Progress::Rewound => return Ok(Ended::Rewound),
+/// Taking in what is due, from one place on.
+struct Execution<'a, E> {
+    executor: &'a mut E,
+    at: Cursor,
+    derivation: Derivation,
+    /// Whether all that was final on L1 in the beginning is taken in. Until then no slice is that a
+    /// fallback could take back which is there to be read.
+    knows_l1: bool,
+    head: &'a watch::Sender<Head>,
+    metrics: &'a FollowMetrics,
+}
+
+impl<E: Executor> Execution<'_, E> {
+    async fn run(
+        &mut self,
+        slices: &mut mpsc::Receiver<VerifiedSlice>,
+        mut l1: Option<&mut L1>,
+        shutdown: &mut Shutdown,
+    ) -> Result<Ended, FollowError<E::Error>> {
+        let mut flush = tokio::time::interval(FLUSH_INTERVAL);
+        flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut dirty = false;
+        let patience = tokio::time::Instant::now() + L1_PATIENCE;
+        loop {
+            let due = self.derivation.due(&self.at);
+            match &due {
+                Due::Unwind(to) => {
+                    self.unwind(*to).await?;
+                    return Ok(Ended::Elsewhere);
                 }
+                Due::L1Step(step) => {
+                    match self.take(step).await? {
+                        Progress::Done => {}
+                        Progress::Rewound => return Ok(Ended::Elsewhere),
+                    }
+                    self.head.send_modify(|head| *head = Head::at(&self.at, head.time_ms));
+                    dirty = true;
+                }
+                Due::Slice | Due::L1 => {}
+            }
+            if let Some(settled) = self.derivation.settle(&self.at) {
+                self.at.settled = settled;
+                self.executor.settle(settled);
+                self.metrics.settled(settled);
+                self.head.send_modify(|head| head.settled_below = settled.below);
                 dirty = true;
-                metrics.executed(&slice, started.elapsed());
-                head.send_replace(Head {
-                    height: Some(slice.height()),
-                    time_ms: slice.time_ms(),
-                });
+            }
+            let takes_slice = matches!(due, Due::Slice)
+                && (self.knows_l1 || self.derivation.is_posted(self.at.next));
+            let wants_l1 = !self.derivation.is_full();
+            let caught_up = l1.as_ref().map(|l1| l1.caught_up(self.derivation.l1().number));
+            let known = async {
+                match caught_up {
+                    Some(caught_up) => {
+                        tokio::select! {
+                            () = caught_up => {}
+                            () = tokio::time::sleep_until(patience) => {}
+                        }
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let next_l1 = async {
+                match &mut l1 {
+                    Some(l1) if wants_l1 => l1.blocks().await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => {
+                    self.flush().await?;
+                    return Ok(Ended::Shutdown);
+                }
+                _ = flush.tick(), if dirty => {
+                    self.flush().await?;
+                    dirty = false;
+                }
+                blocks = next_l1 => {
+                    for block in blocks.iter() {
+                        self.derivation.take_in(block)?;
+                    }
+                    let l1_origin = self.derivation.l1();
+                    self.metrics.l1(l1_origin);
+                    if let Some(l1) = &l1 {
+                        l1.move_to(l1_origin);
+                    }
+                }
+                () = known, if !self.knows_l1 => {
+                    tracing::info!(l1 = self.derivation.l1().number, "L1 is read so far");
+                    self.knows_l1 = true;
+                }
+                slice = slices.recv(), if takes_slice => {
+                    let Some(slice) = slice else {
+                        self.flush().await?;
+                        return Ok(Ended::NoMoreSlices);
+                    };
+                    let step = self.derivation.slice(&self.at, &slice);
+                    match self.take(&step).await? {
+                        Progress::Done => {}
+                        Progress::Rewound => return Ok(Ended::Elsewhere),
+                    }
+                    dirty = true;
+                    self.head.send_replace(Head::at(&self.at, slice.time_ms()));
+                }
+                () = std::future::ready(()), if matches!(due, Due::L1Step(_)) => {}
             }
         }
+    }
+
+    async fn take(&mut self, step: &Step<'_>) -> Result<Progress, FollowError<E::Error>> {
+        let started = Instant::now();
+        let progress = self.executor.execute(step).await.map_err(FollowError::Executor)?;
+        if progress == Progress::Done {
+            self.at = *step.to();
+            self.metrics.executed(step, started.elapsed());
+        }
+        Ok(progress)
+    }
+
+    async fn unwind(&mut self, to: Cursor) -> Result<(), FollowError<E::Error>> {
+        tracing::warn!(
+            from = self.at.next,
+            to = to.next,
+            "L1 says fallback: slices from here on are taken back until headers are posted again"
+        );
+        self.metrics.unwound();
+        self.executor.unwind(to).await.map_err(FollowError::Executor)
+    }
+
+    async fn flush(&mut self) -> Result<(), FollowError<E::Error>> {
+        self.executor.flush().await.map_err(FollowError::Executor)
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::hex;
+use weft_l1::provider::Finality;
 use weft_types::{Genesis, SecretKey};
 
 use crate::config::{Config, ConfigError, EngineKind, FILE};
@@ -56,6 +57,12 @@ pub enum HomeError {
     /// Others may read the key.
     #[error("{0} may be read by others than its owner: set its mode to 0600")]
     KeyMode(PathBuf),
+    /// Nobody to hear of a fallback from.
+    #[error(
+        "this network has contracts on Ethereum, by which a rollup may have to go on without it: \
+         name Ethereum providers in l1.providers (--l1 of init)"
+    )]
+    NoProviders,
     /// The key is no key.
     #[error("{0} holds no secp256k1 key: expected 32 bytes as 0x-hex")]
     Key(PathBuf),
@@ -97,7 +104,7 @@ impl Home {
 
     /// The network's genesis.
     pub fn weft_genesis(&self, config: &Config) -> Result<Genesis, HomeError> {
-        read_weft_genesis(&self.path(&config.weft.genesis))
+        read_weft_genesis(&self.path(&config.weft.genesis), config)
     }
 
     /// The rollup's genesis, which has to be that of the namespace, and one that the engine can
@@ -146,7 +153,7 @@ impl NewHome {
         if config_file.exists() {
             return Err(HomeError::Exists(config_file));
         }
-        read_weft_genesis(&self.weft_genesis)?;
+        read_weft_genesis(&self.weft_genesis, &self.config)?;
         let evm = read_evm_genesis(&self.evm_genesis)?;
         check_namespace(self.config.weft.namespace, &evm)?;
         check_leaves(&self.config.engine_kind()?, &evm)?;
@@ -185,11 +192,15 @@ fn write_secret(path: &Path, text: &str) -> Result<(), HomeError> {
     writeln!(out, "{text}").map_err(file(path))
 }
 
-fn read_weft_genesis(path: &Path) -> Result<Genesis, HomeError> {
+/// The network's genesis, which has to be one that can be followed as configured.
+fn read_weft_genesis(path: &Path, config: &Config) -> Result<Genesis, HomeError> {
     let wrong = |why: String| HomeError::Genesis { path: path.to_owned(), why };
     let text = std::fs::read_to_string(path).map_err(file(path))?;
     let genesis: Genesis = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     genesis.check().map_err(|e| wrong(e.to_string()))?;
+    if genesis.l1.is_some() && config.l1.providers.is_empty() {
+        return Err(HomeError::NoProviders);
+    }
     Ok(genesis)
 }
 
@@ -217,8 +228,19 @@ fn check_leaves(engine: &EngineKind, genesis: &EvmGenesis) -> Result<(), HomeErr
 
 /// A commented configuration file.
 pub fn template(config: &Config) -> String {
-    let Config { weft, engine, gateway, rpc, metrics, log } = config;
-    let endpoints: Vec<String> = weft.endpoints.iter().map(|url| format!("{url:?}")).collect();
+    let Config { weft, l1, engine, gateway, rpc, metrics, log } = config;
+    let list = |urls: &[String]| {
+        urls.iter().map(|url| format!("{url:?}")).collect::<Vec<String>>().join(", ")
+    };
+    let quorum = match l1.quorum {
+        Some(quorum) => format!("quorum = {quorum}"),
+        None => "# quorum = 2".to_owned(),
+    };
+    let finality = match l1.finality {
+        Finality::Finalized => "\"finalized\"".to_owned(),
+        Finality::Safe => "\"safe\"".to_owned(),
+        Finality::Depth(blocks) => blocks.to_string(),
+    };
     let metrics = match metrics.listen {
         Some(listen) => format!("listen = \"{listen}\""),
         None => "# listen = \"127.0.0.1:9545\"".to_owned(),
@@ -238,6 +260,23 @@ namespace = {namespace}
 stall_ms = {stall_ms}
 # How often an endpoint without a stream is asked.
 poll_ms = {poll_ms}
+
+[l1]
+# Ethereum providers, JSON-RPC over http(s) or ws(s), each run by somebody else if it can be: they
+# tell of a fallback, what is forced in it, and what is settled. Needed if the network has contracts.
+providers = [{providers}]
+# How many have to say the same of a block; more than half by default.
+{quorum}
+# Which blocks count as final: "finalized", "safe", or a number of blocks above. All nodes of a rollup
+# come to the same state whatever they say here, unless Ethereum takes back what counted as final.
+finality = {finality}
+# How often each is asked, and how long it may take.
+interval = "{interval:?}"
+timeout = "{timeout:?}"
+# A provider more than this many blocks behind the furthest lags.
+max_lag = {max_lag}
+# Largest answer that is read, in bytes.
+max_answer = {max_answer}
 
 [engine]
 # "revm", or "external:http://host:port" for an engine that `weft-rollup anvil-args` starts.
@@ -289,10 +328,15 @@ sockets = {sockets}
 filter = {filter:?}
 "#,
         genesis = weft.genesis,
-        endpoints = endpoints.join(", "),
+        endpoints = list(&weft.endpoints),
         namespace = weft.namespace,
         stall_ms = weft.stall_ms,
         poll_ms = weft.poll_ms,
+        providers = list(&l1.providers),
+        interval = l1.interval,
+        timeout = l1.timeout,
+        max_lag = l1.max_lag,
+        max_answer = l1.max_answer,
         kind = engine.kind,
         evm_genesis = engine.genesis,
         key_file = gateway.key_file,

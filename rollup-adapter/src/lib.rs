@@ -3,11 +3,13 @@
 pub mod api;
 pub mod config;
 pub mod cursor;
+pub mod derivation;
 pub mod evm;
 pub mod executor;
 pub mod follow;
 pub mod gateway;
 pub mod home;
+pub mod l1;
 pub mod light;
 pub mod metrics;
 pub mod random;

@@ -84,22 +84,18 @@ impl LightError {
 }
 
 impl LightClient {
-    /// Starts at the genesis block, or after the last slice that was taken in.
+    /// Starts where a rollup stands.
     pub fn new(
         genesis: &Genesis,
         namespace: NamespaceId,
-        cursor: Option<&Cursor>,
+        cursor: &Cursor,
     ) -> Result<Self, GenesisError> {
         let committee = genesis.check()?;
-        let header = match cursor {
-            Some(cursor) => cursor.parent,
-            None => genesis.header(&committee).id(),
-        };
         Ok(Self {
             chain_id: genesis.chain_id,
             namespace,
-            height: Cursor::next_height(cursor),
-            header,
+            height: cursor.next,
+            header: cursor.header,
             committee_hash: committee.hash(),
             committee,
         })
@@ -197,18 +193,9 @@ impl VerifiedSlice {
         &self.slice.entries
     }
 
-    /// Whether the namespace has no slice at this height.
-    pub fn is_absent(&self) -> bool {
-        self.slice.witness().is_none()
-    }
-
-    /// Where a rollup stands once it has taken the slice in.
-    pub fn cursor(&self) -> Cursor {
-        Cursor {
-            height: self.height(),
-            slice: self.slice.witness().map_or(B256::ZERO, |leaf| leaf.hash()),
-            parent: self.child,
-        }
+    /// Id of the header of the next height, which a quorum has certified.
+    pub fn child(&self) -> BlockId {
+        self.child
     }
 }
 

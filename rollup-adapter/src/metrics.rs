@@ -9,9 +9,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use weft_types::SliceEntry;
+use weft_types::{L1Origin, SliceEntry};
 
-use crate::light::VerifiedSlice;
+use crate::cursor::Settled;
+use crate::derivation::Step;
 use crate::source::EndpointStatus;
 
 /// What following is counted by. Clones share.
@@ -22,6 +23,10 @@ pub struct FollowMetrics {
     slices: Counter,
     items: Counter,
     seconds: Histogram,
+    settled: Gauge<u64, AtomicU64>,
+    l1_block: Gauge<u64, AtomicU64>,
+    fallbacks: Counter,
+    fallback: Gauge<u64, AtomicU64>,
 }
 
 impl FollowMetrics {
@@ -33,6 +38,10 @@ impl FollowMetrics {
             slices: Counter::default(),
             items: Counter::default(),
             seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
+            settled: Gauge::default(),
+            l1_block: Gauge::default(),
+            fallbacks: Counter::default(),
+            fallback: Gauge::default(),
         };
         registry.register("weft_height", "Last Weft height taken in", metrics.height.clone());
         registry.register(
@@ -40,22 +49,54 @@ impl FollowMetrics {
             "Block time of that height, milliseconds since the epoch",
             metrics.time_ms.clone(),
         );
-        registry.register("slices", "Slices executed that were not empty", metrics.slices.clone());
-        registry.register("items", "Items in those slices", metrics.items.clone());
+        registry.register(
+            "slices",
+            "Slices executed that were not empty, and L1 blocks in a fallback",
+            metrics.slices.clone(),
+        );
+        registry.register("items", "Items in those", metrics.items.clone());
         registry.register(
             "execution_seconds",
             "Time taken to execute one slice that was not empty",
             metrics.seconds.clone(),
         );
+        registry.register(
+            "weft_settled_height",
+            "Weft height below which no fallback takes a slice back",
+            metrics.settled.clone(),
+        );
+        registry.register("l1_block", "Last L1 block taken in", metrics.l1_block.clone());
+        registry.register("fallbacks", "Fallbacks begun", metrics.fallbacks.clone());
+        registry.register(
+            "fallback",
+            "1 while messages of L1 stand in for slices",
+            metrics.fallback.clone(),
+        );
         metrics
     }
 
-    pub(crate) fn executed(&self, slice: &VerifiedSlice, took: Duration) {
-        self.height.set(slice.height());
-        self.time_ms.set(slice.time_ms());
-        if !slice.is_absent() {
+    pub(crate) fn settled(&self, settled: Settled) {
+        self.settled.set(settled.below);
+    }
+
+    pub(crate) fn l1(&self, block: L1Origin) {
+        self.l1_block.set(block.number);
+    }
+
+    pub(crate) fn unwound(&self) {
+        self.fallbacks.inc();
+    }
+
+    pub(crate) fn executed(&self, step: &Step<'_>, took: Duration) {
+        let at = step.to();
+        if at.next > step.from().next {
+            self.height.set(step.from().next);
+            self.time_ms.set(step.time_ms());
+        }
+        self.fallback.set(at.is_fallback().into());
+        if !step.is_empty() {
             self.slices.inc();
-            let items = slice.entries().iter().map(|entry| match entry {
+            let items = step.entries().map(|entry| match entry {
                 SliceEntry::Submission { data, .. } => data.len() as u64,
                 SliceEntry::Forced { .. } => 1,
             });

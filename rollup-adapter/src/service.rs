@@ -26,6 +26,7 @@ use crate::gateway::metrics::GatewayMetrics;
 use crate::gateway::price::{least_price, wall_ms};
 use crate::gateway::worker;
 use crate::home::{Home, HomeError};
+use crate::l1::L1;
 use crate::metrics::{EvmMetrics, FollowMetrics, LookedUp};
 use crate::rpc::metrics::RpcMetrics;
 use crate::rpc::{self, Rpc};
@@ -57,6 +58,9 @@ pub enum ServiceError {
     /// The HTTP client.
     #[error("HTTP client: {0}")]
     Http(#[from] reqwest::Error),
+    /// The list of L1 providers.
+    #[error("l1.providers: {0}")]
+    Provider(#[from] weft_l1::rpc::UrlError),
     /// A port.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -103,6 +107,9 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
     let endpoints: Vec<Endpoint> =
         config.urls()?.into_iter().map(|url| Endpoint::new(url, http.clone())).collect();
     let source = Source::new(endpoints.clone(), namespace, config.source())?;
+    let start_l1 = |contracts| L1::start(&config.l1, contracts, genesis.l1_origin);
+    let l1 = genesis.l1.map(start_l1).transpose()?;
+    let l1_status = l1.as_ref().map(L1::status);
 
     let mut registry = Registry::with_prefix("weft_rollup");
     let evm_metrics = EvmMetrics::new(&mut registry);
@@ -113,6 +120,7 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
     let follow = Follow {
         genesis: genesis.clone(),
         namespace,
+        l1,
         head: head_sender,
         metrics: FollowMetrics::new(&mut registry),
         shutdown: shutdown.clone(),
@@ -142,6 +150,7 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
         gateway,
         head: head.clone(),
         source: status.clone(),
+        l1: l1_status,
         limits: config.rpc_limits(),
         metrics: RpcMetrics::new(&mut registry),
         shutdown: shutdown.clone(),

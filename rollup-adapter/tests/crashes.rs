@@ -18,9 +18,8 @@ use weft_rollup_adapter::evm::embedded::Embedded;
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
 use weft_rollup_adapter::evm::store::{Store, StoredBlock};
 use weft_rollup_adapter::executor::Executor;
-use weft_rollup_adapter::light::LightClient;
 use weft_rollup_adapter::metrics::EvmMetrics;
-use weft_types::{B256, Unverified};
+use weft_types::B256;
 
 const ROLLUP: u64 = 77_002;
 const SLICES: u64 = 240;
@@ -78,11 +77,12 @@ async fn clean_run(network: &Network, genesis: &str) -> StoredBlock {
     let store = Store::open(&dir.join("state.redb"), &genesis, B256::ZERO).unwrap();
     let mut engine = Embedded::new(store.clone(), EvmMetrics::default());
     assert_eq!(engine.cursor().await.unwrap(), None);
-    let (weft, namespace) = network.with(|chain| (chain.genesis.clone(), chain.namespace));
-    let mut light = LightClient::new(&weft, namespace, None).unwrap();
-    while let Some(slice) = network.with(|chain| chain.proven(light.height())) {
-        let slice = light.advance(Unverified::new(slice)).unwrap();
-        engine.execute(&slice).await.unwrap();
+    let mut at = network.with(|chain| chain.start());
+    let mut derivation = network.with(|chain| chain.derivation(&at));
+    while let Some(slice) = network.with(|chain| chain.verified(&at)) {
+        let step = derivation.slice(&at, &slice);
+        engine.execute(&step).await.unwrap();
+        at = *step.to();
     }
     store.view().unwrap().head().unwrap()
 }

@@ -14,15 +14,16 @@ use support::dir::TempDir;
 use support::programs::{item, plans};
 use support::tools::Anvil;
 use support::wallet::{Wallet, wallet};
+use weft_rollup_adapter::cursor::Cursor;
+use weft_rollup_adapter::derivation::Derivation;
 use weft_rollup_adapter::evm::embedded::Embedded;
 use weft_rollup_adapter::evm::external::{EngineClient, External, ExternalError, Journal};
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
 use weft_rollup_adapter::evm::store::Store;
 use weft_rollup_adapter::evm::transaction::Checked;
 use weft_rollup_adapter::executor::{Executor, Progress};
-use weft_rollup_adapter::light::{LightClient, VerifiedSlice};
 use weft_rollup_adapter::metrics::EvmMetrics;
-use weft_types::{B256, Unverified};
+use weft_types::B256;
 
 const ROLLUP: u64 = 77_001;
 
@@ -46,7 +47,10 @@ struct Pair {
     _dir: TempDir,
     anvil: Anvil,
     chain: Chain,
-    light: LightClient,
+    at: Cursor,
+    derivation: Derivation,
+    /// Hash of the last block before each height.
+    before: Vec<B256>,
     store: Store,
     journal: Journal,
     engine: Arc<EngineClient>,
@@ -69,28 +73,80 @@ impl Pair {
             reqwest::Client::builder().build().unwrap(),
         ));
         let chain = Chain::new(ROLLUP);
-        let light = LightClient::new(&chain.genesis, chain.namespace, None).unwrap();
+        let at = chain.start();
+        let derivation = chain.derivation(&at);
         let mut embedded = Embedded::new(store.clone(), EvmMetrics::default());
         let mut external =
             External::new(engine.clone(), journal.clone(), genesis.spec, EvmMetrics::default());
         assert_eq!(embedded.cursor().await.unwrap(), None);
         assert_eq!(external.cursor().await.unwrap(), None);
-        Self { _dir: dir, anvil, chain, light, store, journal, engine, embedded, external }
+        Self {
+            _dir: dir,
+            anvil,
+            chain,
+            at,
+            derivation,
+            before: Vec::new(),
+            store,
+            journal,
+            engine,
+            embedded,
+            external,
+        }
     }
 
     /// Orders items and runs all that is decided on both engines.
     async fn run(&mut self, submissions: Vec<Vec<Bytes>>) {
         self.chain.push(submissions);
-        while let Some(slice) = self.chain.proven(self.light.height()) {
-            let slice: VerifiedSlice = self.light.advance(Unverified::new(slice)).unwrap();
-            assert_eq!(self.embedded.execute(&slice).await.unwrap(), Progress::Done);
-            assert_eq!(self.external.execute(&slice).await.unwrap(), Progress::Done);
+        self.catch_up().await;
+    }
+
+    async fn catch_up(&mut self) {
+        while let Some(slice) = self.chain.verified(&self.at) {
+            self.before.truncate(self.at.next as usize);
+            self.before.push(self.store.view().unwrap().head().unwrap().hash);
+            let step = self.derivation.slice(&self.at, &slice);
+            assert_eq!(self.embedded.execute(&step).await.unwrap(), Progress::Done);
+            assert_eq!(self.external.execute(&step).await.unwrap(), Progress::Done);
+            self.at = *step.to();
         }
+    }
+
+    /// Takes back slices from a height on. Both engines are where they were, and make the same of
+    /// them again.
+    async fn take_back(&mut self, height: u64) {
+        let last = self.store.view().unwrap().head().unwrap().hash;
+        let header = self.chain.header(height).id();
+        let to = Cursor { next: height, header, ..self.at };
+        self.embedded.unwind(to).await.unwrap();
+        self.external.unwind(to).await.unwrap();
+        assert_eq!(self.embedded.cursor().await.unwrap(), Some(to));
+        // The other engine has to make again what is kept.
+        self.at = self.external.cursor().await.unwrap().unwrap_or(self.chain.start());
+        while self.at.next < height {
+            let slice = self.chain.verified(&self.at).unwrap();
+            let step = self.derivation.slice(&self.at, &slice);
+            assert_eq!(self.external.execute(&step).await.unwrap(), Progress::Done);
+            self.at = *step.to();
+        }
+        assert_eq!(self.at, to);
+        self.compare_last().await;
+        let head = self.store.view().unwrap().head().unwrap();
+        assert_eq!(head.hash, self.before[height as usize], "taken back to {height}");
+        let check = self.store.check_state().unwrap();
+        assert!(head.header.number == 0 || check.root == head.header.state_root);
+        self.catch_up().await;
+        self.compare_last().await;
+        assert_eq!(self.store.view().unwrap().head().unwrap().hash, last);
     }
 
     /// Compares the last block of both.
     async fn compare(&mut self) {
         self.run(vec![]).await;
+        self.compare_last().await;
+    }
+
+    async fn compare_last(&self) {
         let view = self.store.view().unwrap();
         let ours = view.head().unwrap();
         let theirs = self.engine.block("latest").await.unwrap().unwrap();
@@ -104,6 +160,9 @@ impl Pair {
             })
             .collect();
         assert_eq!(hashes, theirs.transactions, "transactions");
+        if ours.header.number == 0 {
+            return;
+        }
         assert_eq!(
             format!("{:?}", ours.header.receipts_root),
             full["receiptsRoot"].as_str().unwrap(),
@@ -111,7 +170,7 @@ impl Pair {
         );
         assert_eq!(ours.header.state_root, theirs.state_root, "state root\n{full:#}");
         assert_eq!(ours.hash, theirs.hash, "\n{:#?}\n{full:#}", ours.header);
-        let _ = &self.journal;
+        assert_eq!(self.journal.last_number().unwrap(), ours.header.number);
         let _ = &self.anvil;
     }
 }
@@ -196,6 +255,10 @@ async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
         }
         executed += head.transactions as usize;
         skipped += count - head.transactions as usize;
+    }
+    let next = pair.at.next;
+    for height in [next.saturating_sub(1), next / 2, 0] {
+        pair.take_back(height).await;
     }
     // Shown if the case fails, and with --nocapture.
     eprintln!("{executed} executed, {skipped} skipped, {} contracts", contracts.len());

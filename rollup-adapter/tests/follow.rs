@@ -14,10 +14,10 @@ use support::node::{Fault, Network, Node};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weft_rollup_adapter::api::Endpoint;
-use weft_rollup_adapter::cursor::Cursor;
+use weft_rollup_adapter::cursor::{Cursor, Settled};
+use weft_rollup_adapter::derivation::Step;
 use weft_rollup_adapter::executor::{Executor, Progress};
 use weft_rollup_adapter::follow::{Follow, FollowError, Head};
-use weft_rollup_adapter::light::VerifiedSlice;
 use weft_rollup_adapter::metrics::FollowMetrics;
 use weft_rollup_adapter::shutdown::{self, Trigger};
 use weft_rollup_adapter::source::{Source, SourceConfig, SourceError, SourceStatus};
@@ -39,17 +39,23 @@ impl Executor for Recorder {
         Ok(*self.cursor.lock().unwrap())
     }
 
-    async fn execute(&mut self, slice: &VerifiedSlice) -> Result<Progress, Infallible> {
+    async fn execute(&mut self, step: &Step<'_>) -> Result<Progress, Infallible> {
         let mut cursor = self.cursor.lock().unwrap();
-        assert_eq!(slice.height(), Cursor::next_height(cursor.as_ref()), "in order, once each");
-        for entry in slice.entries() {
+        assert!(step.follows(cursor.as_ref()), "in order, once each");
+        for entry in step.entries() {
             let SliceEntry::Submission { data, .. } = entry else { continue };
             let mut items = self.items.lock().unwrap();
-            items.extend(data.iter().map(|item| (slice.height(), item.clone())));
+            items.extend(data.iter().map(|item| (step.from().next, item.clone())));
         }
-        *cursor = Some(slice.cursor());
+        *cursor = Some(*step.to());
         Ok(Progress::Done)
     }
+
+    async fn unwind(&mut self, _: Cursor) -> Result<(), Infallible> {
+        unreachable!("there is no L1 here");
+    }
+
+    fn settle(&mut self, _: Settled) {}
 
     async fn flush(&mut self) -> Result<(), Infallible> {
         Ok(())
@@ -88,6 +94,7 @@ impl Running {
             genesis,
             namespace,
             source,
+            l1: None,
             head: sender,
             metrics: FollowMetrics::new(&mut Registry::default()),
             shutdown,

@@ -60,6 +60,9 @@ struct Init {
     /// Base URLs of Weft nodes
     #[arg(long, value_name = "URL,...", value_delimiter = ',', required = true)]
     endpoints: Vec<String>,
+    /// URLs of Ethereum providers; needed if the network has contracts there
+    #[arg(long, value_name = "URL,...", value_delimiter = ',')]
+    l1: Vec<String>,
     /// The rollup's namespace: its EVM chain id
     #[arg(long, value_name = "N")]
     namespace: u64,
@@ -126,6 +129,8 @@ fn initialise(init: Init) -> eyre::Result<()> {
     let home = Home::new(init.home);
     let mut config = Config::default();
     config.weft.endpoints = init.endpoints;
+    config.l1.providers = init.l1;
+    config.l1.check()?;
     config.weft.namespace = init.namespace;
     config.rpc.listen = init.rpc;
     config.metrics.listen = init.metrics;

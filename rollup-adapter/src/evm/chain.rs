@@ -27,6 +27,24 @@ pub enum Chain {
     },
 }
 
+/// The chain's last block, and what was taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tip {
+    /// The last block's number.
+    pub number: u64,
+    /// How many times blocks were taken back since the process began.
+    pub unwinds: u64,
+    /// The last block that was kept the last time.
+    pub kept: u64,
+}
+
+impl Tip {
+    /// Blocks after one were taken back.
+    pub(super) fn unwind(&mut self, kept: u64) {
+        *self = Self { number: kept, unwinds: self.unwinds + 1, kept };
+    }
+}
+
 /// Why the chain cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
@@ -59,12 +77,22 @@ impl Chain {
         }
     }
 
-    /// The number of the last block, for whoever waits for more.
-    pub fn head(&self) -> watch::Receiver<u64> {
+    /// The last block, for whoever waits for more.
+    pub fn tip(&self) -> watch::Receiver<Tip> {
         match self {
-            Self::Embedded(store) => store.head(),
-            Self::External { journal, .. } => journal.head(),
+            Self::Embedded(store) => store.tip(),
+            Self::External { journal, .. } => journal.tip(),
         }
+    }
+
+    /// The number of the last block that no fallback takes back any more.
+    pub async fn settled(&self) -> Result<u64, ChainError> {
+        let chain = self.clone();
+        blocking(move || match chain {
+            Self::Embedded(store) => store.view()?.settled(),
+            Self::External { journal, .. } => journal.settled(),
+        })
+        .await
     }
 
     /// What accounts have as of the last block, in the order asked.
@@ -138,4 +166,37 @@ pub async fn blocking<T: Send + 'static>(
 ) -> Result<T, ChainError> {
     let result = tokio::task::spawn_blocking(work).await;
     Ok(result.map_err(|_| ChainError::Lost)??)
+}
+
+/// The last block of 0 to `last` that is kept, where none that is kept comes after one that is not.
+/// The genesis block is.
+pub(super) fn last_kept<E>(
+    last: u64,
+    mut is_kept: impl FnMut(u64) -> Result<bool, E>,
+) -> Result<u64, E> {
+    let (mut kept, mut end) = (0, last + 1);
+    while end - kept > 1 {
+        let middle = kept + (end - kept) / 2;
+        if is_kept(middle)? {
+            kept = middle;
+        } else {
+            end = middle;
+        }
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_last_block_that_is_kept() {
+        for last in 0..9 {
+            for kept in 0..=last {
+                let found = last_kept(last, |number| Ok::<_, ()>(number <= kept));
+                assert_eq!(found, Ok(kept), "of {last}");
+            }
+        }
+    }
 }

@@ -6,9 +6,9 @@ use weft_types::{SliceEntry, TransactionId};
 use super::block::Place;
 use super::execute::execute;
 use super::store::{NewBlock, Store, StoreError, StoredBlock};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Settled};
+use crate::derivation::Step;
 use crate::executor::{Executor, Progress};
-use crate::light::VerifiedSlice;
 use crate::metrics::EvmMetrics;
 
 /// Why the embedded engine cannot go on. All of them are ours, or the disk's.
@@ -17,14 +17,9 @@ pub enum EmbeddedError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A slice that is not the next one.
-    #[error("slice of height {actual}, the next one is {expected}")]
-    OutOfOrder {
-        /// The height due.
-        expected: u64,
-        /// The height given.
-        actual: u64,
-    },
+    /// A step from where the rollup does not stand.
+    #[error("a step out of order")]
+    OutOfOrder,
     /// The thread that executed died.
     #[error("execution ended unexpectedly")]
     Lost,
@@ -39,11 +34,11 @@ pub struct Embedded {
     moved: bool,
 }
 
-/// The items of a slice, in order, and the Weft transactions that brought them.
-pub fn items(slice: &VerifiedSlice) -> (Vec<Bytes>, Vec<TransactionId>) {
+/// The items of a step, in order, and the Weft transactions that brought them.
+pub fn items(step: &Step<'_>) -> (Vec<Bytes>, Vec<TransactionId>) {
     let mut items = Vec::new();
     let mut ids = Vec::new();
-    for entry in slice.entries() {
+    for entry in step.entries() {
         match entry {
             SliceEntry::Submission { transaction, data, .. } => {
                 ids.push(*transaction);
@@ -95,24 +90,23 @@ impl Executor for Embedded {
         Ok(self.cursor)
     }
 
-    async fn execute(&mut self, slice: &VerifiedSlice) -> Result<Progress, EmbeddedError> {
-        let expected = Cursor::next_height(self.cursor.as_ref());
-        if slice.height() != expected {
-            return Err(EmbeddedError::OutOfOrder { expected, actual: slice.height() });
+    async fn execute(&mut self, step: &Step<'_>) -> Result<Progress, EmbeddedError> {
+        if !step.follows(self.cursor.as_ref()) {
+            return Err(EmbeddedError::OutOfOrder);
         }
-        let cursor = slice.cursor();
-        if slice.is_absent() {
+        let cursor = *step.to();
+        if step.is_empty() {
             self.moved = true;
         } else {
             let store = self.store.clone();
-            let (items, submissions) = items(slice);
-            let (time_ms, count) = (slice.time_ms(), items.len());
+            let (items, submissions) = items(step);
+            let (time_ms, count) = (step.time_ms(), items.len());
             let block =
                 blocking(move || Self::run(&store, time_ms, &items, &submissions, cursor)).await?;
             tracing::debug!(
                 number = block.header.number,
                 hash = %block.hash,
-                height = cursor.height,
+                height = block.height,
                 transactions = block.transactions,
                 gas = block.header.gas_used,
                 "block"
@@ -125,6 +119,20 @@ impl Executor for Embedded {
         }
         self.cursor = Some(cursor);
         Ok(Progress::Done)
+    }
+
+    async fn unwind(&mut self, to: Cursor) -> Result<(), EmbeddedError> {
+        let store = self.store.clone();
+        self.cursor = Some(blocking(move || store.unwind(to)).await?);
+        self.moved = false;
+        Ok(())
+    }
+
+    fn settle(&mut self, settled: Settled) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.settled = settled;
+            self.moved = true;
+        }
     }
 
     async fn flush(&mut self) -> Result<(), EmbeddedError> {

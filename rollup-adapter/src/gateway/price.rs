@@ -140,9 +140,12 @@ async fn ask(endpoint: &Endpoint, namespace: NamespaceId) -> Result<Quote, ApiEr
     })
 }
 
-/// Whether the verified height is near enough to what endpoints say the last one is.
+/// Whether the verified height is near enough to what endpoints say the last one is, and the state is
+/// the one that the next slice meets.
 pub fn is_caught_up(head: &Head, quote: &Quote) -> bool {
-    head.time_ms > 0 && head.time_ms.saturating_add(MAX_LAG_MS) >= quote.time_ms
+    !head.is_fallback
+        && head.time_ms > 0
+        && head.time_ms.saturating_add(MAX_LAG_MS) >= quote.time_ms
 }
 
 /// What time it probably is in Weft.

@@ -21,7 +21,7 @@ use super::price::{Bounds, Quote, is_caught_up, keep_asking, offer, wall_ms, wef
 use super::store::{Changes, GatewayStore, StoredAttempt, StoredItem};
 use super::{ANNOUNCEMENTS, Command, DropReason, Gateway, MAX_WAITING_COMMANDS, Refusal};
 use crate::api::Endpoint;
-use crate::evm::chain::{Chain, ChainError, blocking};
+use crate::evm::chain::{Chain, ChainError, Tip, blocking};
 use crate::evm::store::StoreError;
 use crate::evm::transaction::Checked;
 use crate::follow::Head;
@@ -145,7 +145,7 @@ pub struct Worker {
     /// When to pack next, if there is anything to pack.
     pack_at: Option<Instant>,
     /// The last block after which accounts were looked at.
-    last_block: Option<u64>,
+    last_block: Option<Tip>,
     /// Weft transactions that were live when the process last ended.
     restored: Vec<(TransactionId, StoredAttempt)>,
 }

@@ -87,6 +87,10 @@ impl Rpc {
             "weft_endpoints" => {
                 serde_json::to_value(setup.source.snapshot()).map_err(RpcError::internal)
             }
+            "weft_l1" => {
+                let status = setup.l1.as_ref().map(|l1| l1.borrow().clone());
+                serde_json::to_value(status.as_deref()).map_err(RpcError::internal)
+            }
             "eth_newFilter" => self.new_log_filter(typed.get(0)?),
             "eth_newBlockFilter" => self.new_block_filter(),
             "eth_newPendingTransactionFilter" => self.new_pending_filter(),
@@ -106,7 +110,8 @@ impl Rpc {
         match &self.setup().chain {
             Chain::Embedded(_) => self.read_embedded(method, params).await,
             Chain::External { engine, .. } => {
-                let answer = proxy::answer(engine, method, &params).await;
+                let settled = self.setup().chain.settled();
+                let answer = proxy::answer(engine, method, &params, settled).await;
                 let answer = answer.ok_or_else(|| RpcError::method(method))??;
                 self.complete(method, &params, answer)
             }
@@ -161,7 +166,7 @@ impl Rpc {
         if head.time_ms.saturating_add(SYNCED_MS) >= wall_ms() {
             return Ok(json!(false));
         }
-        let block = json!(U64::from(*self.setup().chain.head().borrow()));
+        let block = json!(U64::from(self.setup().chain.tip().borrow().number));
         Ok(json!({
             "startingBlock": "0x0",
             "currentBlock": block,

@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use super::error::RpcError;
 use super::{Rpc, logs};
+use crate::evm::chain::Tip;
 use crate::random;
 
 /// Most filters at a time.
@@ -40,15 +41,36 @@ struct Entry {
 
 /// All filters.
 #[derive(Default)]
-pub struct Filters(Mutex<HashMap<U64, Entry>>);
+pub struct Filters(Mutex<All>);
+
+#[derive(Default)]
+struct All {
+    entries: HashMap<U64, Entry>,
+    /// How many times the chain had taken back blocks when filters were last looked at.
+    unwinds: u64,
+}
+
+impl All {
+    /// Blocks that were taken back and made anew are new.
+    fn notice(&mut self, tip: Tip) {
+        if std::mem::replace(&mut self.unwinds, tip.unwinds) == tip.unwinds {
+            return;
+        }
+        for entry in self.entries.values_mut() {
+            if let Kind::Logs { next, .. } | Kind::Blocks { next } = &mut entry.kind {
+                *next = (*next).min(tip.kept.saturating_add(1));
+            }
+        }
+    }
+}
 
 impl Filters {
-    fn lock(&self) -> MutexGuard<'_, HashMap<U64, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, kind: Kind) -> Result<Value, RpcError> {
-        let mut filters = self.lock();
+        let filters = &mut self.lock().entries;
         let now = Instant::now();
         filters.retain(|_, entry| now.duration_since(entry.used) < KEEP);
         if filters.len() >= MAX_FILTERS {
@@ -73,7 +95,7 @@ enum Due {
 
 impl Rpc {
     fn head_number(&self) -> u64 {
-        *self.setup().chain.head().borrow()
+        self.setup().chain.tip().borrow().number
     }
 
     pub(super) fn new_log_filter(&self, filter: Filter) -> Result<Value, RpcError> {
@@ -101,16 +123,18 @@ impl Rpc {
     }
 
     pub(super) fn uninstall_filter(&self, id: U64) -> bool {
-        self.0.filters.lock().remove(&id).is_some()
+        self.0.filters.lock().entries.remove(&id).is_some()
     }
 
     /// What is new since the last poll.
     pub(super) async fn filter_changes(&self, id: U64) -> Result<Value, RpcError> {
-        let head = self.head_number();
+        let tip = *self.setup().chain.tip().borrow();
+        let head = tip.number;
         let most = self.setup().limits.log_blocks;
         let due = {
             let mut filters = self.0.filters.lock();
-            let entry = filters.get_mut(&id).ok_or_else(not_found)?;
+            filters.notice(tip);
+            let entry = filters.entries.get_mut(&id).ok_or_else(not_found)?;
             entry.used = Instant::now();
             match &mut entry.kind {
                 Kind::Logs { filter, next } => {
@@ -161,7 +185,7 @@ impl Rpc {
     pub(super) async fn filter_logs(&self, id: U64) -> Result<Value, RpcError> {
         let filter = {
             let mut filters = self.0.filters.lock();
-            let entry = filters.get_mut(&id).ok_or_else(not_found)?;
+            let entry = filters.entries.get_mut(&id).ok_or_else(not_found)?;
             entry.used = Instant::now();
             match &entry.kind {
                 Kind::Logs { filter, .. } => filter.clone(),

@@ -17,7 +17,7 @@ pub const MAX_ALTERNATIVES: usize = 1000;
 const MAX_LOG_DATA: usize = 8 * 1024 * 1024;
 
 /// The blocks that a filter is about: first and last number. Empty if first is above last.
-pub fn range(filter: &Filter, head: u64) -> Result<(u64, u64), RpcError> {
+pub fn range(filter: &Filter, head: u64, settled: u64) -> Result<(u64, u64), RpcError> {
     let FilterBlockOption::Range { from_block, to_block } = &filter.block_option else {
         return Err(RpcError::params("expected a range of blocks"));
     };
@@ -26,7 +26,8 @@ pub fn range(filter: &Filter, head: u64) -> Result<(u64, u64), RpcError> {
         | Some(BlockNumberOrTag::Latest | BlockNumberOrTag::Safe | BlockNumberOrTag::Pending) => {
             head
         }
-        Some(BlockNumberOrTag::Finalized | BlockNumberOrTag::Earliest) => 0,
+        Some(BlockNumberOrTag::Finalized) => settled,
+        Some(BlockNumberOrTag::Earliest) => 0,
         Some(BlockNumberOrTag::Number(number)) => *number,
     };
     let (from, to) = (number(from_block), number(to_block));
@@ -56,7 +57,7 @@ pub fn get(view: &View, filter: &Filter, limits: &RpcLimits) -> Result<Vec<Log>,
         of_block(view, &block, filter, &mut found)?;
         return Ok(found);
     }
-    let (from, to) = range(filter, view.head()?.header.number)?;
+    let (from, to) = range(filter, view.head()?.header.number, view.settled()?)?;
     if to.saturating_sub(from) >= limits.log_blocks {
         let most = limits.log_blocks;
         return Err(RpcError::limit(format!("range of more than {most} blocks: narrow it")));

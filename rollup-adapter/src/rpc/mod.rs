@@ -14,8 +14,7 @@
 //!
 //! Sending always goes through the [gateway](crate::gateway), whichever engine executes. What tags
 //! mean stands in `spec/evm-rollup.md`: `latest`, `safe` and `pending` are the last block executed,
-//! since everything executed is final on Weft; `finalized` is what is settled on L1, which nothing
-//! is yet, so it is the genesis block.
+//! since everything executed is final on Weft; `finalized` is the last one that is settled on L1.
 
 pub mod dispatch;
 pub mod error;
@@ -35,6 +34,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
+use weft_l1::quorum::Status;
 use weft_types::NamespaceId;
 
 use crate::evm::chain::Chain;
@@ -94,6 +94,8 @@ pub struct Setup {
     pub head: watch::Receiver<Head>,
     /// What is thought of the endpoints.
     pub source: SourceStatus,
+    /// How L1's providers stand, on a network with contracts.
+    pub l1: Option<watch::Receiver<Arc<Status>>>,
     /// What clients may ask for.
     pub limits: RpcLimits,
     /// Counts.

@@ -93,7 +93,8 @@ impl Reads<'_> {
                 BlockNumberOrTag::Latest | BlockNumberOrTag::Safe | BlockNumberOrTag::Pending => {
                     return self.head().map(Some);
                 }
-                BlockNumberOrTag::Finalized | BlockNumberOrTag::Earliest => 0,
+                BlockNumberOrTag::Finalized => self.view.settled()?,
+                BlockNumberOrTag::Earliest => 0,
                 BlockNumberOrTag::Number(number) => number,
             },
         };

@@ -149,7 +149,9 @@ async fn ready(State(rpc): State<Rpc>) -> Response {
     let head = *setup.head.borrow();
     let lag_ms = wall_ms().saturating_sub(head.time_ms);
     let endpoints = setup.source.snapshot();
-    let reason = if head.time_ms == 0 {
+    let reason = if head.is_fallback {
+        Some("fallback: messages of L1 stand in for slices".to_owned())
+    } else if head.time_ms == 0 {
         Some("no slice has been verified since the start".to_owned())
     } else if lag_ms > SYNCED_MS {
         Some(format!("{} s behind", lag_ms / 1000))
@@ -163,7 +165,9 @@ async fn ready(State(rpc): State<Rpc>) -> Response {
         "namespace": setup.namespace.to_string(),
         "height": head.height.map(|height| height.to_string()),
         "time_ms": head.time_ms.to_string(),
-        "block": setup.chain.head().borrow().to_string(),
+        "settled_below": head.settled_below.to_string(),
+        "fallback": head.is_fallback,
+        "block": setup.chain.tip().borrow().number.to_string(),
         "gateway": { "held": held, "live": live },
         "endpoints": endpoints,
     });

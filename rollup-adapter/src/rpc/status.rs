@@ -10,6 +10,7 @@ use crate::gateway::Known;
 
 impl Rpc {
     /// `{status, height, receipt | reason}`. The status is `final` for what was executed,
+    /// `settled` for what no fallback takes back any more,
     /// `received` for what the gateway holds, `dropped` for what it gave up, `skipped` for what
     /// stood in a slice and made no transaction, `unknown` otherwise.
     pub(super) async fn weft_status(&self, hash: B256) -> Result<Value, RpcError> {
@@ -19,8 +20,9 @@ impl Rpc {
         let outcome = self.setup().chain.outcomes(&[hash]).await?.pop().flatten();
         if let Some(Outcome::Executed { height, .. }) = outcome {
             let receipt = self.read("eth_getTransactionReceipt", vec![json!(hash)]).await?;
+            let settled = height < self.setup().head.borrow().settled_below;
             return Ok(json!({
-                "status": "final",
+                "status": if settled { "settled" } else { "final" },
                 "height": height.to_string(),
                 "receipt": receipt,
             }));

@@ -12,6 +12,7 @@ use super::params::Params;
 use super::socket::Outgoing;
 use super::wire::notification;
 use super::{Rpc, logs};
+use crate::evm::chain::Tip;
 
 /// What a subscription is about.
 pub(super) enum Topic {
@@ -61,11 +62,14 @@ impl Rpc {
         topic: &Topic,
         socket: &mpsc::Sender<Outgoing>,
     ) -> Result<(), RpcError> {
-        let mut head = self.setup().chain.head();
-        let mut seen = *head.borrow_and_update();
+        let mut tip = self.setup().chain.tip();
+        let Tip { number: mut seen, mut unwinds, .. } = *tip.borrow_and_update();
         loop {
-            let last = *head.borrow_and_update();
-            while seen < last {
+            let now = *tip.borrow_and_update();
+            if std::mem::replace(&mut unwinds, now.unwinds) != now.unwinds {
+                seen = seen.min(now.kept);
+            }
+            while seen < now.number {
                 seen += 1;
                 for result in self.of_block(topic, seen).await? {
                     if socket.send(notification(id, &result).into()).await.is_err() {
@@ -74,7 +78,7 @@ impl Rpc {
                 }
             }
             tokio::select! {
-                changed = head.changed() => if changed.is_err() { return Ok(()) },
+                changed = tip.changed() => if changed.is_err() { return Ok(()) },
                 () = socket.closed() => return Ok(()),
             }
         }

@@ -1,12 +1,15 @@
 //! A tiny Weft chain: real headers, certificates and proofs from real keys, without consensus.
 
+use weft_rollup_adapter::cursor::Cursor;
+use weft_rollup_adapter::derivation::Derivation;
+use weft_rollup_adapter::light::{LightClient, VerifiedSlice};
 use weft_types::certificate::CommitSignature;
 use weft_types::genesis::GenesisNamespace;
 use weft_types::slice::{NamespaceTree, ProvenSlice};
 use weft_types::{
     Address, B256, BlockId, Bytes, Certificate, Committee, Genesis, Header, Height, L1Origin,
     Member, NamespaceId, NamespaceSettings, Outcome, Params, SecretKey, Slice, SliceEntry,
-    Submitters, TransactionId, block,
+    Submitters, TransactionId, Unverified, block,
 };
 
 pub const CHAIN_ID: u64 = 4242;
@@ -59,6 +62,8 @@ pub struct Chain {
     /// Who decides from which height on, ascending.
     validators: Vec<(Height, Validators)>,
     next_salt: u64,
+    /// The L1 origin of the next headers.
+    pub l1_origin: L1Origin,
 }
 
 impl Chain {
@@ -96,6 +101,7 @@ impl Chain {
             blocks: vec![block],
             validators: vec![(0, validators)],
             next_salt: 0,
+            l1_origin: L1Origin::default(),
         }
     }
 
@@ -159,7 +165,7 @@ impl Chain {
             proposer: validators.committee.members()[0].address,
             validators_hash: validators.committee.hash(),
             next_validators_hash: next,
-            l1_origin: L1Origin::default(),
+            l1_origin: self.l1_origin,
             observations_root: block::observations_root(&[]),
             batches_root: block::batches_root(&[]),
             events_root: block::events_root(&[]),
@@ -209,5 +215,26 @@ impl Chain {
 
     pub fn genesis_id(&self) -> BlockId {
         self.blocks[0].header.id()
+    }
+
+    /// Where a rollup stands that has taken in nothing.
+    pub fn start(&self) -> Cursor {
+        Cursor::start(&self.genesis, self.genesis_id())
+    }
+
+    /// A derivation that begins at a place.
+    pub fn derivation(&self, at: &Cursor) -> Derivation {
+        Derivation::new(self.namespace, self.genesis_id(), at)
+    }
+
+    /// The slice of a height as whoever has followed up to there verifies it.
+    pub fn verified(&self, at: &Cursor) -> Option<VerifiedSlice> {
+        let mut light = LightClient::new(&self.genesis, self.namespace, at).unwrap();
+        let slice = Unverified::new(self.proven(at.next)?);
+        if let Some((height, hash)) = light.needs(&slice).unwrap() {
+            let committee = self.validators_at(height).committee.clone();
+            light.learn(height, hash, committee).unwrap();
+        }
+        Some(light.advance(slice).unwrap())
     }
 }

@@ -6,6 +6,9 @@
 //! 3. Empty the pool, hand over the transactions one by one, fix timestamp and base fee, mine.
 //! 4. Look at what it made, and complete the journal.
 //!
+//! If a fallback takes blocks back, the engine forgets all of its blocks, and those that are kept are
+//! made again.
+//!
 //! Killed before 3 mines, the engine has no block and the pool is emptied next time; killed after,
 //! the engine has a block that the journal only intended, and it is recognised.
 
@@ -18,14 +21,14 @@ use weft_types::TransactionId;
 
 use super::client::{EngineBlock, EngineClient, EngineError};
 use super::journal::{Intent, Journal};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Settled};
+use crate::derivation::Step;
 use crate::evm::block::genesis_header;
 use crate::evm::embedded::items;
 use crate::evm::execute::{check_items, take_places};
 use crate::evm::spec::ChainSpec;
 use crate::evm::store::StoreError;
 use crate::executor::{Executor, Progress};
-use crate::light::VerifiedSlice;
 use crate::metrics::EvmMetrics;
 
 /// How often an engine that cannot be reached is tried.
@@ -110,6 +113,15 @@ pub enum ExternalError {
         /// Its hash now.
         now: B256,
     },
+    /// A block is about to be made again from something else, as if L1 were not known far enough.
+    #[error(
+        "block {number} was made of something else than what is due: Ethereum's providers do not say \
+         what they said then; restart once they do"
+    )]
+    OtherStep {
+        /// The block.
+        number: u64,
+    },
     /// The pool refused a transaction that the rules give a place.
     #[error("the engine's pool refuses transaction {hash}: {error}")]
     PoolRefused {
@@ -118,14 +130,9 @@ pub enum ExternalError {
         /// What the engine says.
         error: EngineError,
     },
-    /// A slice that is not the next one.
-    #[error("slice of height {actual}, the next one is {expected}")]
-    OutOfOrder {
-        /// The height due.
-        expected: u64,
-        /// The height given.
-        actual: u64,
-    },
+    /// A step from where the rollup does not stand.
+    #[error("a step out of order")]
+    OutOfOrder,
 }
 
 /// The last block of the engine.
@@ -195,10 +202,16 @@ impl External {
 
     /// Compares the engine with the journal, and finds where to go on.
     async fn locate(&mut self) -> Result<Option<Cursor>, ExternalError> {
-        let block = self.reach().await?;
+        let mut block = self.reach().await?;
         self.check_genesis().await?;
         self.check_memory(block.number).await?;
-        let last = self.journal.last()?.map_or(0, |(number, _)| number);
+        let last = self.journal.last_number()?;
+        if self.journal.has_unwound()? {
+            if block.number > last {
+                block = self.empty().await?;
+            }
+            self.journal.engine_unwound()?;
+        }
         if block.number > last && !self.adopt(&block).await? {
             return Err(ExternalError::Foreign { number: block.number, hash: block.hash });
         }
@@ -213,9 +226,7 @@ impl External {
         let made = made.map(|made| made.cursor);
         let cursor = if block.number >= last {
             // Heights without a slice may have moved the cursor beyond the last block.
-            let height = |cursor: &Cursor| cursor.height;
-            let stored = self.journal.cursor()?;
-            if stored.as_ref().map(height) >= made.as_ref().map(height) { stored } else { made }
+            self.journal.cursor()?
         } else {
             tracing::warn!(
                 engine = block.number,
@@ -228,6 +239,24 @@ impl External {
         self.cursor = cursor;
         self.moved = false;
         Ok(cursor)
+    }
+
+    /// Has the engine forget all its blocks. It could go back by a few, but not with everything that
+    /// state roots depend on.
+    async fn empty(&self) -> Result<EngineBlock, ExternalError> {
+        tracing::warn!("the engine's blocks were taken back: all that are kept are made again");
+        // The genesis block is made anew with the base fee that is next.
+        self.set_base_fee().await?;
+        self.engine.call_raw("anvil_reset", json!([])).await?;
+        let block = self.reach().await?;
+        self.check_genesis().await?;
+        Ok(block)
+    }
+
+    async fn set_base_fee(&self) -> Result<(), EngineError> {
+        let base_fee = format!("{:#x}", self.spec.base_fee);
+        self.engine.call_raw("anvil_setNextBlockBaseFeePerGas", json!([base_fee])).await?;
+        Ok(())
     }
 
     async fn check_genesis(&self) -> Result<(), ExternalError> {
@@ -319,11 +348,11 @@ impl External {
         &mut self,
         head: Head,
         time_ms: u64,
-        slice: &[Bytes],
+        items: &[Bytes],
         submissions: Vec<TransactionId>,
         cursor: Cursor,
     ) -> Result<EngineBlock, ExternalError> {
-        let (checked, skipped) = check_items(slice, &self.spec);
+        let (checked, skipped) = check_items(items, &self.spec);
         let mut senders: Vec<Address> = checked.iter().map(|tx| tx.sender).collect();
         senders.sort_unstable();
         senders.dedup();
@@ -341,6 +370,11 @@ impl External {
             submissions,
             cursor,
         };
+        if let Some(before) = self.journal.made(intent.number)?
+            && (before.cursor.next, before.cursor.forced) != (cursor.next, cursor.forced)
+        {
+            return Err(ExternalError::OtherStep { number: intent.number });
+        }
         self.journal.intend(&intent)?;
         self.engine.call_raw("anvil_dropAllTransactions", json!([])).await?;
         for tx in &candidates.taken {
@@ -353,8 +387,7 @@ impl External {
                 Err(error) => return Err(error.into()),
             }
         }
-        let base_fee = format!("{:#x}", self.spec.base_fee);
-        self.engine.call_raw("anvil_setNextBlockBaseFeePerGas", json!([base_fee])).await?;
+        self.set_base_fee().await?;
         let timestamp = Value::from(intent.timestamp);
         self.engine.call_raw("evm_setNextBlockTimestamp", json!([timestamp])).await?;
         self.engine.call_raw("evm_mine", json!([])).await?;
@@ -390,13 +423,12 @@ impl Executor for External {
         }
     }
 
-    async fn execute(&mut self, slice: &VerifiedSlice) -> Result<Progress, ExternalError> {
-        let expected = Cursor::next_height(self.cursor.as_ref());
-        if slice.height() != expected {
-            return Err(ExternalError::OutOfOrder { expected, actual: slice.height() });
+    async fn execute(&mut self, step: &Step<'_>) -> Result<Progress, ExternalError> {
+        if !step.follows(self.cursor.as_ref()) {
+            return Err(ExternalError::OutOfOrder);
         }
-        let cursor = slice.cursor();
-        if slice.is_absent() {
+        let cursor = *step.to();
+        if step.is_empty() {
             // What was sent to the rollup may wait for blocks that the engine has lost: then no
             // slice will come before it has them again.
             if self.looked_at.elapsed() >= LOOK && !self.is_in_place().await? {
@@ -410,9 +442,9 @@ impl Executor for External {
         if !self.is_in_place().await? {
             return Ok(Progress::Rewound);
         }
-        let (items, submissions) = items(slice);
+        let (items, submissions) = items(step);
         let count = items.len();
-        let made = self.make(head, slice.time_ms(), &items, submissions, cursor).await;
+        let made = self.make(head, step.time_ms(), &items, submissions, cursor).await;
         let block = match made {
             Ok(block) => block,
             // It went away half way: look where it is once it is back.
@@ -425,7 +457,7 @@ impl Executor for External {
         tracing::debug!(
             number = block.number,
             hash = %block.hash,
-            height = cursor.height,
+            height = cursor.height(),
             transactions = block.transactions.len(),
             "block"
         );
@@ -436,6 +468,18 @@ impl Executor for External {
         self.cursor = Some(cursor);
         self.moved = false;
         Ok(Progress::Done)
+    }
+
+    async fn unwind(&mut self, to: Cursor) -> Result<(), ExternalError> {
+        self.journal.unwind(to)?;
+        Ok(())
+    }
+
+    fn settle(&mut self, settled: Settled) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.settled = settled;
+            self.moved = true;
+        }
     }
 
     async fn flush(&mut self) -> Result<(), ExternalError> {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use weft_types::{Height, TransactionId};
 
 use crate::cursor::Cursor;
+use crate::evm::chain::{Tip, last_kept};
 use crate::evm::skip::SkipReason;
 use crate::evm::store::{Outcome, StoreError};
 
@@ -26,6 +27,7 @@ const SUBMISSIONS: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("s
 const CURSOR: &str = "cursor";
 const INTENT: &str = "intent";
 const IDENTITY: &str = "identity";
+const UNWOUND: &str = "unwound";
 
 /// A block that the engine made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -59,7 +61,7 @@ pub struct Intent {
 #[derive(Clone)]
 pub struct Journal {
     db: Arc<Database>,
-    head: Arc<watch::Sender<u64>>,
+    tip: Arc<watch::Sender<Tip>>,
 }
 
 macro_rules! decode {
@@ -91,15 +93,15 @@ impl Journal {
             write.open_table(SUBMISSIONS)?;
         }
         write.commit()?;
-        let journal = Self { db: Arc::new(db), head: Arc::new(watch::channel(0).0) };
-        let last = journal.last()?;
-        journal.head.send_replace(last.map_or(0, |(number, _)| number));
+        let journal = Self { db: Arc::new(db), tip: Arc::new(watch::channel(Tip::default()).0) };
+        let number = journal.last_number()?;
+        journal.tip.send_modify(|tip| tip.number = number);
         Ok(journal)
     }
 
-    /// The number of the last block made, for whoever waits for more.
-    pub fn head(&self) -> watch::Receiver<u64> {
-        self.head.subscribe()
+    /// The last block made, for whoever waits for more.
+    pub fn tip(&self) -> watch::Receiver<Tip> {
+        self.tip.subscribe()
     }
 
     /// The cursor as last stored.
@@ -126,6 +128,25 @@ impl Journal {
         let Some((number, bytes)) = blocks.last()? else { return Ok(None) };
         let made = borsh::from_slice(bytes.value()).map_err(|_| StoreError::Damaged("a block"))?;
         Ok(Some((number.value(), made)))
+    }
+
+    /// The number of the last block that was made; 0 for the genesis block.
+    pub fn last_number(&self) -> Result<u64, StoreError> {
+        Ok(self.last()?.map_or(0, |(number, _)| number))
+    }
+
+    /// The number of the last block that no fallback takes back any more.
+    pub fn settled(&self) -> Result<u64, StoreError> {
+        let below = self.cursor()?.map_or(0, |cursor| cursor.settled.below);
+        self.last_below(below)
+    }
+
+    /// The number of the last block whose slice has a lower height.
+    fn last_below(&self, height: Height) -> Result<u64, StoreError> {
+        last_kept(self.last_number()?, |number| {
+            let made = self.made(number)?.ok_or(StoreError::Damaged("a block is missing"))?;
+            Ok(made.cursor.next <= height)
+        })
     }
 
     /// What became of an item.
@@ -170,7 +191,7 @@ impl Journal {
         let mut write = self.db.begin_write()?;
         write.set_durability(Durability::None)?;
         let cursor = intent.cursor;
-        let height = cursor.height;
+        let height = cursor.height().unwrap_or(0);
         {
             let mut meta = write.open_table(META)?;
             meta.insert(CURSOR, encode(&cursor).as_slice())?;
@@ -197,7 +218,48 @@ impl Journal {
             }
         }
         write.commit()?;
-        self.head.send_replace(intent.number);
+        self.tip.send_modify(|tip| tip.number = intent.number);
+        Ok(())
+    }
+
+    /// Takes back every block of a slice of height `to.next` or above, and moves the cursor there, with
+    /// the forced messages that were taken in by then. The engine still has the blocks: see
+    /// [`has_unwound`](Self::has_unwound). Durable.
+    pub fn unwind(&self, to: Cursor) -> Result<(), StoreError> {
+        let kept = self.last_below(to.next)?;
+        let forced = self.made(kept)?.map_or(0, |made| made.cursor.forced);
+        let mut write = self.db.begin_write()?;
+        write.set_quick_repair(true);
+        {
+            let mut meta = write.open_table(META)?;
+            meta.insert(CURSOR, encode(&Cursor { forced, ..to }).as_slice())?;
+            meta.remove(INTENT)?;
+            meta.insert(UNWOUND, [].as_slice())?;
+            write.open_table(BLOCKS)?.retain_in(kept + 1.., |_, _| false)?;
+            write.open_table(OUTCOMES)?.retain(|_, bytes| match borsh::from_slice(bytes) {
+                Ok(Outcome::Executed { block, .. }) => block <= kept,
+                Ok(Outcome::Skipped { height, .. }) => height < to.next,
+                Err(_) => true,
+            })?;
+            write.open_table(SUBMISSIONS)?.retain(|_, height| height < to.next)?;
+        }
+        write.commit()?;
+        self.tip.send_modify(|tip| tip.unwind(kept));
+        Ok(())
+    }
+
+    /// Whether blocks were taken back that the engine may still have.
+    pub fn has_unwound(&self) -> Result<bool, StoreError> {
+        let meta = self.db.begin_read()?.open_table(META)?;
+        Ok(meta.get(UNWOUND)?.is_some())
+    }
+
+    /// The engine has taken back what was taken back here. Durable with what comes next.
+    pub fn engine_unwound(&self) -> Result<(), StoreError> {
+        let mut write = self.db.begin_write()?;
+        write.set_durability(Durability::None)?;
+        write.open_table(META)?.remove(UNWOUND)?;
+        write.commit()?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod nodes;
 mod read;
 mod records;
 mod tables;
+mod unwind;
 mod verify;
 mod write;
 
@@ -25,6 +26,7 @@ pub use records::{AccountRecord, Outcome, StoredBlock, StoredReceipt};
 pub use verify::StateCheck;
 pub use write::NewBlock;
 
+use super::chain::Tip;
 use super::genesis::EvmGenesis;
 use super::spec::ChainSpec;
 use super::trie::NodeError;
@@ -32,7 +34,7 @@ use crate::cursor::Cursor;
 use tables::{CURSOR, IDENTITY, LAYOUT, META};
 
 /// The layout of the database. A home of another one must be made anew (or replayed).
-const LAYOUT_NOW: u32 = 1;
+const LAYOUT_NOW: u32 = 2;
 /// How much memory the database's page cache may take.
 const CACHE_BYTES: usize = 256 * 1024 * 1024;
 /// Most contracts whose code is kept ready for execution.
@@ -88,7 +90,7 @@ pub struct Store {
     db: Arc<Database>,
     spec: ChainSpec,
     code: Arc<Mutex<HashMap<B256, Bytecode>>>,
-    head: Arc<watch::Sender<u64>>,
+    tip: Arc<watch::Sender<Tip>>,
 }
 
 impl Store {
@@ -100,14 +102,15 @@ impl Store {
             db: Arc::new(db),
             spec: genesis.spec,
             code: Arc::default(),
-            head: Arc::new(watch::channel(0).0),
+            tip: Arc::new(watch::channel(Tip::default()).0),
         };
         let identity = alloy_primitives::keccak256([genesis.fingerprint().0, network.0].concat());
         if store.is_new()? {
             store.write_genesis(genesis, identity)?;
         }
         store.check(identity)?;
-        store.head.send_replace(store.view()?.head()?.header.number);
+        let number = store.view()?.head()?.header.number;
+        store.tip.send_modify(|tip| tip.number = number);
         Ok(store)
     }
 
@@ -140,9 +143,9 @@ impl Store {
         View::new(&self.db.begin_read()?, self.code.clone())
     }
 
-    /// The number of the last block, for whoever waits for more.
-    pub fn head(&self) -> watch::Receiver<u64> {
-        self.head.subscribe()
+    /// The last block, for whoever waits for more.
+    pub fn tip(&self) -> watch::Receiver<Tip> {
+        self.tip.subscribe()
     }
 
     /// Moves the cursor over heights without a slice.

@@ -18,6 +18,7 @@ use super::tables::{
 };
 use super::{Store, StoreError};
 use crate::cursor::Cursor;
+use crate::evm::chain::last_kept;
 use crate::evm::visited::{Life, State};
 
 /// The database as of one moment. What is committed meanwhile is not seen.
@@ -76,6 +77,20 @@ impl View {
         let stored = self.blocks.get(number)?;
         let decode = |bytes: &[u8]| StoredBlock::decode(bytes);
         stored.map(|bytes| decode(bytes.value()).ok_or(StoreError::Damaged("a block"))).transpose()
+    }
+
+    /// The number of the last block that no fallback takes back any more.
+    pub fn settled(&self) -> Result<u64, StoreError> {
+        let below = self.cursor()?.map_or(0, |cursor| cursor.settled.below);
+        self.last_below(below)
+    }
+
+    /// The number of the last block whose slice has a lower height.
+    pub fn last_below(&self, height: Height) -> Result<u64, StoreError> {
+        last_kept(self.head()?.header.number, |number| {
+            let block = self.block(number)?.ok_or(StoreError::Damaged("a block is missing"))?;
+            Ok(block.height < height)
+        })
     }
 
     /// A block's number by hash.

@@ -17,8 +17,11 @@ pub struct StoredBlock {
     pub header: Header,
     /// Its hash.
     pub hash: B256,
-    /// The Weft height of its slice; 0 for the genesis block.
+    /// The Weft height of its slice, or the last one before a fallback that made it; 0 for the
+    /// genesis block.
     pub height: Height,
+    /// Forced messages with a lower index are taken in, or are for others.
+    pub forced: u64,
     /// How many transactions it has.
     pub transactions: u32,
     /// Length of its RLP with transactions, as explorers show it.
@@ -30,6 +33,7 @@ impl StoredBlock {
         let mut bytes = Vec::with_capacity(700);
         bytes.extend_from_slice(self.hash.as_slice());
         bytes.extend_from_slice(&self.height.to_be_bytes());
+        bytes.extend_from_slice(&self.forced.to_be_bytes());
         bytes.extend_from_slice(&self.transactions.to_be_bytes());
         bytes.extend_from_slice(&self.size.to_be_bytes());
         self.header.encode(&mut bytes);
@@ -39,12 +43,14 @@ impl StoredBlock {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (hash, rest) = bytes.split_first_chunk::<32>()?;
         let (height, rest) = rest.split_first_chunk::<8>()?;
+        let (forced, rest) = rest.split_first_chunk::<8>()?;
         let (transactions, rest) = rest.split_first_chunk::<4>()?;
         let (size, mut rest) = rest.split_first_chunk::<8>()?;
         Some(Self {
             header: Header::decode(&mut rest).ok()?,
             hash: B256::from(*hash),
             height: u64::from_be_bytes(*height),
+            forced: u64::from_be_bytes(*forced),
             transactions: u32::from_be_bytes(*transactions),
             size: u64::from_be_bytes(*size),
         })

@@ -6,7 +6,7 @@ use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use redb::{Durability, ReadableTable, Table, WriteTransaction};
 use revm::state::AccountInfo;
-use weft_types::TransactionId;
+use weft_types::{Height, TransactionId};
 
 use super::nodes::TableNodes;
 use super::read::{account_at, slot_at};
@@ -51,10 +51,10 @@ impl Store {
         let number = place.number;
         let state_root = write_state(&write, executed.state, number, self.spec.leaves)?;
         let header = block::header(&self.spec, &place, state_root, &executed.included);
-        let height = cursor.height;
+        let height = cursor.height().unwrap_or(0);
         let stored = {
             let bodies = executed.included.iter().map(|tx| tx.transaction.envelope.clone());
-            let stored = seal(header, bodies.collect(), height);
+            let stored = seal(header, bodies.collect(), height, cursor.forced);
             write.open_table(BLOCKS)?.insert(number, stored.encode().as_slice())?;
             write.open_table(NUMBERS)?.insert(&stored.hash.0, number)?;
             stored
@@ -94,7 +94,7 @@ impl Store {
         }
         write.open_table(META)?.insert(CURSOR, borsh_vec(&cursor).as_slice())?;
         write.commit()?;
-        self.head.send_replace(number);
+        self.tip.send_modify(|tip| tip.number = number);
         Ok(stored)
     }
 
@@ -125,7 +125,7 @@ impl Store {
             state.accounts.insert(*address, account);
         }
         write_state(&write, state, 0, genesis.spec.leaves)?;
-        let stored = seal(block::genesis_header(&genesis.spec), Vec::new(), 0);
+        let stored = seal(block::genesis_header(&genesis.spec), Vec::new(), 0, 0);
         write.open_table(BLOCKS)?.insert(0, stored.encode().as_slice())?;
         write.open_table(NUMBERS)?.insert(&stored.hash.0, 0)?;
         // Views open every table, so every table has to be there.
@@ -147,7 +147,8 @@ impl Store {
 fn seal(
     header: Header,
     transactions: Vec<crate::evm::transaction::Envelope>,
-    height: weft_types::Height,
+    height: Height,
+    forced: u64,
 ) -> StoredBlock {
     let count = u32::try_from(transactions.len()).unwrap_or(u32::MAX);
     let body = BlockBody {
@@ -158,7 +159,7 @@ fn seal(
     let block = Block::<_, Header>::new(header, body);
     let size = block.length() as u64;
     let hash = block.header.hash_slow();
-    StoredBlock { header: block.header, hash, height, transactions: count, size }
+    StoredBlock { header: block.header, hash, height, forced, transactions: count, size }
 }
 
 /// Writes what a block looked up and changed, and returns the new state root.
@@ -190,12 +191,7 @@ fn write_state(
     changes.sort_unstable_by_key(|a| a.0);
     let mut table = write.open_table(ACCOUNT_NODES)?;
     let mut nodes = TableNodes::new(&mut table, &[]);
-    let root = if changes.is_empty() {
-        let top = trie::Nodes::get(&mut nodes, &Nibbles::default())?;
-        top.map_or(EMPTY_ROOT_HASH, |node| node.root(&mut Vec::new()))
-    } else {
-        trie::update(&mut nodes, changes)?
-    };
+    let root = trie::update(&mut nodes, changes)?;
     nodes.finish()?;
     Ok(root)
 }

@@ -32,6 +32,10 @@ pub type Change = (Nibbles, Option<Vec<u8>>);
 /// Applies changes, strictly ascending by key, all keys of one length, and returns the new root.
 pub fn update<N: Nodes>(nodes: &mut N, changes: Vec<Change>) -> Result<B256, N::Error> {
     debug_assert!(changes.is_sorted_by(|a, b| a.0 < b.0));
+    if changes.is_empty() {
+        let top = nodes.get(&Nibbles::default())?;
+        return Ok(top.map_or(EMPTY_ROOT_HASH, |node| node.root(&mut Vec::new())));
+    }
     let mut update = Update { nodes, buffer: Vec::with_capacity(600) };
     let root = Nibbles::default();
     let old = update.take(&root)?;

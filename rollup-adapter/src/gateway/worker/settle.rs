@@ -21,7 +21,7 @@ impl Worker {
     pub(super) async fn settle(&mut self) -> Result<(), WorkError> {
         // First the head, then the chain: whatever the head covers, the chain shows.
         let head = *self.setup.head.borrow();
-        let block = *self.setup.chain.head().borrow();
+        let block = *self.setup.chain.tip().borrow();
         let attempts: Vec<(TransactionId, Attempt)> = {
             let pool = self.pool();
             pool.attempts().iter().map(|(id, attempt)| (*id, attempt.clone())).collect()

@@ -1,0 +1,324 @@
+//! What a rollup takes in next: slices, and in a fallback what L1 says instead (protocol section 10).
+//! Pure: L1 blocks and slices come in as values, in order.
+//!
+//! A rollup's derivation is a function of the slices and of L1's final blocks alone, whatever is known
+//! when:
+//!
+//! 1. Slices are taken in in order of height.
+//! 2. A fallback that was activated when the light client's head was L takes back the slices of L
+//!    and above. What was kept is what the header of L proves.
+//! 3. Then the forced messages for the namespace that are not taken in yet and that were sent before
+//!    the next header was posted are taken in, those of each L1 block together.
+//! 4. Then slices go on from L. A forced message that was taken in before is left out of its slice.
+//!
+//! Who knows of a slice before knowing of the fallback takes it in and takes it back; who knows of
+//! the fallback before it has the slices below L takes those in first. Both end at the same place.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use weft_l1::contracts::ContractEvent;
+use weft_l1::provider::Claim;
+use weft_types::{
+    Address, BlockId, Bytes, Height, L1Event, L1Origin, NamespaceId, SliceEntry, TimeMs,
+};
+
+use crate::cursor::{Cursor, Fallback, Settled};
+use crate::light::VerifiedSlice;
+
+/// Most bytes of messages that are kept while they are not settled. Beyond, no more of L1 is read: it
+/// takes weeks of full L1 blocks without a posted header.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
+/// What a message takes beside its data, at most.
+const MESSAGE_OVERHEAD: usize = 256;
+/// Most L1 origins of headers that are remembered while they are not settled. Without a later one, an
+/// earlier one does.
+const MAX_ORIGINS: usize = 4096;
+
+/// What a rollup takes in at once. Only [`Derivation`] makes one.
+#[derive(Clone, Debug)]
+pub struct Step<'a> {
+    from: Cursor,
+    to: Cursor,
+    time_ms: TimeMs,
+    entries: Vec<Cow<'a, SliceEntry>>,
+}
+
+impl Step<'_> {
+    /// Where the rollup has to stand for it.
+    pub fn from(&self) -> &Cursor {
+        &self.from
+    }
+
+    /// Whether a rollup that stands here can take it; `None` if it has taken in nothing.
+    pub fn follows(&self, at: Option<&Cursor>) -> bool {
+        let from = &self.from;
+        at.map_or(from.next == 0 && from.forced == 0, |at| {
+            (at.next, at.forced, at.fallback) == (from.next, from.forced, from.fallback)
+        })
+    }
+
+    /// Where the rollup stands afterwards.
+    pub fn to(&self) -> &Cursor {
+        &self.to
+    }
+
+    /// Its time: that of the slice's header, or of the L1 block whose messages these are. Of no
+    /// meaning without entries.
+    pub fn time_ms(&self) -> TimeMs {
+        self.time_ms
+    }
+
+    /// What to execute, in order.
+    pub fn entries(&self) -> impl Iterator<Item = &SliceEntry> {
+        self.entries.iter().map(AsRef::as_ref)
+    }
+
+    /// Whether there is nothing to execute.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// Why L1 cannot be taken in. No contract that is what it should be gets there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DerivationError {
+    /// A fallback from a head that was not posted last.
+    #[error("L1 has a fallback from height {actual}, but the header posted last is {posted}")]
+    Head {
+        /// The head by the fallback.
+        actual: Height,
+        /// The head by the headers posted.
+        posted: Height,
+    },
+}
+
+/// What is due.
+#[derive(Clone, Debug)]
+pub enum Due {
+    /// The slice of the cursor's height.
+    Slice,
+    /// Slices have to be taken back, to here.
+    Unwind(Cursor),
+    /// A step that L1 gives: that a fallback begins, or messages.
+    L1Step(Step<'static>),
+    /// The next L1 block: a fallback is on, and all that is known of it is taken in.
+    L1,
+}
+
+/// A message for the namespace.
+#[derive(Clone, Debug)]
+struct Message {
+    block: u64,
+    time_ms: TimeMs,
+    index: u64,
+    sender: Address,
+    data: Bytes,
+}
+
+/// A fallback that L1 has activated.
+#[derive(Clone, Copy, Debug)]
+struct Activated {
+    /// The light client's head at the time.
+    height: Height,
+    header: BlockId,
+    /// Once a header was posted: the index of the first message after it.
+    end: Option<u64>,
+}
+
+/// L1 as far as it is known, and what follows from it.
+#[derive(Clone, Debug)]
+pub struct Derivation {
+    namespace: NamespaceId,
+    /// The last fallback that had begun in the beginning.
+    begun: Option<Height>,
+    /// The last L1 block taken in.
+    l1: L1Origin,
+    /// The light client's head.
+    posted: (Height, BlockId),
+    /// Messages of other namespaces are counted, too.
+    next_index: u64,
+    messages: VecDeque<Message>,
+    bytes: usize,
+    fallbacks: VecDeque<Activated>,
+    /// L1 origins of headers of slices that were taken in, those that differ, ascending.
+    origins: VecDeque<(Height, L1Origin)>,
+}
+
+impl Derivation {
+    /// Begins where a rollup stands. `genesis` is the id of the genesis block, which counts as posted.
+    pub fn new(namespace: NamespaceId, genesis: BlockId, cursor: &Cursor) -> Self {
+        Self {
+            namespace,
+            begun: cursor.fallback.map(|fallback| fallback.height),
+            l1: cursor.settled.origin,
+            posted: (0, genesis),
+            next_index: 0,
+            messages: VecDeque::new(),
+            bytes: 0,
+            fallbacks: VecDeque::new(),
+            origins: VecDeque::new(),
+        }
+    }
+
+    /// The last L1 block taken in.
+    pub fn l1(&self) -> L1Origin {
+        self.l1
+    }
+
+    /// Whether so much of L1 is not settled that no more of it is to be taken in.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= MAX_MESSAGE_BYTES
+    }
+
+    /// Whether a slice may be taken in although more is final on L1 than is taken in here: only a
+    /// fallback that is not known yet could take it back, and there is none.
+    pub fn is_posted(&self, height: Height) -> bool {
+        height < self.posted.0
+    }
+
+    /// Takes in an L1 block, if it is the next one.
+    pub fn take_in(&mut self, block: &Claim) -> Result<(), DerivationError> {
+        if block.number != self.l1.number.saturating_add(1) || block.parent != self.l1.hash {
+            return Ok(());
+        }
+        self.l1 = L1Origin { number: block.number, hash: block.hash };
+        for event in &block.events {
+            match event {
+                ContractEvent::Network(L1Event::Posted { height, block, .. }) => {
+                    self.posted = (*height, *block);
+                    if let Some(last) = self.fallbacks.back_mut() {
+                        last.end.get_or_insert(self.next_index);
+                    }
+                }
+                ContractEvent::Network(L1Event::Forced {
+                    namespace, index, sender, data, ..
+                }) => {
+                    self.next_index = index.saturating_add(1);
+                    if *namespace == self.namespace {
+                        self.bytes += data.len() + MESSAGE_OVERHEAD;
+                        self.messages.push_back(Message {
+                            block: block.number,
+                            time_ms: block.timestamp.saturating_mul(1000),
+                            index: *index,
+                            sender: *sender,
+                            data: data.clone(),
+                        });
+                    }
+                }
+                ContractEvent::FallbackActivated { height, .. } => {
+                    // Before a fallback has begun no more is settled than its head proves: what was
+                    // read began before the posting of that head.
+                    let (posted, header) = self.posted;
+                    if posted != *height && Some(*height) > self.begun {
+                        return Err(DerivationError::Head { actual: *height, posted });
+                    }
+                    self.fallbacks.push_back(Activated { height: *height, header, end: None });
+                }
+                ContractEvent::Network(_) | ContractEvent::FallbackAnnounced { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What is due at a place.
+    pub fn due(&self, at: &Cursor) -> Due {
+        let begun = at.fallback.map(|fallback| fallback.height);
+        let next = self.fallbacks.iter().find(|fallback| Some(fallback.height) > begun);
+        if let Some(next) = next.filter(|next| next.height <= at.next) {
+            let fallback = Some(Fallback { height: next.height, over: false });
+            if next.height < at.next {
+                let (next, header) = (next.height, next.header);
+                return Due::Unwind(Cursor { next, header, fallback, ..*at });
+            }
+            let to = Cursor { fallback, ..*at };
+            return Due::L1Step(Step { from: *at, to, time_ms: 0, entries: Vec::new() });
+        }
+        if at.is_fallback() {
+            let current = self.fallbacks.iter().find(|fallback| Some(fallback.height) == begun);
+            // After a restart L1 has to be read again first.
+            let Some(current) = current else { return Due::L1 };
+            if let Some(step) = self.messages_of(at, current.end) {
+                return Due::L1Step(step);
+            }
+            if current.end.is_none() {
+                return Due::L1;
+            }
+        }
+        Due::Slice
+    }
+
+    /// The messages of the first L1 block that has some that are not taken in.
+    fn messages_of(&self, at: &Cursor, end: Option<u64>) -> Option<Step<'static>> {
+        let outstanding = |message: &&Message| {
+            message.index >= at.forced && end.is_none_or(|end| message.index < end)
+        };
+        let mut messages = self.messages.iter().filter(outstanding).peekable();
+        let (block, time_ms) = messages.peek().map(|first| (first.block, first.time_ms))?;
+        let mut forced = at.forced;
+        let mut entries = Vec::new();
+        for message in messages.take_while(|message| message.block == block) {
+            forced = message.index.saturating_add(1);
+            let &Message { index, sender, ref data, .. } = message;
+            let entry = SliceEntry::Forced { index, sender, data: data.clone() };
+            entries.push(Cow::Owned(entry));
+        }
+        Some(Step { from: *at, to: Cursor { forced, ..*at }, time_ms, entries })
+    }
+
+    /// Takes in the slice of the cursor's height, when it is due.
+    pub fn slice<'a>(&mut self, at: &Cursor, slice: &'a VerifiedSlice) -> Step<'a> {
+        let mut to =
+            Cursor { next: slice.height().saturating_add(1), header: slice.child(), ..*at };
+        if let Some(fallback) = &mut to.fallback {
+            fallback.over = true;
+        }
+        let mut entries = Vec::new();
+        for entry in slice.entries() {
+            if let SliceEntry::Forced { index, .. } = entry {
+                if *index < at.forced {
+                    continue;
+                }
+                to.forced = index.saturating_add(1);
+            }
+            entries.push(Cow::Borrowed(entry));
+        }
+        let origin = slice.header().l1_origin;
+        let known = self.origins.back().map_or(at.settled.origin, |(_, known)| *known);
+        if origin.number > known.number && self.origins.len() < MAX_ORIGINS {
+            self.origins.push_back((slice.height(), origin));
+        }
+        Step { from: *at, to, time_ms: slice.time_ms(), entries }
+    }
+
+    /// What is settled at a place where nothing has to be taken back, if that is more than before.
+    /// Forgets what is not needed any more.
+    pub fn settle(&mut self, at: &Cursor) -> Option<Settled> {
+        let begun = at.fallback.map(|fallback| fallback.height);
+        let next = self.fallbacks.iter().find(|fallback| Some(fallback.height) > begun);
+        let most = next.map_or(Height::MAX, |next| next.height);
+        let below = self.posted.0.min(at.next).min(most);
+        let mut settled = at.settled;
+        settled.below = settled.below.max(below);
+        while let Some((_, origin)) = self.origins.pop_front_if(|(height, _)| *height < below) {
+            settled.origin = origin;
+        }
+        if settled == at.settled {
+            return None;
+        }
+        let origin = settled.origin.number;
+        while let Some(message) = self.messages.pop_front_if(|message| message.block <= origin) {
+            self.bytes -= message.data.len() + MESSAGE_OVERHEAD;
+        }
+        let is_past = |fallback: &mut Activated| {
+            Some(fallback.height) < begun || (Some(fallback.height) == begun && !at.is_fallback())
+        };
+        while self.fallbacks.pop_front_if(is_past).is_some() {}
+        Some(settled)
+    }
+
+    /// Slices of this height and above are taken back.
+    pub fn unwound(&mut self, next: Height) {
+        while self.origins.pop_back_if(|(height, _)| *height >= next).is_some() {}
+    }
+}
