@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::conduct::As;
 use crate::l1::Terms;
@@ -53,6 +53,10 @@ const PORTS_PER_ROLLUP: u16 = 3;
 /// Price of a rollup's gas, in wei: 1 gwei.
 const GAS_PRICE: u64 = 1_000_000_000;
 
+/// How often providers are asked, and how long they may take: the chain has a block per second.
+const L1_INTERVAL: Duration = Duration::from_millis(500);
+const L1_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Gas of a rollup's block.
 const GAS_LIMIT: u64 = 60_000_000;
 
@@ -71,7 +75,8 @@ pub struct Options {
     pub joiners: usize,
     /// Namespaces that exist from the start, besides those of rollups.
     pub namespaces: Vec<u64>,
-    /// Rollups: their namespaces, which are their EVM chain ids, and what executes them.
+    /// Rollups: their namespaces, which are their EVM chain ids, and what executes them. One may be
+    /// there several times: as several nodes of the rollup.
     pub rollups: Vec<(u64, RollupKind)>,
     /// More accounts with money, for load.
     pub load_accounts: usize,
@@ -321,7 +326,11 @@ impl Plan {
         let rollups = (0u16..)
             .zip(options.rollups.iter().copied())
             .map(|(i, (namespace, kind))| {
-                let name = format!("rollup-{namespace}");
+                let before = &options.rollups[..usize::from(i)];
+                let name = match before.iter().filter(|(other, _)| *other == namespace).count() {
+                    0 => format!("rollup-{namespace}"),
+                    twins => format!("rollup-{namespace}-{}", twins + 1),
+                };
                 let first = ROLLUP_PORTS + i * PORTS_PER_ROLLUP;
                 Ok(PlannedRollup {
                     home: options.dir.join(&name),
@@ -382,10 +391,14 @@ impl Plan {
         // Each rollup prefers another validator.
         let count = self.validators.len();
         let first = usize::try_from(rollup.namespace).unwrap_or(0) % count.max(1);
-        let joiners = self.full_nodes.iter().filter(|node| node.key.is_some());
         let validators = (0..count).map(|i| &self.validators[(first + i) % count]);
-        config.weft.endpoints =
-            validators.chain(joiners).map(|node| format!("http://{}", node.api)).collect();
+        let nodes =
+            validators.chain(self.full_nodes.iter().filter(|_| !self.options.late_full_nodes));
+        config.weft.endpoints = nodes.map(|node| format!("http://{}", node.api)).collect();
+        if let Some(l1) = &self.l1 {
+            config.l1.providers = l1.shared().map(PlannedProvider::node_url).collect();
+            (config.l1.interval, config.l1.timeout) = (L1_INTERVAL, L1_TIMEOUT);
+        }
         config.engine.kind = match rollup.kind {
             RollupKind::Revm => "revm".to_owned(),
             RollupKind::External => format!("external:http://{}", rollup.engine),
@@ -472,10 +485,11 @@ impl Plan {
                 .of_validator(own.unwrap_or(0))
                 .map(|provider| format!("\"{}\"", provider.node_url()))
                 .collect();
-            let quick = "interval = \"4s\"\ntimeout = \"4s\"";
+            let slow = "interval = \"4s\"\ntimeout = \"4s\"";
+            let quick = format!("interval = \"{L1_INTERVAL:?}\"\ntimeout = \"{L1_TIMEOUT:?}\"");
             config = config
                 .replacen("providers = []", &format!("providers = [{}]", urls.join(", ")), 1)
-                .replacen(quick, "interval = \"500ms\"\ntimeout = \"2s\"", 1);
+                .replacen(slow, &quick, 1);
         }
         std::fs::write(home.config(), config)?;
         if let Some(key) = &node.key {

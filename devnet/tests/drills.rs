@@ -64,6 +64,7 @@ drills! {
     every_validator_is_replaced: Turnover;
     who_signs_twice_loses_its_bond: Slashing;
     nobody_can_keep_a_message_out: Forced;
+    a_rollup_goes_on_without_its_committee: Escape;
 }
 
 /// Both engines run the same transactions of the same wallet, so they must give the same answers.

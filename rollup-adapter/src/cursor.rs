@@ -1,6 +1,7 @@
 //! Where a rollup stands in its derivation (protocol sections 10 and 11).
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use weft_types::genesis::GenesisError;
 use weft_types::{BlockId, Genesis, Height, L1Origin};
 
 /// How far a rollup has come. Stored with the rollup's own state, in one transaction, so that a crash
@@ -39,10 +40,11 @@ pub struct Settled {
 }
 
 impl Cursor {
-    /// Where a rollup stands that has taken in nothing. `header` is the id of the genesis block.
-    pub fn start(genesis: &Genesis, header: BlockId) -> Self {
+    /// Where a rollup stands that has taken in nothing.
+    pub fn start(genesis: &Genesis) -> Result<Self, GenesisError> {
+        let header = genesis.header(&genesis.check()?).id();
         let settled = Settled { below: 0, origin: genesis.l1_origin };
-        Self { next: 0, header, forced: 0, fallback: None, settled }
+        Ok(Self { next: 0, header, forced: 0, fallback: None, settled })
     }
 
     /// The last height taken in.

@@ -98,11 +98,11 @@ impl Follow {
     /// Follows until told to finish, or until something is wrong that waiting does not mend.
     pub async fn run<E: Executor>(self, executor: &mut E) -> Result<(), FollowError<E::Error>> {
         let Self { genesis, namespace, mut source, mut l1, head, metrics, mut shutdown } = self;
-        let first = genesis.header(&genesis.check()?).id();
+        let start = Cursor::start(&genesis)?;
         loop {
             let cursor = executor.cursor().await.map_err(FollowError::Executor)?;
-            let at = cursor.unwrap_or_else(|| Cursor::start(&genesis, first));
-            let derivation = Derivation::new(namespace, first, &at);
+            let at = cursor.unwrap_or(start);
+            let derivation = Derivation::new(namespace, start.header, &at);
             head.send_modify(|head| *head = Head::at(&at, head.time_ms));
             if let Some(l1) = &mut l1 {
                 l1.restart(derivation.l1());

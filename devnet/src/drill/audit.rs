@@ -5,6 +5,7 @@ use std::path::Path;
 
 use eyre::{WrapErr, ensure, eyre};
 use weft_rollup_adapter::api::Endpoint;
+use weft_rollup_adapter::cursor::Cursor;
 use weft_rollup_adapter::light::LightClient;
 use weft_types::{Address, B256, NamespaceId, SliceEntry, Slot, TransactionId};
 
@@ -55,7 +56,8 @@ pub async fn executed(
     let rollups = network.plan.rollups.iter().map(|rollup| rollup.namespace);
     for namespace in network.plan.options.namespaces.iter().copied().chain(rollups) {
         let namespace = NamespaceId(namespace);
-        let mut light = LightClient::new(&network.plan.genesis, namespace, None)?;
+        let start = Cursor::start(&network.plan.genesis)?;
+        let mut light = LightClient::new(&network.plan.genesis, namespace, &start)?;
         let mut slices = endpoint.stream(namespace, 0).await?;
         while light.height() <= through {
             let slice = slices.next().await?;

@@ -37,8 +37,14 @@ impl Network {
         wallet: Wallet<'_>,
         args: &[&str],
     ) -> eyre::Result<String> {
+        let api = format!("--api=http://{}", node.plan.api);
+        self.weft_alone(wallet, &[args, &[&api]].concat()).await
+    }
+
+    /// Runs `weft` without a node to ask.
+    pub async fn weft_alone(&self, wallet: Wallet<'_>, args: &[&str]) -> eyre::Result<String> {
         let mut command = Command::new(&self.programs.weft);
-        command.args(args).arg(format!("--api=http://{}", node.plan.api));
+        command.args(args);
         match wallet {
             Wallet::None => {}
             Wallet::Weft(key) => {

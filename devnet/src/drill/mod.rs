@@ -9,6 +9,7 @@ mod audit;
 mod byzantine;
 mod command;
 mod down;
+mod escape;
 mod ethereum;
 mod forced;
 mod garbage;
@@ -64,6 +65,8 @@ pub enum Drill {
     Slashing,
     /// What all nodes refuse comes in by way of Ethereum; wei goes there and back
     Forced,
+    /// The committee stops, and a rollup goes on by way of Ethereum until it is back
+    Escape,
 }
 
 impl Drill {
@@ -126,6 +129,10 @@ impl Drill {
                 "A message that every node refuses is in the very block that takes in its L1 block; \
                  deposits and withdrawals conserve every wei, and nothing is claimed twice."
             }
+            Self::Escape => {
+                "A rollup whose committee has stopped goes on with what Ethereum says, and returns \
+                 when headers are posted again: all its nodes at the same points, each message once."
+            }
             Self::Garbage => {
                 "Garbage gets clear errors; nothing panics, grows without bound, or stops ordering."
             }
@@ -151,6 +158,7 @@ impl Drill {
             Self::Turnover => turnover::run(lab, &mut findings).await,
             Self::Slashing => slashing::run(lab, &mut findings).await,
             Self::Forced => forced::run(lab, &mut findings).await,
+            Self::Escape => escape::run(lab, &mut findings).await,
         };
         findings.into_report(self, lab.scale, started.elapsed(), ended)
     }

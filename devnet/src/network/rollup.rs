@@ -10,7 +10,7 @@ use weft_rollup_adapter::evm::external::anvil_arguments;
 use weft_rollup_adapter::home::Home;
 
 use super::tail_of;
-use crate::client::wait_for;
+use crate::client::{http_client, wait_for};
 use crate::plan::{PlannedRollup, RollupKind};
 use crate::process::{Process, Recipe};
 use crate::rpc::Rpc;
@@ -62,6 +62,12 @@ impl Rollup {
     /// Waits until it answers wallets.
     pub async fn wait_ready(&mut self, patience: Duration) -> eyre::Result<()> {
         answers(&self.rpc, &mut self.process, patience).await
+    }
+
+    /// How it says that it stands.
+    pub async fn ready(&self) -> eyre::Result<Value> {
+        let url = format!("http://{}/ready", self.plan.rpc);
+        Ok(http_client(Duration::from_secs(5)).get(url).send().await?.json().await?)
     }
 
     /// Waits until it has made so many more blocks.

@@ -219,7 +219,7 @@ impl Chain {
 
     /// Where a rollup stands that has taken in nothing.
     pub fn start(&self) -> Cursor {
-        Cursor::start(&self.genesis, self.genesis_id())
+        Cursor::start(&self.genesis).unwrap()
     }
 
     /// A derivation that begins at a place.
