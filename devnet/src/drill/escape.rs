@@ -121,7 +121,7 @@ impl Story {
         let adapter = &mut network.rollups[0];
         adapter.process.kill().await?;
         adapter.process.restart()?;
-        adapter.wait_ready(PATIENCE).await?;
+        wait_fallback(adapter, true).await?;
         let message = self.force(network).await?;
         for rollup in &network.rollups {
             wait_receipt(rollup, message).await?;
@@ -262,7 +262,9 @@ async fn wait_fallback(rollup: &Rollup, wanted: bool) -> eyre::Result<()> {
     let what =
         format!("{} to {} fallback", rollup.plan.name, if wanted { "enter" } else { "leave" });
     wait_for(&what, PATIENCE, || async {
-        Ok((rollup.ready().await?["fallback"] == wanted).then_some(()))
+        // One that was just started does not answer yet.
+        let ready = rollup.ready().await.unwrap_or_default();
+        Ok((ready["fallback"] == wanted).then_some(()))
     })
     .await
 }
