@@ -273,7 +273,7 @@ fn a_node_observes_what_follows_from_the_origin() {
     assert_eq!(observes(&blocks), names[..8], "eight at most");
     assert_eq!(observes(&blocks[..3]), names[..3]);
     assert_eq!(observes(&blocks[1..]), [], "there is a gap");
-    let mut forked = blocks.clone();
+    let mut forked = blocks;
     forked[2].parent = B256::repeat_byte(0xff);
     assert_eq!(observes(&forked), names[..2], "the third does not follow");
     forked[0].parent = B256::repeat_byte(0xff);

@@ -1,5 +1,6 @@
 //! The contracts: formatted, tested, as cheap as they are said to be, and with artifacts of what the
 //! sources are.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,5 +1,5 @@
 //! A rollup's derivation, whatever is known when: against what anybody computes who knows everything.
-#![allow(clippy::unwrap_used, missing_docs, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "test code")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Both engines, the same slices: the same receipts, state roots and block hashes.
-#![allow(clippy::unwrap_used, missing_docs, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "test code")]
 
 mod support;
 

@@ -331,7 +331,7 @@ mod tests {
             }
             if let Some(leaf) = all.get(count) {
                 peaks.push_with(*leaf, |level, i, root| {
-                    assert!(nodes.insert((level, i), root).is_none())
+                    assert!(nodes.insert((level, i), root).is_none());
                 });
             }
         }

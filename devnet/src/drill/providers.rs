@@ -141,7 +141,8 @@ async fn nonsense(lab: &Lab, network: &mut Network, findings: &mut Findings) -> 
     ];
     for round in 0..lab.scale.pick(1, 2 * faults.len()) {
         // The first provider speaks HTTP, the last WebSocket.
-        let provider = |validator: usize| if (validator + round) % 2 == 0 { 0 } else { EACH - 1 };
+        let provider =
+            |validator: usize| if (validator + round).is_multiple_of(2) { 0 } else { EACH - 1 };
         let faults = || faults.iter().cycle().skip(round).zip(0..VALIDATORS);
         for ((_, fault), validator) in faults() {
             set(network, validator, provider(validator), *fault)?;

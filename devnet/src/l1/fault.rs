@@ -76,10 +76,10 @@ impl Liar {
             (Fault::Lag { blocks }, "eth_blockNumber") => {
                 *result = json!(format!("{:#x}", tip.saturating_sub(blocks)));
             }
-            (Fault::Lag { blocks }, "eth_getBlockByNumber") => {
-                if number(&result["number"]).is_some_and(|n| n > tip.saturating_sub(blocks)) {
-                    *result = Value::Null;
-                }
+            (Fault::Lag { blocks }, "eth_getBlockByNumber")
+                if number(&result["number"]).is_some_and(|n| n > tip.saturating_sub(blocks)) =>
+            {
+                *result = Value::Null;
             }
             (Fault::Fork { from }, "eth_getBlockByNumber") => self.fork_block(result, from),
             (Fault::Fork { from }, "eth_getLogs") => {
