@@ -24,7 +24,7 @@ fn an_author_that_restarts_twice_takes_nothing_from_a_block_under_decision() {
         .collect();
     observations.sort_by_key(|o| o.body.observer);
     for observation in &observations {
-        lone.step(Input::Observation(observation.clone()));
+        lone.observe(observation.clone());
     }
     let value = lone.block(&observations.iter().collect::<Vec<_>>(), &[&batch]);
     let id = value.header.id();
@@ -67,9 +67,9 @@ fn what_only_a_second_observation_supports_is_fetched_from_those_who_name_it() {
     let mut embedded =
         [lone.observation(leader, 10, &[]), hidden.clone(), lone.observation(other, 10, &[&batch])];
     embedded.sort_by_key(|o| o.body.observer);
-    lone.step(Input::Observation(shown));
+    lone.observe(shown);
     for observation in embedded.iter().filter(|o| o.witness() != hidden.witness()) {
-        let effects = lone.step(Input::Observation(observation.clone()));
+        let effects = lone.observe(observation.clone());
         assert!(!effects.iter().any(|e| matches!(e, Effect::FetchBatches(_))), "one names it");
     }
 
@@ -80,7 +80,7 @@ fn what_only_a_second_observation_supports_is_fetched_from_those_who_name_it() {
     });
     assert!(wants_hidden, "{effects:?}");
 
-    let effects = lone.step(Input::Observation(hidden));
+    let effects = lone.observe(hidden);
     assert!(effects.iter().any(|e| matches!(e, Effect::Keep(_))), "the liar is caught");
     let fetched = effects.iter().find_map(|effect| match effect {
         Effect::FetchBatches(wanted) => Some(wanted.clone()),
@@ -96,11 +96,38 @@ fn what_only_a_second_observation_supports_is_fetched_from_those_who_name_it() {
 }
 
 #[test]
+fn what_was_checked_against_another_committee_counts_for_nobody_else() {
+    let mut lone = Lone::new();
+    lone.enter();
+    let victim = lone.others()[0];
+    // Somebody who has the victim's index in the committee of another epoch.
+    let stranger = SecretKey::from_bytes([0x77; 32]).unwrap();
+    let mut members = lone.driver.tip().committee().members().to_vec();
+    members[victim].address = stranger.address();
+    members.sort_by_key(|member| member.address);
+    let place = members.iter().position(|m| m.address == stranger.address()).unwrap();
+    let other = Arc::new(Committee::new(members).unwrap());
+    let mut body = lone.observation(place, 10, &[]).body.clone();
+    body.clock_ms = 999;
+    let signed = Signed::new(body, lone.genesis.chain_id, &stranger);
+    let checked = Unverified::new(signed).verify((lone.genesis.chain_id, &other)).unwrap();
+    lone.step(Input::Observation(checked, Arc::clone(&other)));
+    let index = u16::try_from(place).unwrap();
+    assert!(!lone.driver.observations().has(index), "it counts as somebody else's");
+
+    // What is fine for both is taken.
+    let fine = lone.observation(lone.leader(), 10, &[]);
+    let index = fine.body.observer;
+    lone.step(Input::Observation(fine, other));
+    assert!(lone.driver.observations().has(index));
+}
+
+#[test]
 fn the_engine_is_told_nothing_of_a_height_before_it_enters_it() {
     let mut lone = Lone::new();
     let observations: Vec<_> = (1..4).map(|i| lone.observation(i, 10, &[])).collect();
     for observation in &observations {
-        lone.step(Input::Observation(observation.clone()));
+        lone.observe(observation.clone());
     }
     let value = lone.block(&observations.iter().collect::<Vec<_>>(), &[]);
     let effects = lone.step(lone.proposal(value));
@@ -135,7 +162,7 @@ fn what_is_fetched_for_the_next_height_outlives_the_decision() {
     lone.enter();
     let observations: Vec<_> = (1..4).map(|i| lone.observation(i, 10, &[])).collect();
     for observation in &observations {
-        lone.step(Input::Observation(observation.clone()));
+        lone.observe(observation.clone());
     }
     let value = lone.block(&observations.iter().collect::<Vec<_>>(), &[]);
     let id = value.header.id();
@@ -150,7 +177,7 @@ fn what_is_fetched_for_the_next_height_outlives_the_decision() {
         let signed = Signed::new(body, CHAIN, &lone.keys[observer]);
         let committee = lone.driver.tip().committee().clone();
         let early = Unverified::new(signed).verify((CHAIN, &committee)).unwrap();
-        lone.step(Input::Observation(early));
+        lone.observe(early);
     }
     let certificate = Certificate { height: 1, round: 0, block: id, signatures: Vec::new() };
     let effects = lone.step(Input::Decided(certificate));

@@ -298,12 +298,12 @@ fn events_are_fetched_once_enough_name_them_and_no_view_judges() {
             _ => None,
         })
     };
-    let effects = lone.step(Input::Observation(observations[0].clone()));
+    let effects = lone.observe(observations[0].clone());
     assert_eq!(fetched(&effects), None, "one alone may have made it up");
-    let effects = lone.step(Input::Observation(observations[1].clone()));
+    let effects = lone.observe(observations[1].clone());
     let digest = block.events.witness().digest;
     assert_eq!(fetched(&effects), Some(vec![(digest, vec![1, 2])]));
-    let effects = lone.step(Input::Observation(observations[2].clone()));
+    let effects = lone.observe(observations[2].clone());
     assert_eq!(fetched(&effects), None, "it is under way");
 
     let held = Held { events: [(digest, Arc::clone(&block.events))].into(), ..Held::default() };

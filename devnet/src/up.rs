@@ -14,6 +14,7 @@ use crate::l1::Terms;
 use crate::load::{self, Percentiles};
 use crate::network::Network;
 use crate::plan::{Options, Plan, RollupKind};
+use crate::process::Process;
 use crate::programs::Programs;
 use crate::rpc::quantity;
 use crate::tools::Tools;
@@ -251,6 +252,12 @@ async fn first_transaction(network: &Network) -> eyre::Result<()> {
     }
 }
 
+/// A row of what has no metrics.
+fn plain_row(process: &Process, url: String) -> [String; 5] {
+    let pid = process.pid().map_or(String::new(), |pid| pid.to_string());
+    [process.name().to_owned(), url, String::new(), pid, process.log().display().to_string()]
+}
+
 /// Shows where everything is.
 fn show(network: &Network, file: &Path) {
     let mut rows = vec![["", "API or RPC", "metrics", "pid", "log"].map(str::to_owned)];
@@ -271,6 +278,19 @@ fn show(network: &Network, file: &Path) {
             rollup.process.pid().map_or(String::new(), |pid| pid.to_string()),
             rollup.process.log().display().to_string(),
         ]);
+        rows.extend(
+            rollup
+                .engine
+                .iter()
+                .map(|engine| plain_row(engine, format!("http://{}", rollup.plan.engine))),
+        );
+    }
+    if let Some(l1) = &network.l1 {
+        rows.push(plain_row(&l1.anvil, l1.rpc.url().to_owned()));
+        let provider =
+            |provider: &crate::l1::Provider| plain_row(&provider.process, provider.plan.url());
+        rows.extend(l1.providers.iter().map(provider));
+        rows.extend(l1.relayer.iter().map(|relayer| plain_row(relayer, String::new())));
     }
     eprintln!("\n{}", crate::table::table(&rows));
     if let (Some(rollup), Some(key)) = (network.rollups.first(), network.plan.accounts.first()) {

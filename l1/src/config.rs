@@ -83,6 +83,9 @@ pub enum L1ConfigError {
     /// Too small for what there is to read, or too large to hold.
     #[error("l1.max_answer is {0}, expected {from} to {to} bytes", from = ANSWERS[0], to = ANSWERS[1])]
     Answer(usize),
+    /// Blocks that anything may replace.
+    #[error("l1.finality is 0, expected a block or more above, \"safe\" or \"finalized\"")]
+    Finality,
     /// Every provider would lag.
     #[error("l1.max_lag is 0, expected a block or more")]
     Lag,
@@ -121,6 +124,9 @@ impl L1Config {
         }
         if !(ANSWERS[0]..=ANSWERS[1]).contains(&self.max_answer) {
             return Err(L1ConfigError::Answer(self.max_answer));
+        }
+        if self.finality == Finality::Depth(0) {
+            return Err(L1ConfigError::Finality);
         }
         if self.max_lag == 0 {
             return Err(L1ConfigError::Lag);

@@ -4,9 +4,9 @@
 //! A block is agreed on once `quorum` providers that are not in quarantine say the same of it,
 //! hash, parent, timestamp and events. Whoever says something else of an agreed block goes into
 //! quarantine at once, and whoever answers nonsense twice in a row. It is asked on, and comes back
-//! once it has said the same as the others of enough blocks in enough answers. Who lags or does not
-//! answer is not trusted less for it, since it says nothing wrong; but it is known, shown, and asked
-//! less often.
+//! once it has said nothing else than the others in a few answers with enough agreed blocks in them. Who
+//! lags or does not answer is not trusted less for it, since it says nothing wrong; but it is known and
+//! shown, and who does not answer is asked less often.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -372,12 +372,15 @@ impl Tracker {
     /// Lets a provider out of quarantine that has said the same as the others often enough. What it
     /// says wrong begins the count anew.
     fn readmit(&mut self, index: usize) {
-        let Self { providers, agreed, .. } = self;
+        let Self { providers, agreed, origin, .. } = self;
         let Some(provider) = providers.get_mut(index) else { return };
         let Some(quarantine) = &mut provider.quarantine else { return };
+        // What has been taken in counts as well: there may be too few others to agree on more.
+        let taken_in =
+            |claim: &Claim| (claim.number == origin.number).then_some(claim.hash == origin.hash);
         let known = provider.claims.values().filter_map(|claim| {
-            let digest = agreed.get(&claim.number)?;
-            Some(claim.digest() == *digest)
+            let agreed = agreed.get(&claim.number).map(|digest| claim.digest() == *digest);
+            agreed.or_else(|| taken_in(claim))
         });
         let (mut right, mut wrong) = (0, false);
         for same in known {

@@ -9,7 +9,11 @@ use weft_types::{L1Contracts, L1Origin};
 
 use crate::provider::{Answer, Claim, Finality, ProviderError, ask, check_chain};
 use crate::quorum::{Rules, State, Status, Tracker};
-use crate::rpc::Client;
+use crate::rpc::{Client, MAX_BATCH, RpcError};
+
+/// Blocks that a provider is asked for at a time: the origin and one more at least.
+const MOST_BLOCKS: u64 = MAX_BATCH as u64;
+const FEWEST_BLOCKS: u64 = 2;
 
 /// What to watch, and how.
 pub struct Config {
@@ -89,6 +93,7 @@ async fn tick(shared: Arc<Shared>, every: Duration) {
 async fn poll(shared: Arc<Shared>, index: usize, client: Client) {
     let mut origin = shared.origin.clone();
     let mut known_chain = false;
+    let mut span = MOST_BLOCKS;
     loop {
         let due = shared.lock().due(index).saturating_sub(shared.epoch.elapsed());
         tokio::select! {
@@ -103,18 +108,38 @@ async fn poll(shared: Arc<Shared>, index: usize, client: Client) {
             }
         }
         let started = Instant::now();
-        let answer = shared.ask(&client, &mut known_chain).await;
+        let answer = shared.ask(&client, &mut known_chain, span).await;
+        match &answer {
+            Ok(_) => span = span.saturating_mul(2).min(MOST_BLOCKS),
+            // Blocks may hold so much that an answer about many of them is too large, or takes too
+            // long, and nobody is to blame for that.
+            Err(ProviderError::Rpc(RpcError::TooLarge(_))) if span > FEWEST_BLOCKS => {
+                span = (span / 2).max(FEWEST_BLOCKS);
+                continue;
+            }
+            Err(ProviderError::Rpc(RpcError::Timeout(_))) => {
+                span = (span / 2).max(FEWEST_BLOCKS);
+            }
+            Err(_) => {}
+        }
         shared.report(index, answer, started.elapsed());
     }
 }
 
 impl Shared {
-    async fn ask(&self, client: &Client, known_chain: &mut bool) -> Result<Answer, ProviderError> {
+    async fn ask(
+        &self,
+        client: &Client,
+        known_chain: &mut bool,
+        span: u64,
+    ) -> Result<Answer, ProviderError> {
         if !*known_chain {
             check_chain(client, &self.contracts).await?;
             *known_chain = true;
         }
         let wanted = self.lock().wanted();
+        let last = wanted.start().saturating_add(span - 1).min(*wanted.end());
+        let wanted = *wanted.start()..=last;
         let answer = ask(client, &self.contracts, self.finality, wanted).await;
         // Behind one URL there may be another node by now.
         *known_chain = answer.is_ok();

@@ -58,7 +58,8 @@ impl State {
 
 /// Deals equal seats by stake, by highest averages (D'Hondt): each goes to whoever would then have
 /// the most stake per seat, of equals to the lower address. Ascending by address; those without a
-/// seat are left out. To split a stake gains no seat.
+/// seat are left out. To split a stake gains no seat, but where quotients
+/// are exactly equal.
 pub fn seats(stakes: impl IntoIterator<Item = (Address, Wei)>, size: u16) -> Vec<Member> {
     let claim = |(address, stake): (Address, Wei)| Claim {
         stake: stake.min(MOST_STAKE),

@@ -371,6 +371,18 @@ pub fn head_of(tip: &Tip, absent: Vec<Address>) -> Head {
     Head { header: tip.header, id: tip.id, absent: Arc::new(absent), price }
 }
 
+/// Whether a forced message is in its namespace's slice. Slices ascend by namespace, and messages, which
+/// head them, by index.
+fn has_message(slices: &[Slice], namespace: NamespaceId, index: u64) -> bool {
+    let slice = slices.binary_search_by_key(&namespace, |slice| slice.namespace).ok();
+    let entries = slice.and_then(|at| slices.get(at)).map_or(&[][..], |slice| &slice.entries);
+    let messages = entries.iter().map_while(|entry| match entry {
+        SliceEntry::Forced { index, .. } => Some(*index),
+        SliceEntry::Submission { .. } => None,
+    });
+    messages.into_iter().any(|message| message == index)
+}
+
 /// What the view takes in of a block.
 pub fn changes_of(
     header: &Header,
@@ -383,7 +395,10 @@ pub fn changes_of(
     let mut places: BTreeMap<NamespaceId, Vec<EntryPlace>> = BTreeMap::new();
     for (block, events) in (0u8..).zip(events) {
         for (event, content) in (0u32..).zip(&events.0) {
-            if let L1Event::Forced { namespace, .. } = content {
+            // One for a namespace that there was not at that moment has no place.
+            if let L1Event::Forced { namespace, index, .. } = content
+                && has_message(&applied.slices, *namespace, *index)
+            {
                 places.entry(*namespace).or_default().push(EntryPlace::Event { block, event });
             }
         }

@@ -407,6 +407,7 @@ mod tests {
         assert!(error(&format!("{three}quorum = 1")).contains("more than half"));
         assert!(error(&format!("{three}quorum = 4")).contains("l1.quorum"));
         assert!(error("[l1]\nfinality = \"latest\"").contains("finality"));
+        assert!(error("[l1]\nfinality = 0").contains("l1.finality"));
     }
 
     #[test]

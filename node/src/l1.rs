@@ -40,6 +40,7 @@ pub fn start(config: &L1Config, chain: &Chain, metrics: L1Metrics) -> eyre::Resu
     let (seen, seen_rx) = watch::channel(Arc::default());
     let Some(contracts) = chain.genesis().l1 else { return Ok((L1::Unknown, seen_rx)) };
     if config.providers.is_empty() {
+        metrics.show_blind();
         return Ok((L1::Blind, seen_rx));
     }
     let watcher = watch_l1(config, contracts, chain)?;

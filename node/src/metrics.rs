@@ -127,6 +127,11 @@ pub struct Metrics {
 }
 
 impl L1Metrics {
+    /// Nobody is asked, which is to be looked after.
+    pub fn show_blind(&self) {
+        self.alarm.set(1);
+    }
+
     /// Sets them.
     pub fn show(&self, status: &Status) {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);

@@ -26,9 +26,9 @@ use weft_types::{
 use crate::cursor::{Cursor, Fallback, Settled};
 use crate::light::VerifiedSlice;
 
-/// Most bytes of messages that are kept while they are not settled. Beyond, no more of L1 is read: it
-/// takes weeks of full L1 blocks without a posted header.
-pub const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
+/// Most bytes of messages that are kept until they are taken in. Those of later L1 blocks are read again
+/// when it is their turn.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// What a message takes beside its data, at most.
 const MESSAGE_OVERHEAD: usize = 256;
 /// Most L1 origins of headers that are remembered while they are not settled. Without a later one, an
@@ -74,6 +74,12 @@ impl Step<'_> {
         self.entries.iter().map(AsRef::as_ref)
     }
 
+    /// Whether a fallback begins with it.
+    pub fn begins_fallback(&self) -> bool {
+        let begun = |cursor: &Cursor| cursor.fallback.map(|fallback| fallback.height);
+        begun(&self.from) != begun(&self.to)
+    }
+
     /// Whether there is nothing to execute.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -104,6 +110,8 @@ pub enum Due {
     L1Step(Step<'static>),
     /// The next L1 block: a fallback is on, and all that is known of it is taken in.
     L1,
+    /// To read L1 again from what is settled: there was more than is kept.
+    L1Again,
 }
 
 /// A message for the namespace.
@@ -138,11 +146,28 @@ pub struct Derivation {
     posted: (Height, BlockId),
     /// Messages of other namespaces are counted, too.
     next_index: u64,
+    /// Messages with a lower index are taken in, as far as that is known here.
+    forced: u64,
+    /// The others, as far as there was room for them.
     messages: VecDeque<Message>,
     bytes: usize,
+    room: usize,
+    /// Whether there was no room for later ones.
+    is_full: bool,
+    /// L1 blocks with messages, and the index of the last in each, while they are not settled.
+    sent: VecDeque<(u64, u64)>,
     fallbacks: VecDeque<Activated>,
-    /// L1 origins of headers of slices that were taken in, those that differ, ascending.
-    origins: VecDeque<(Height, L1Origin)>,
+    /// Of slices that were taken in and whose L1 origin is another than that of the one before.
+    origins: VecDeque<Origin>,
+}
+
+/// The L1 origin of a slice.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    height: Height,
+    origin: L1Origin,
+    /// Messages with a lower index were taken in with the slice.
+    forced: u64,
 }
 
 impl Derivation {
@@ -154,21 +179,26 @@ impl Derivation {
             l1: cursor.settled.origin,
             posted: (0, genesis),
             next_index: 0,
+            forced: cursor.forced,
             messages: VecDeque::new(),
             bytes: 0,
+            room: MAX_MESSAGE_BYTES,
+            is_full: false,
+            sent: VecDeque::new(),
             fallbacks: VecDeque::new(),
             origins: VecDeque::new(),
         }
     }
 
+    /// The same with room for so many bytes of messages, and for those of one L1 block in any case.
+    #[must_use]
+    pub fn with_room(self, bytes: usize) -> Self {
+        Self { room: bytes, ..self }
+    }
+
     /// The last L1 block taken in.
     pub fn l1(&self) -> L1Origin {
         self.l1
-    }
-
-    /// Whether so much of L1 is not settled that no more of it is to be taken in.
-    pub fn is_full(&self) -> bool {
-        self.bytes >= MAX_MESSAGE_BYTES
     }
 
     /// Whether a slice may be taken in although more is final on L1 than is taken in here: only a
@@ -196,8 +226,7 @@ impl Derivation {
                 }) => {
                     self.next_index = index.saturating_add(1);
                     if *namespace == self.namespace {
-                        self.bytes += data.len() + MESSAGE_OVERHEAD;
-                        self.messages.push_back(Message {
+                        self.keep(Message {
                             block: block.number,
                             time_ms: block.timestamp.saturating_mul(1000),
                             index: *index,
@@ -221,6 +250,21 @@ impl Derivation {
         Ok(())
     }
 
+    /// Keeps a message, those of an L1 block all or none.
+    fn keep(&mut self, message: Message) {
+        match self.sent.back_mut() {
+            Some((block, last)) if *block == message.block => *last = message.index,
+            _ => {
+                self.is_full |= self.bytes >= self.room && message.index >= self.forced;
+                self.sent.push_back((message.block, message.index));
+            }
+        }
+        if !self.is_full && message.index >= self.forced {
+            self.bytes += message.data.len() + MESSAGE_OVERHEAD;
+            self.messages.push_back(message);
+        }
+    }
+
     /// What is due at a place.
     pub fn due(&self, at: &Cursor) -> Due {
         let begun = at.fallback.map(|fallback| fallback.height);
@@ -240,6 +284,12 @@ impl Derivation {
             let Some(current) = current else { return Due::L1 };
             if let Some(step) = self.messages_of(at, current.end) {
                 return Due::L1Step(step);
+            }
+            let is_outstanding = |index: u64| index >= at.forced;
+            let last_sent = self.sent.back().map(|(_, index)| *index);
+            let last_kept = self.messages.back().map(|message| message.index);
+            if last_sent.is_some_and(is_outstanding) && !last_kept.is_some_and(is_outstanding) {
+                return Due::L1Again;
             }
             if current.end.is_none() {
                 return Due::L1;
@@ -284,9 +334,10 @@ impl Derivation {
             entries.push(Cow::Borrowed(entry));
         }
         let origin = slice.header().l1_origin;
-        let known = self.origins.back().map_or(at.settled.origin, |(_, known)| *known);
+        let known = self.origins.back().map_or(at.settled.origin, |known| known.origin);
         if origin.number > known.number && self.origins.len() < MAX_ORIGINS {
-            self.origins.push_back((slice.height(), origin));
+            let (height, forced) = (slice.height(), to.forced);
+            self.origins.push_back(Origin { height, origin, forced });
         }
         Step { from: *at, to, time_ms: slice.time_ms(), entries }
     }
@@ -300,25 +351,30 @@ impl Derivation {
         let below = self.posted.0.min(at.next).min(most);
         let mut settled = at.settled;
         settled.below = settled.below.max(below);
-        while let Some((_, origin)) = self.origins.pop_front_if(|(height, _)| *height < below) {
-            settled.origin = origin;
+        while let Some(next) = self.origins.pop_front_if(|next| next.height < below) {
+            // A message that the network has left out, as of a namespace that there was not, is not
+            // taken in before a later one is: it has to be read again after a restart.
+            let sent = self.sent.partition_point(|(block, _)| *block <= next.origin.number);
+            let last = sent.checked_sub(1).and_then(|at| self.sent.get(at));
+            if last.is_none_or(|(_, index)| *index < next.forced) {
+                settled.origin = next.origin;
+            }
         }
+        self.forced = at.forced;
+        while let Some(message) = self.messages.pop_front_if(|message| message.index < at.forced) {
+            self.bytes -= message.data.len() + MESSAGE_OVERHEAD;
+        }
+        let all_taken_in = self.sent.back().is_none_or(|(_, index)| *index < at.forced);
+        self.is_full &= !all_taken_in;
         if settled == at.settled {
             return None;
         }
         let origin = settled.origin.number;
-        while let Some(message) = self.messages.pop_front_if(|message| message.block <= origin) {
-            self.bytes -= message.data.len() + MESSAGE_OVERHEAD;
-        }
+        while self.sent.pop_front_if(|(block, _)| *block <= origin).is_some() {}
         let is_past = |fallback: &mut Activated| {
             Some(fallback.height) < begun || (Some(fallback.height) == begun && !at.is_fallback())
         };
         while self.fallbacks.pop_front_if(is_past).is_some() {}
         Some(settled)
-    }
-
-    /// Slices of this height and above are taken back.
-    pub fn unwound(&mut self, next: Height) {
-        while self.origins.pop_back_if(|(height, _)| *height >= next).is_some() {}
     }
 }

@@ -25,8 +25,8 @@ pub const PIPELINE: usize = 16;
 /// How often what was executed is made durable.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long to wait in the beginning for what is final on L1. Nothing that L1's providers do stops a
-/// rollup: without them it goes on, and takes back later what it has to.
+/// How long to wait in the beginning for more of what is final on L1. Outside of a fallback, nothing that L1's
+/// providers do stops a rollup: without them it goes on, and takes back later what it has to.
 pub const L1_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How far the rollup is: verified, executed, visible.
@@ -104,6 +104,8 @@ impl Follow {
             let at = cursor.unwrap_or(start);
             let derivation = Derivation::new(namespace, start.header, &at);
             head.send_modify(|head| *head = Head::at(&at, head.time_ms));
+            metrics.stands(&at);
+            metrics.l1(derivation.l1());
             if let Some(l1) = &mut l1 {
                 l1.restart(derivation.l1());
             }
@@ -242,7 +244,7 @@ impl<E: Executor> Execution<'_, E> {
         let mut flush = tokio::time::interval(FLUSH_INTERVAL);
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut dirty = false;
-        let patience = tokio::time::Instant::now() + L1_PATIENCE;
+        let mut patience = tokio::time::Instant::now() + L1_PATIENCE;
         loop {
             let due = self.derivation.due(&self.at);
             match &due {
@@ -258,18 +260,22 @@ impl<E: Executor> Execution<'_, E> {
                     self.head.send_modify(|head| *head = Head::at(&self.at, head.time_ms));
                     dirty = true;
                 }
+                Due::L1Again => {
+                    tracing::info!("L1 is read again: it holds more than is kept at a time");
+                    self.flush().await?;
+                    return Ok(Ended::Elsewhere);
+                }
                 Due::Slice | Due::L1 => {}
             }
             if let Some(settled) = self.derivation.settle(&self.at) {
                 self.at.settled = settled;
                 self.executor.settle(settled);
-                self.metrics.settled(settled);
+                self.metrics.stands(&self.at);
                 self.head.send_modify(|head| head.settled_below = settled.below);
                 dirty = true;
             }
             let takes_slice = matches!(due, Due::Slice)
                 && (self.knows_l1 || self.derivation.is_posted(self.at.next));
-            let wants_l1 = !self.derivation.is_full();
             let caught_up = l1.as_ref().map(|l1| l1.caught_up(self.derivation.l1().number));
             let known = async {
                 match caught_up {
@@ -284,8 +290,8 @@ impl<E: Executor> Execution<'_, E> {
             };
             let next_l1 = async {
                 match &mut l1 {
-                    Some(l1) if wants_l1 => l1.blocks().await,
-                    _ => std::future::pending().await,
+                    Some(l1) => l1.blocks().await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
@@ -303,6 +309,7 @@ impl<E: Executor> Execution<'_, E> {
                         self.derivation.take_in(block)?;
                     }
                     let l1_origin = self.derivation.l1();
+                    patience = tokio::time::Instant::now() + L1_PATIENCE;
                     self.metrics.l1(l1_origin);
                     if let Some(l1) = &l1 {
                         l1.move_to(l1_origin);
@@ -334,7 +341,11 @@ impl<E: Executor> Execution<'_, E> {
         let started = Instant::now();
         let progress = self.executor.execute(step).await.map_err(FollowError::Executor)?;
         if progress == Progress::Done {
+            if step.begins_fallback() {
+                self.metrics.began_fallback();
+            }
             self.at = *step.to();
+            self.metrics.stands(&self.at);
             self.metrics.executed(step, started.elapsed());
         }
         Ok(progress)
@@ -346,7 +357,7 @@ impl<E: Executor> Execution<'_, E> {
             to = to.next,
             "L1 says fallback: slices from here on are taken back until headers are posted again"
         );
-        self.metrics.unwound();
+        self.metrics.began_fallback();
         self.executor.unwind(to).await.map_err(FollowError::Executor)
     }
 

@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use weft_types::{L1Origin, SliceEntry};
 
-use crate::cursor::Settled;
+use crate::cursor::Cursor;
 use crate::derivation::Step;
 use crate::source::EndpointStatus;
 
@@ -75,25 +75,25 @@ impl FollowMetrics {
         metrics
     }
 
-    pub(crate) fn settled(&self, settled: Settled) {
-        self.settled.set(settled.below);
+    /// Where the rollup stands, whatever brought it there.
+    pub(crate) fn stands(&self, at: &Cursor) {
+        self.height.set(at.height().unwrap_or(0));
+        self.settled.set(at.settled.below);
+        self.fallback.set(at.is_fallback().into());
     }
 
     pub(crate) fn l1(&self, block: L1Origin) {
         self.l1_block.set(block.number);
     }
 
-    pub(crate) fn unwound(&self) {
+    pub(crate) fn began_fallback(&self) {
         self.fallbacks.inc();
     }
 
     pub(crate) fn executed(&self, step: &Step<'_>, took: Duration) {
-        let at = step.to();
-        if at.next > step.from().next {
-            self.height.set(step.from().next);
+        if step.to().next > step.from().next {
             self.time_ms.set(step.time_ms());
         }
-        self.fallback.set(at.is_fallback().into());
         if !step.is_empty() {
             self.slices.inc();
             let items = step.entries().map(|entry| match entry {

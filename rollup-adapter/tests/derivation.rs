@@ -14,6 +14,9 @@ use weft_types::{Address, B256, Bytes, L1Event, L1Origin, NamespaceId, SliceEntr
 
 const NAMESPACE: u64 = 500;
 
+/// Room for a message or two.
+const ROOM: usize = 300;
+
 /// What happens next in the world.
 #[derive(Clone, Copy, Debug)]
 enum Happens {
@@ -25,6 +28,8 @@ enum Happens {
     Activate,
     /// The network decides a block, and takes in so many L1 blocks.
     Decide { submissions: u8, l1_blocks: u8 },
+    /// From here on the network knows the namespace. Before, it leaves out its messages.
+    Register,
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -32,6 +37,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => (0u8..3, 0u8..3).prop_map(|(ours, others)| Happens::L1Block { ours, others }),
         2 => (0u8..6).prop_map(|below| Happens::Post { below }),
         1 => Just(Happens::Activate),
+        1 => Just(Happens::Register),
         6 => (0u8..3, 0u8..4).prop_map(|(submissions, l1_blocks)| Happens::Decide {
             submissions,
             l1_blocks
@@ -60,6 +66,7 @@ impl World {
         let mut l1 = vec![claim(0)];
         let (mut pending, mut next_index) = (Vec::new(), 0);
         let (mut posted, mut in_fallback) = (0, false);
+        let mut is_known = !history.iter().any(|what| matches!(what, Happens::Register));
         for what in history {
             match *what {
                 Happens::L1Block { ours, others } => {
@@ -88,12 +95,14 @@ impl World {
                     pending.push(ContractEvent::FallbackActivated { height: posted, origin });
                 }
                 Happens::Activate => {}
+                Happens::Register => is_known = true,
                 Happens::Decide { submissions, l1_blocks } => {
                     let before = chain.l1_origin.number;
                     let origin = (before + u64::from(l1_blocks)).min(l1.len() as u64 - 1);
                     let (hash, brought) =
                         (hash(origin), &l1[before as usize + 1..=origin as usize]);
                     let entries = brought.iter().flat_map(|block| &block.events).filter_map(ours);
+                    let entries = entries.filter(|_| is_known);
                     let height = chain.height() + 1;
                     let item = |n| SliceEntry::Submission {
                         transaction: weft_types::TransactionId::ZERO,
@@ -225,7 +234,8 @@ struct Rollup<'a> {
 impl<'a> Rollup<'a> {
     fn new(world: &'a World) -> Self {
         let at = world.chain.start();
-        Self { world, derivation: world.chain.derivation(&at), at, done: Vec::new() }
+        let derivation = world.chain.derivation(&at).with_room(ROOM);
+        Self { world, derivation, at, done: Vec::new() }
     }
 
     fn take(&mut self, step: &Step<'_>) {
@@ -257,6 +267,7 @@ impl<'a> Rollup<'a> {
                 let step = self.derivation.slice(&self.at, slice);
                 self.take(&step);
             }
+            Due::L1Again => self.restart(),
             Due::L1 => return false,
         }
         if let Some(settled) = self.derivation.settle(&self.at) {
@@ -271,7 +282,7 @@ impl<'a> Rollup<'a> {
 
     fn restart(&mut self) {
         self.at = self.done.last().map_or(self.world.chain.start(), |(at, _)| *at);
-        self.derivation = self.world.chain.derivation(&self.at);
+        self.derivation = self.world.chain.derivation(&self.at).with_room(ROOM);
     }
 
     fn hear(&mut self) -> bool {

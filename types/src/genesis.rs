@@ -28,7 +28,7 @@ pub struct Genesis {
     /// The L1 block as of which the genesis was written: the one after it is the first that is
     /// taken in.
     pub l1_origin: L1Origin,
-    /// The contracts on L1; without them the network knows no L1, and its committee stays.
+    /// The contracts on L1; without them the network knows no L1, and stakes are those of the genesis.
     pub l1: Option<L1Contracts>,
     /// What the network chose.
     pub params: Params,

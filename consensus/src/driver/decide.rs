@@ -1,7 +1,6 @@
 //! Deciding: the certificate to disk, the block into the ledger, on to the next height.
 
-use weft_types::observation::ObservationError;
-use weft_types::{BlockId, Certificate, Height, Observation, Unverified, Verified};
+use weft_types::{BlockId, Certificate, Height};
 
 use super::{CandidateState, Decidable, Driver, Effect, Now, Stage, SyncVerdict};
 use crate::follow::execute;
@@ -22,8 +21,6 @@ impl Driver {
             self.effects.push(Effect::Halt(reason));
             return;
         };
-        // What is checked ahead is checked against the committee of now or of the next epoch.
-        let ambiguous = self.tip.committee() != self.tip.state.next_committee();
         let Some(delivery) = execute(&mut self.tip, header, decidable, certificate.clone()) else {
             self.effects.push(Effect::Halt("a decided block lacks its own content".to_owned()));
             return;
@@ -35,7 +32,7 @@ impl Driver {
             || delivery.events.iter().any(|events| !events.0.is_empty());
         self.l1.turn_page(&delivery.events);
         self.committing = Some(Box::new(delivery));
-        self.turn_page(ambiguous);
+        self.turn_page();
     }
 
     pub(super) fn on_committed(&mut self, height: Height) {
@@ -51,15 +48,6 @@ impl Driver {
         }
     }
 
-    /// Checks an observation that may have been checked against another committee.
-    fn check_again(
-        &self,
-        observation: Verified<Observation>,
-    ) -> Result<Verified<Observation>, ObservationError> {
-        let context = (self.tip.header.chain_id, self.tip.committee());
-        Unverified::new(observation.into_inner()).verify(context)
-    }
-
     fn take_decided(&mut self, id: &BlockId) -> Option<(weft_types::Header, Decidable)> {
         self.answer_tickets(*id, SyncVerdict::Late, |_| true);
         let candidate = self.candidates.remove(id)?;
@@ -72,7 +60,7 @@ impl Driver {
     }
 
     /// Forgets what belonged to the last height and takes up what came early for the next.
-    fn turn_page(&mut self, ambiguous: bool) {
+    fn turn_page(&mut self) {
         self.rotation = Rotation::new(self.tip.committee(), &self.tip.state.leaders());
         if self.index().is_none() {
             let cut = self.tip.state.lane(&self.me.address);
@@ -97,12 +85,8 @@ impl Driver {
         self.fetching_events.clear();
         self.fetching_observations.clear();
         self.effects.push(Effect::StopFetching);
-        for observation in std::mem::take(&mut self.early_observations).into_values().flatten() {
-            if !ambiguous {
-                self.on_observation(observation);
-            } else if let Ok(observation) = self.check_again(observation) {
-                self.on_observation(observation);
-            }
+        for (observation, checked) in std::mem::take(&mut self.early_observations).into_values() {
+            self.on_observation(observation, checked);
         }
         for (round, proposer, value) in std::mem::take(&mut self.early_proposals) {
             self.consider(round, proposer, value);

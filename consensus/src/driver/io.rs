@@ -116,8 +116,9 @@ pub enum Input {
     },
     /// A batch came in, pushed or fetched.
     Batch(Arc<Verified<Batch>>),
-    /// An observation came in, pushed or fetched.
-    Observation(Verified<Observation>),
+    /// An observation came in, pushed or fetched. With it comes the committee that it was checked
+    /// against: if its height turns out to have another one, it is checked again.
+    Observation(Verified<Observation>, Arc<Committee>),
     /// Events of an L1 block came in, fetched.
     Events(Arc<Verified<L1Events>>),
     /// What this node's providers agree on of L1.

@@ -38,8 +38,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_types::{
-    Address, Batch, BatchDigest, BlockId, EventsDigest, Height, L1Events, LaneId, Observation,
-    ObservationHash, ProposedBlock, SecretKey, Verified,
+    Address, Batch, BatchDigest, BlockId, Committee, EventsDigest, Height, L1Events, LaneId,
+    Observation, ObservationHash, ProposedBlock, SecretKey, Unverified, Verified,
 };
 
 use crate::content::{Content, Picked};
@@ -58,10 +58,6 @@ const MAX_CANDIDATES: usize = 32;
 /// After how many heights own batches that are not ordered are pushed again: whoever was not
 /// connected lacks them, and all that follow them in the lane.
 const PUSH_AGAIN_AFTER: Height = 4;
-
-/// Most observations kept of one index for the height after the next: one of each committee that
-/// may decide it.
-const MAX_EARLY_OF_INDEX: usize = 2;
 
 /// Where the node is between two decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +120,9 @@ pub struct Driver {
     observations: Observations,
     /// Observations for the height after the next, by observer. Two of one index if committees
     /// are about to change: they may have been checked against either.
-    early_observations: BTreeMap<u16, Vec<Verified<Observation>>>,
+    /// The first of each observer for the height after the next, and the committee it was checked
+    /// against.
+    early_observations: BTreeMap<Address, (Verified<Observation>, Arc<Committee>)>,
     early_proposals: Vec<(u32, Address, ProposedBlock)>,
     stage: Stage,
     /// When the last decision was made.
@@ -299,7 +297,7 @@ impl Driver {
             }
             Input::Synced { ticket, block } => self.on_synced(now, ticket, block),
             Input::Batch(batch) => self.on_batch(now, batch),
-            Input::Observation(observation) => self.on_observation(observation),
+            Input::Observation(observation, checked) => self.on_observation(observation, checked),
             Input::Events(events) => self.on_events(events),
             Input::L1(seen) => self.on_l1(seen),
             Input::PeerHeight(validator, height) => self.on_peer_height(validator, height),
@@ -337,23 +335,26 @@ impl Driver {
         }
     }
 
-    fn on_observation(&mut self, observation: Verified<Observation>) {
+    fn on_observation(&mut self, observation: Verified<Observation>, checked: Arc<Committee>) {
         let height = observation.body.height;
         let next = self.tip.next_height();
-        // Whoever observes a height has decided the one before. One that is early may have been
-        // checked against the next committee.
-        let committee = self.tip.committee();
-        let known = height == next || committee == self.tip.state.next_committee();
-        if let Some(observer) = committee.get(observation.body.observer).filter(|_| known) {
-            self.on_peer_height(observer.address, height.saturating_sub(1));
-        }
+        let Some(observer) = checked.get(observation.body.observer) else { return };
+        // Whoever observes a height has decided the one before.
+        self.on_peer_height(observer.address, height.saturating_sub(1));
         if height == next + 1 {
-            let early = self.early_observations.entry(observation.body.observer).or_default();
-            if early.len() < MAX_EARLY_OF_INDEX {
-                early.push(observation);
-            }
+            let observer = observer.address;
+            self.early_observations.entry(observer).or_insert((observation, checked));
         } else if height == next {
-            self.note(observation);
+            let committee = self.tip.committee();
+            if *checked == *committee {
+                self.note(observation);
+                return;
+            }
+            // Of another committee the same index is somebody else.
+            let context = (self.tip.header.chain_id, committee);
+            if let Ok(observation) = Unverified::new(observation.into_inner()).verify(context) {
+                self.note(observation);
+            }
         }
     }
 

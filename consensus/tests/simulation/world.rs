@@ -723,7 +723,7 @@ impl World {
                 shown = Signed::new(shown.body, CHAIN, &self.nodes[i].key);
             }
             let shown = Unverified::new(shown).verify((CHAIN, &committee)).unwrap();
-            self.send(i, to, Input::Observation(shown));
+            self.send(i, to, Input::Observation(shown, Arc::new(committee.clone())));
         }
     }
 
@@ -776,7 +776,8 @@ impl World {
                 continue;
             }
             if let Some(observation) = driver.observations().get(&hash).cloned() {
-                self.send(from, node, Input::Observation(observation));
+                let committee = Arc::new(driver.tip().committee().clone());
+                self.send(from, node, Input::Observation(observation, committee));
             }
         }
         self.after(60, Event::FetchObservation(node, turn, hash));

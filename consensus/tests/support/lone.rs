@@ -51,6 +51,12 @@ impl Content for Held {
 }
 
 impl Lone {
+    /// Shows it an observation that was checked against its own committee.
+    pub(crate) fn observe(&mut self, observation: Verified<Observation>) -> Vec<Effect> {
+        let committee = Arc::new(self.driver.tip().committee().clone());
+        self.step(Input::Observation(observation, committee))
+    }
+
     /// A node that has started height 1 and waits for the engine to enter it.
     pub(crate) fn new() -> Self {
         Self::boot(1 << 21, Vec::new())

@@ -4,7 +4,7 @@ use eyre::{ensure, eyre};
 use serde_json::{Value, json};
 use weft_l1::contracts::abi::{Inbox, LightClient};
 use weft_l1::wallet::call;
-use weft_types::{Address, B256, SecretKey};
+use weft_types::{Address, B256};
 
 use super::ethereum::{PATIENCE, Wallet};
 use super::{Findings, Lab};
@@ -26,24 +26,15 @@ const FORCER: usize = 7;
 const SENT_TO: Address = Address::repeat_byte(0x5e);
 const FORCED_TO: Address = Address::repeat_byte(0xf0);
 
-/// L1 blocks: without a header until the network counts as stalled, until a message is overdue, and
-/// from the announcement to the fallback.
-const TERMS: Terms = Terms {
-    providers: 3,
-    own_providers: false,
-    slots: 1,
-    exit_delay: 1200,
-    trusting_period: 600,
-    stall: 6,
-    overdue: 6,
-    grace: 3,
-    relayer: true,
-};
+/// L1 blocks without a header until the network counts as stalled, and from the announcement to the
+/// fallback.
+const STALL: u64 = 6;
+const GRACE: u64 = 3;
 
 pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let mut network = lab
         .start(Options {
-            l1: Some(TERMS),
+            l1: Some(Terms { stall: STALL, grace: GRACE, ..Terms::default() }),
             full_nodes: 1,
             rollups: vec![(ROLLUP, RollupKind::Revm), (ROLLUP, RollupKind::External)],
             params: weft_types::Params { relay_interval: 3, ..weft_types::Params::default() },
@@ -173,9 +164,8 @@ impl Story {
         let (hash, raw) = transfer(&network.plan.accounts[FORCER], ROLLUP, self.forced, FORCED_TO);
         self.forced += 1;
         let (namespace, data) = (format!("--namespace={ROLLUP}"), format!("--data={raw}"));
-        let args = ["force", &namespace, &data, "--no-wait"];
-        let payer: &SecretKey = &network.plan.accounts[5];
-        network.weft(&network.full_nodes[0], Wallet::Ethereum(payer), &args).await?;
+        let args = ["force", &namespace, &data, &genesis_arg(network)?];
+        network.weft_alone(Wallet::Ethereum(&network.plan.accounts[5]), &args).await?;
         Ok(hash)
     }
 
@@ -201,13 +191,12 @@ impl Story {
 async fn fall_back(network: &Network, findings: &mut Findings) -> eyre::Result<()> {
     let l1 = network.l1()?;
     let contracts = network.contracts()?;
-    let genesis = network.plan.genesis_file().ok_or_else(|| eyre!("no genesis file"))?;
-    let genesis = format!("--genesis={}", genesis.display());
+    let genesis = genesis_arg(network)?;
     let anybody = Wallet::Ethereum(&network.plan.accounts[9]);
     let announce = ["fallback", "announce", &genesis];
     let early = network.weft_alone(anybody, &announce).await;
     let head = call(l1.client(), contracts.light_client, &LightClient::headCall {}).await?;
-    let stalled = head.postedAt.to::<u64>() + TERMS.stall;
+    let stalled = head.postedAt.to::<u64>() + STALL;
     if l1.tip().await? < stalled {
         ensure!(early.is_err(), "fallback was announced before the network had stalled");
     }
@@ -217,13 +206,18 @@ async fn fall_back(network: &Network, findings: &mut Findings) -> eyre::Result<(
     }
     let activate = ["fallback", "activate", &genesis];
     let announced = call(l1.client(), contracts.inbox, &Inbox::announcementCall {}).await?;
-    wait_tip(network, announced.blockNumber.to::<u64>() + TERMS.grace).await?;
+    wait_tip(network, announced.blockNumber.to::<u64>() + GRACE).await?;
     network.weft_alone(anybody, &activate).await?;
     findings.note(
         "fallback",
         format!("from height {}, announced and activated by anybody", head.height),
     );
     Ok(())
+}
+
+fn genesis_arg(network: &Network) -> eyre::Result<String> {
+    let genesis = network.plan.genesis_file().ok_or_else(|| eyre!("no genesis file"))?;
+    Ok(format!("--genesis={}", genesis.display()))
 }
 
 async fn wait_tip(network: &Network, block: u64) -> eyre::Result<u64> {

@@ -75,7 +75,7 @@ impl Default for Terms {
             providers: 3,
             own_providers: false,
             slots: 1,
-            exit_delay: 1200,
+            exit_delay: 1800,
             trusting_period: 600,
             stall: 120,
             overdue: 60,

@@ -19,10 +19,13 @@ pub(super) fn amount(text: &str) -> Result<Wei, String> {
     format!("{whole}{part:0<digits$}").parse().map_err(|_| wrong())
 }
 
-/// An amount in ether, to four digits.
+/// An amount in ether, to four digits; in gwei or wei if that would show nothing of it.
 pub(super) fn ether(wei: Wei) -> String {
-    let tenths = wei / 10u128.pow(14);
-    format!("{}.{:04} ether", tenths / 10_000, tenths % 10_000)
+    let in_unit = |digits: u32, unit: &str| {
+        let parts = wei / 10u128.pow(digits - 4);
+        (parts > 0 || wei == 0).then(|| format!("{}.{:04} {unit}", parts / 10_000, parts % 10_000))
+    };
+    in_unit(18, "ether").or_else(|| in_unit(9, "gwei")).unwrap_or_else(|| format!("{wei} wei"))
 }
 
 #[cfg(test)]
@@ -46,5 +49,8 @@ mod tests {
     fn ether_is_shown_short() {
         assert_eq!(ether(15 * 10u128.pow(17) + 1), "1.5000 ether");
         assert_eq!(ether(0), "0.0000 ether");
+        assert_eq!(ether(10u128.pow(14)), "0.0001 ether");
+        assert_eq!(ether(10u128.pow(14) - 1), "99999.9999 gwei");
+        assert_eq!(ether(99_999), "99999 wei");
     }
 }

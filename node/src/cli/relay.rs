@@ -107,7 +107,7 @@ impl Relay {
         }
     }
 
-    /// Posts a header if one is due, through the first provider with which that goes. Returns how
+    /// Posts a header if one is due by any provider's word, through that provider. Returns how
     /// long to wait before the next. What goes wrong in the same way again is not `told` again.
     async fn step(
         &self,
@@ -120,13 +120,16 @@ impl Relay {
         for provider in providers {
             match self.try_step(api, provider, key).await {
                 Ok(true) => return Duration::ZERO,
-                Ok(false) => return self.interval,
+                // By this one's word. Another may know better.
+                Ok(false) => {}
                 Err(error) => failures.push(format!("{}: {error:#}", provider.name())),
             }
         }
         let failures = failures.join("; ");
         if failures != *told {
-            warn!(%failures, "nothing posted");
+            if !failures.is_empty() {
+                warn!(%failures, "nothing posted");
+            }
             *told = failures;
         }
         self.interval

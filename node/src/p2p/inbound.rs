@@ -84,7 +84,7 @@ pub enum NetEvent {
     /// A batch.
     Batch(Arc<Verified<Batch>>),
     /// An observation.
-    Observation(Verified<Observation>),
+    Observation(Verified<Observation>, Arc<Committee>),
     /// Events of an L1 block, fetched.
     Events(Arc<Verified<L1Events>>),
     /// A proposal: what it proposes; the engine has been given the rest.
@@ -505,25 +505,26 @@ impl Inbound {
 
     /// Checks an observation, if it is of a height that matters, and hands it on.
     async fn observation(&self, observation: Observation) -> Result<(), Fault> {
-        if let Some(observation) = self.check_observation(observation)? {
-            self.tell(NetEvent::Observation(observation)).await?;
+        if let Some((observation, committee)) = self.check_observation(observation)? {
+            self.tell(NetEvent::Observation(observation, committee)).await?;
         }
         Ok(())
     }
 
-    /// Checks an observation; `None` if it is of a height that is over or far off.
+    /// Checks an observation, and says against which committee; `None` if it is of a height that is
+    /// over or far off.
     pub fn check_observation(
         &self,
         observation: Observation,
-    ) -> Result<Option<Verified<Observation>>, Fault> {
+    ) -> Result<Option<(Verified<Observation>, Arc<Committee>)>, Fault> {
         let (seats, height) = (self.seats.borrow().clone(), observation.body.height);
         if height <= seats.tip || height > seats.tip + LOOKAHEAD {
             return Ok(None);
         }
         let mut problem = None;
         for committee in seats.of_height(height) {
-            match Unverified::new(observation.clone()).verify((self.chain_id, committee)) {
-                Ok(observation) => return Ok(Some(observation)),
+            match Unverified::new(observation.clone()).verify((self.chain_id, &**committee)) {
+                Ok(observation) => return Ok(Some((observation, Arc::clone(committee)))),
                 Err(error) => problem = problem.or(Some(error)),
             }
         }

@@ -45,8 +45,8 @@ impl Seats {
     }
 
     /// The committees that may decide a height: one for the next, two after that.
-    pub fn of_height(&self, height: Height) -> impl Iterator<Item = &Committee> {
+    pub fn of_height(&self, height: Height) -> impl Iterator<Item = &Arc<Committee>> {
         let another = height > self.tip.saturating_add(1) && self.next != self.committee;
-        std::iter::once(&*self.committee).chain(another.then_some(&*self.next))
+        std::iter::once(&self.committee).chain(another.then_some(&self.next))
     }
 }

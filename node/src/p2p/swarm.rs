@@ -36,6 +36,9 @@ const MAX_SHUT_OUT: usize = 4096;
 /// How often to look for configured peers that are not connected.
 const REDIAL: Duration = Duration::from_secs(1);
 
+/// Most peer ids under which one validator is introduced.
+const MAX_PER_VALIDATOR: usize = 4;
+
 /// A peer that is connected for this long without having introduced itself is disconnected.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -217,7 +220,12 @@ impl Loop {
             }
             Command::ShutOut(peer) => self.shut_out(peer),
             Command::Introduce(peer, validator, addresses) => {
-                if peer != *self.swarm.local_peer_id() && self.introduced.len() < MAX_INTRODUCED {
+                // A validator can be introduced under many peer ids that it has signed: but not so
+                // many that there is no room for others.
+                let others = self.introduced.iter().filter(|(known, _)| **known != peer);
+                let of_it = others.filter(|(_, (known, _))| *known == validator).count();
+                let fits = self.introduced.len() < MAX_INTRODUCED && of_it < MAX_PER_VALIDATOR;
+                if peer != *self.swarm.local_peer_id() && fits {
                     self.introduced.insert(peer, (validator, addresses));
                 }
             }

@@ -190,11 +190,13 @@ async fn fetch_observations(
                 continue;
             };
             for observation in observations {
-                let Ok(Some(observation)) = p2p.inbound().check_observation(observation) else {
+                let Ok(Some((observation, committee))) =
+                    p2p.inbound().check_observation(observation)
+                else {
                     break;
                 };
                 if wanted.remove(observation.witness())
-                    && events.send(NetEvent::Observation(observation)).await.is_err()
+                    && events.send(NetEvent::Observation(observation, committee)).await.is_err()
                 {
                     return;
                 }

@@ -38,7 +38,9 @@ impl Sequencer {
                 self.parts.mempool.defer(ids, Instant::now() + DEFERRAL);
                 self.input(Input::Batch(batch))
             }
-            NetEvent::Observation(observation) => self.input(Input::Observation(observation)),
+            NetEvent::Observation(observation, committee) => {
+                self.input(Input::Observation(observation, committee))
+            }
             NetEvent::Events(events) => self.input(Input::Events(events)),
             NetEvent::Proposal(message) => self.input(Input::Proposal {
                 height: message.block.header.height,

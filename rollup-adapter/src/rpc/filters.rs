@@ -174,7 +174,10 @@ impl Rpc {
                     let block = self
                         .read("eth_getBlockByNumber", vec![json!(U64::from(number)), json!(false)])
                         .await?;
-                    hashes.push(block["hash"].clone());
+                    // It may have been taken back meanwhile.
+                    if !block.is_null() {
+                        hashes.push(block["hash"].clone());
+                    }
                 }
                 Ok(Value::Array(hashes))
             }
@@ -204,5 +207,31 @@ impl Rpc {
     ) -> Result<Value, RpcError> {
         let filter = filter.clone().from_block(from).to_block(to);
         self.read("eth_getLogs", vec![json!(filter)]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_back_is_new_again_once() {
+        let mut all = All::default();
+        let used = Instant::now();
+        all.entries.insert(U64::from(1), Entry { kind: Kind::Blocks { next: 21 }, used });
+        all.entries.insert(U64::from(2), Entry { kind: Kind::Blocks { next: 5 }, used });
+        let next = |all: &All, id: u64| match all.entries[&U64::from(id)].kind {
+            Kind::Blocks { next } => next,
+            _ => unreachable!("filters of blocks"),
+        };
+        let mut tip = Tip { number: 20, unwinds: 0, kept: 0 };
+        all.notice(tip);
+        assert_eq!((next(&all, 1), next(&all, 2)), (21, 5));
+        tip = Tip { number: 30, unwinds: 1, kept: 12 };
+        all.notice(tip);
+        assert_eq!((next(&all, 1), next(&all, 2)), (13, 5));
+        all.entries.insert(U64::from(1), Entry { kind: Kind::Blocks { next: 31 }, used });
+        all.notice(tip);
+        assert_eq!(next(&all, 1), 31, "already noticed");
     }
 }

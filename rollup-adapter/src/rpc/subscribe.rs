@@ -71,7 +71,12 @@ impl Rpc {
             }
             while seen < now.number {
                 seen += 1;
-                for result in self.of_block(topic, seen).await? {
+                let Some(results) = self.of_block(topic, seen).await? else {
+                    // It was taken back meanwhile.
+                    seen -= 1;
+                    break;
+                };
+                for result in results {
                     if socket.send(notification(id, &result).into()).await.is_err() {
                         return Ok(());
                     }
@@ -84,11 +89,12 @@ impl Rpc {
         }
     }
 
-    async fn of_block(&self, topic: &Topic, number: u64) -> Result<Vec<Value>, RpcError> {
+    /// What to send about a block; `None` if there is none of that number.
+    async fn of_block(&self, topic: &Topic, number: u64) -> Result<Option<Vec<Value>>, RpcError> {
         match topic {
             Topic::Logs(filter) => match self.logs_between(filter, number, number).await? {
-                Value::Array(logs) => Ok(logs),
-                _ => Ok(Vec::new()),
+                Value::Array(logs) => Ok(Some(logs)),
+                _ => Ok(Some(Vec::new())),
             },
             _ => {
                 let params = vec![json!(U64::from(number)), json!(false)];
@@ -98,7 +104,7 @@ impl Rpc {
                         fields.remove(field);
                     }
                 }
-                Ok(vec![block])
+                Ok((!block.is_null()).then(|| vec![block]))
             }
         }
     }

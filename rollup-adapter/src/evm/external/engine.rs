@@ -225,8 +225,11 @@ impl External {
         }
         let made = made.map(|made| made.cursor);
         let cursor = if block.number >= last {
-            // Heights without a slice may have moved the cursor beyond the last block.
-            self.journal.cursor()?
+            // Heights without a slice may have moved the cursor beyond the last block; making blocks
+            // again may have left it before.
+            let place = |cursor: &Cursor| (cursor.next, cursor.forced);
+            let stored = self.journal.cursor()?;
+            if stored.as_ref().map(place) >= made.as_ref().map(place) { stored } else { made }
         } else {
             tracing::warn!(
                 engine = block.number,
@@ -428,6 +431,10 @@ impl Executor for External {
             return Err(ExternalError::OutOfOrder);
         }
         let cursor = *step.to();
+        if step.begins_fallback() && self.journal.is_ahead_of(&cursor)? {
+            // The engine had lost blocks that the fallback takes back as well.
+            self.journal.unwind(cursor)?;
+        }
         if step.is_empty() {
             // What was sent to the rollup may wait for blocks that the engine has lost: then no
             // slice will come before it has them again.

@@ -28,6 +28,10 @@ const CURSOR: &str = "cursor";
 const INTENT: &str = "intent";
 const IDENTITY: &str = "identity";
 const UNWOUND: &str = "unwound";
+const LAYOUT: &str = "layout";
+
+/// The layout of the database.
+const LAYOUT_NOW: u32 = 2;
 
 /// A block that the engine made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -83,10 +87,18 @@ impl Journal {
         {
             let mut meta = write.open_table(META)?;
             let known = meta.get(IDENTITY)?.map(|stored| stored.value() == identity.as_slice());
+            // The first layout did not say which it is.
+            let layout = meta
+                .get(LAYOUT)?
+                .map_or(Some(1), |stored| stored.value().try_into().ok().map(u32::from_be_bytes));
             match known {
-                Some(true) => {}
+                Some(true) if layout == Some(LAYOUT_NOW) => {}
+                Some(true) => return Err(StoreError::Layout(layout.unwrap_or(0), LAYOUT_NOW)),
                 Some(false) => return Err(StoreError::Identity),
-                None => drop(meta.insert(IDENTITY, identity.as_slice())?),
+                None => {
+                    meta.insert(IDENTITY, identity.as_slice())?;
+                    meta.insert(LAYOUT, LAYOUT_NOW.to_be_bytes().as_slice())?;
+                }
             }
             write.open_table(BLOCKS)?;
             write.open_table(OUTCOMES)?;
@@ -236,16 +248,20 @@ impl Journal {
             meta.remove(INTENT)?;
             meta.insert(UNWOUND, [].as_slice())?;
             write.open_table(BLOCKS)?.retain_in(kept + 1.., |_, _| false)?;
-            write.open_table(OUTCOMES)?.retain(|_, bytes| match borsh::from_slice(bytes) {
-                Ok(Outcome::Executed { block, .. }) => block <= kept,
-                Ok(Outcome::Skipped { height, .. }) => height < to.next,
-                Err(_) => true,
-            })?;
+            let stays = |outcome: Outcome| outcome.stays(kept, to.next);
+            let mut outcomes = write.open_table(OUTCOMES)?;
+            outcomes.retain(|_, bytes| borsh::from_slice(bytes).is_ok_and(stays))?;
             write.open_table(SUBMISSIONS)?.retain(|_, height| height < to.next)?;
         }
         write.commit()?;
         self.tip.send_modify(|tip| tip.unwind(kept));
         Ok(())
+    }
+
+    /// Whether it has blocks that a fallback takes back which begins here.
+    pub fn is_ahead_of(&self, begin: &Cursor) -> Result<bool, StoreError> {
+        let kept = self.last_below(begin.next)?;
+        Ok(self.last_number()? > kept)
     }
 
     /// Whether blocks were taken back that the engine may still have.

@@ -47,8 +47,8 @@ pub enum StoreError {
     #[error("database: {0}")]
     Database(#[from] redb::Error),
     /// It is of another layout.
-    #[error("database has layout {0}, this software has {LAYOUT_NOW}: start with a new home")]
-    Layout(u32),
+    #[error("database has layout {0}, this software has {1}: start with a new home")]
+    Layout(u32, u32),
     /// It belongs to another rollup, another network, or another genesis.
     #[error("the database belongs to another rollup or another genesis file")]
     Identity,
@@ -127,7 +127,7 @@ impl Store {
         let layout = meta.get(LAYOUT)?.ok_or(StoreError::Damaged("no layout"))?;
         let layout = layout.value().try_into().map(u32::from_be_bytes).unwrap_or(0);
         if layout != LAYOUT_NOW {
-            return Err(StoreError::Layout(layout));
+            return Err(StoreError::Layout(layout, LAYOUT_NOW));
         }
         let stored = meta.get(IDENTITY)?.ok_or(StoreError::Damaged("no identity"))?;
         if stored.value() == identity.as_slice() { Ok(()) } else { Err(StoreError::Identity) }

@@ -91,6 +91,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether it stays when every block after `kept` is taken back, and every slice of this height
+    /// and above.
+    pub(in crate::evm) fn stays(&self, kept: u64, height: Height) -> bool {
+        match self {
+            Self::Executed { block, .. } => *block <= kept,
+            Self::Skipped { height: at, .. } => *at < height,
+        }
+    }
+}
+
 /// An account as of some block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct AccountRecord {

@@ -53,11 +53,8 @@ fn remove_blocks(write: &WriteTransaction, kept: u64, height: u64) -> Result<(),
     }
     write.open_table(TRANSACTIONS)?.retain_in((kept + 1, 0).., |_, _| false)?;
     write.open_table(RECEIPTS)?.retain_in((kept + 1, 0).., |_, _| false)?;
-    write.open_table(OUTCOMES)?.retain(|_, bytes| match borsh::from_slice(bytes) {
-        Ok(Outcome::Executed { block, .. }) => block <= kept,
-        Ok(Outcome::Skipped { height: at, .. }) => at < height,
-        Err(_) => true,
-    })?;
+    let stays = |outcome: Outcome| outcome.stays(kept, height);
+    write.open_table(OUTCOMES)?.retain(|_, bytes| borsh::from_slice(bytes).is_ok_and(stays))?;
     write.open_table(SUBMISSIONS)?.retain(|_, at| at < height)?;
     Ok(())
 }
