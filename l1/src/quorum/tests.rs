@@ -215,6 +215,25 @@ fn nonsense_twice_in_a_row_leads_to_quarantine() {
 }
 
 #[test]
+fn who_knows_what_was_taken_in_comes_back_even_if_nobody_is_left_to_compare_with() {
+    let mut world = World::new(2, 2);
+    for provider in [0, 1] {
+        for _ in 0..GARBAGE {
+            world.fails(provider, RpcError::Malformed("html".into()));
+        }
+    }
+    assert_eq!(world.agreed(), 100);
+    for _ in 0..READMIT_CLAIMS {
+        world.now += INTERVAL;
+        world.agrees(&[0], 104);
+        // On another chain, from before the origin.
+        world.says(1, 1, 90, 104);
+    }
+    let states = world.tracker.status(world.now).providers.into_iter().map(|p| p.state);
+    assert_eq!(states.collect::<Vec<_>>(), [State::Trusted, State::Quarantined]);
+}
+
+#[test]
 fn an_origin_that_is_gone_is_an_alarm_and_nothing_follows_from_it() {
     let mut world = World::new(3, 2);
     world.agrees(&[0, 1, 2], 104);

@@ -13,7 +13,9 @@ use weft_l1::calls;
 use weft_l1::contracts::abi::{Inbox, LightClient};
 use weft_l1::rpc;
 use weft_l1::wallet::{Wallet, call};
-use weft_types::{Certificate, Committee, Header, Height, L1Contracts, SecretKey, Wei};
+use weft_types::{
+    Address, Certificate, Committee, Header, Height, L1Contracts, SecretKey, TimeMs, Wei,
+};
 
 use super::amount::{amount, ether};
 use super::client::Client;
@@ -55,8 +57,27 @@ pub(super) struct Relay {
 struct Posted {
     head: LightClient::headReturn,
     block: u64,
-    /// Fallback is announced or on: the newest header ends it.
+    /// Fallback is on: the newest header ends it.
     fallback: bool,
+    /// Fallback is announced.
+    announced: Option<Announced>,
+}
+
+/// What voids an announcement of fallback.
+enum Announced {
+    /// A header that is not older, in milliseconds.
+    Stall { time_ms: TimeMs },
+    /// A header whose L1 origin has reached the message's block.
+    Message { block: u64 },
+}
+
+impl Announced {
+    fn is_voided_by(&self, header: &Header) -> bool {
+        match self {
+            Self::Stall { time_ms } => header.time_ms >= *time_ms,
+            Self::Message { block } => header.l1_origin.number >= *block,
+        }
+    }
 }
 
 /// A block as the relayer reads it.
@@ -178,6 +199,12 @@ impl Relay {
         if posted.fallback {
             return Ok(Some(Due { height: tip, why: "fallback" }));
         }
+        if let Some(announced) = &posted.announced {
+            let newest: Certified = read(api, &format!("/v1/blocks/{tip}")).await?;
+            if announced.is_voided_by(&newest.header) {
+                return Ok(Some(Due { height: tip, why: "announcement" }));
+            }
+        }
         let l1 = api.get("/v1/l1").await?;
         let interval: u64 = l1["relay"]["interval"].as_str().unwrap_or_default().parse()?;
         let every = self.every.unwrap_or(interval);
@@ -192,12 +219,24 @@ impl Posted {
         let head = call(provider, light_client, &LightClient::headCall {})
             .await
             .wrap_err_with(|| format!("no light client answers at {light_client}"))?;
-        let announced = call(provider, inbox, &Inbox::isAnnouncedCall {}).await?;
-        let on = call(provider, inbox, &Inbox::isFallbackCall {}).await?;
+        let is_announced = call(provider, inbox, &Inbox::isAnnouncedCall {}).await?;
+        let announced = if is_announced { Some(announced(provider, inbox).await?) } else { None };
+        let fallback = call(provider, inbox, &Inbox::isFallbackCall {}).await?;
         let block = provider.number("eth_blockNumber").await?;
         ensure!(head.postedAt.to::<u64>() <= block, "the provider contradicts itself");
-        Ok(Self { head, block, fallback: announced || on })
+        Ok(Self { head, block, fallback, announced })
     }
+}
+
+async fn announced(provider: &rpc::Client, inbox: Address) -> eyre::Result<Announced> {
+    let announcement = call(provider, inbox, &Inbox::announcementCall {}).await?;
+    let index = announcement.message;
+    if index == u64::MAX {
+        let time_ms = announcement.timestamp.to::<u64>().saturating_mul(1000);
+        return Ok(Announced::Stall { time_ms });
+    }
+    let message = call(provider, inbox, &Inbox::messageCall { index }).await?;
+    Ok(Announced::Message { block: message.blockNumber })
 }
 
 async fn read<T: for<'de> Deserialize<'de>>(api: &Client, path: &str) -> eyre::Result<T> {

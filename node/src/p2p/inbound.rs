@@ -37,6 +37,9 @@ use super::peers::{Gone, Kind, Peers};
 use super::seats::Seats;
 use super::swarm::Command;
 
+/// An observation, and the committee that it was checked against.
+pub type Checked = (Verified<Observation>, Arc<Committee>);
+
 /// How long a peer has to introduce itself.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -513,10 +516,7 @@ impl Inbound {
 
     /// Checks an observation, and says against which committee; `None` if it is of a height that is
     /// over or far off.
-    pub fn check_observation(
-        &self,
-        observation: Observation,
-    ) -> Result<Option<(Verified<Observation>, Arc<Committee>)>, Fault> {
+    pub fn check_observation(&self, observation: Observation) -> Result<Option<Checked>, Fault> {
         let (seats, height) = (self.seats.borrow().clone(), observation.body.height);
         if height <= seats.tip || height > seats.tip + LOOKAHEAD {
             return Ok(None);
