@@ -8,9 +8,10 @@ use serde_json::Value;
 use weft_devnet::programs::workspace;
 
 /// What each crate may depend on, beside what that depends on in turn.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("weft-types", &[]),
-    ("weft-ledger", &["weft-types"]),
+    ("weft-auction", &["weft-types"]),
+    ("weft-ledger", &["weft-auction"]),
     ("weft-consensus", &["weft-ledger"]),
     ("weft-l1", &["weft-types"]),
     ("weft-node", &["weft-consensus", "weft-l1"]),

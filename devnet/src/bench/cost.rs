@@ -55,7 +55,7 @@ fn leaf(index: u64) -> SliceLeaf {
 }
 
 /// How long something takes, in microseconds, on average over a while.
-fn mean_micros<T>(lasts: Duration, mut what: impl FnMut() -> T) -> f64 {
+pub fn mean_micros<T>(lasts: Duration, mut what: impl FnMut() -> T) -> f64 {
     let started = Instant::now();
     let mut times = 0u32;
     while started.elapsed() < lasts {

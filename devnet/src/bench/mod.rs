@@ -3,6 +3,7 @@
 //! Machines are noisy and differ; ratios travel better. Each figure stands beside its aim and its
 //! yardstick: bare engines on the same disk, signature recoveries on the same processors.
 
+mod auction;
 mod bare;
 mod cost;
 mod latency;
@@ -34,6 +35,8 @@ pub enum Part {
     Cost,
     /// What observations cost on the wire and in the log
     Overhead,
+    /// What it takes to determine an auction's winners
+    Auction,
 }
 
 /// A figure.
@@ -113,6 +116,7 @@ impl BenchCommand {
                 Part::Memory => memory::run(&lab).await?,
                 Part::Cost => cost::run(&lab)?,
                 Part::Overhead => overhead::run()?,
+                Part::Auction => auction::run(&lab)?,
             });
         }
         ensure!(!figures.is_empty(), "nothing was measured");

@@ -62,7 +62,7 @@ async fn saturate(lab: &Lab, rate: f64, pack: usize, lasts: Duration) -> eyre::R
 }
 
 /// How many signatures all processors together recover per second.
-fn recoveries_per_second(threads: usize) -> f64 {
+pub fn recoveries_per_second(threads: usize) -> f64 {
     let started = Instant::now();
     std::thread::scope(|scope| {
         for thread in 0..threads {

@@ -1,0 +1,90 @@
+//! Which bids stand, and why the others do not.
+
+use std::collections::BTreeMap;
+
+use weft_types::{Address, Height, NamespaceId, TransactionId, Wei};
+
+use crate::bid::{Bid, BidError};
+
+/// Why a bid does not stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// It is none.
+    Malformed(BidError),
+    /// It is for another height than the one it was ordered at.
+    WrongHeight,
+    /// The same bidder has a later bid for this height.
+    Replaced(TransactionId),
+    /// It offers nothing: it was there to withdraw an earlier one.
+    Withdrawn,
+    /// A namespace has no lot at this height.
+    NoLot(NamespaceId),
+    /// It offers less than its lots' reserves together, in wei.
+    BelowReserve(Wei),
+    /// The bidder's collateral, in wei, does not cover it.
+    Insolvent(Wei),
+}
+
+/// What bids meet.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    /// The height.
+    pub height: Height,
+    /// The reserve of each namespace that has a lot at this height, in wei.
+    pub reserves: BTreeMap<NamespaceId, Wei>,
+    /// What each bidder has put up, in wei.
+    pub collateral: BTreeMap<Address, Wei>,
+}
+
+/// What opening bids came to: for each, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening(pub Vec<Result<(), Rejection>>);
+
+impl Opening {
+    /// The places of the bids that stand.
+    pub fn standing(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().filter(|(_, opened)| opened.is_ok()).map(|(place, _)| place)
+    }
+}
+
+/// Opens bids. Of several of a bidder's that are for this height, the one with the highest sequence
+/// counts, of equals the one with the lower id, whether it stands or not: so that withdrawing and
+/// replacing does not depend on what was ordered first.
+pub fn open(bids: &[Bid], conditions: &Conditions) -> Opening {
+    let mut live: BTreeMap<Address, &Bid> = BTreeMap::new();
+    let is_later = |bid: &Bid, than: &Bid| {
+        (bid.sequence, std::cmp::Reverse(bid.id)) > (than.sequence, std::cmp::Reverse(than.id))
+    };
+    for bid in bids.iter().filter(|bid| bid.height == conditions.height && bid.check().is_ok()) {
+        let latest = live.entry(bid.bidder).or_insert(bid);
+        if is_later(bid, latest) {
+            *latest = bid;
+        }
+    }
+    let opened = |bid: &Bid| {
+        bid.check().map_err(Rejection::Malformed)?;
+        if bid.height != conditions.height {
+            return Err(Rejection::WrongHeight);
+        }
+        if let Some(latest) = live.get(&bid.bidder).filter(|latest| latest.id != bid.id) {
+            return Err(Rejection::Replaced(latest.id));
+        }
+        if bid.amount == 0 {
+            return Err(Rejection::Withdrawn);
+        }
+        let mut reserve: Wei = 0;
+        for lot in bid.lots.namespaces() {
+            let of_lot = conditions.reserves.get(lot).ok_or(Rejection::NoLot(*lot))?;
+            reserve = reserve.saturating_add(*of_lot);
+        }
+        if bid.amount < reserve {
+            return Err(Rejection::BelowReserve(reserve));
+        }
+        let collateral = conditions.collateral.get(&bid.bidder).copied().unwrap_or(0);
+        if bid.amount > collateral {
+            return Err(Rejection::Insolvent(collateral));
+        }
+        Ok(())
+    };
+    Opening(bids.iter().map(opened).collect())
+}

@@ -1,0 +1,297 @@
+//! Winners and shares against brute force, which looks at everything.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use weft_auction::*;
+use weft_types::{Address, B256, NamespaceId, TransactionId, Wei};
+
+fn bid(number: u8, lots: &[u64], amount: Wei) -> Bid {
+    Bid {
+        id: TransactionId(B256::with_last_byte(number)),
+        bidder: Address::with_last_byte(number),
+        sequence: 0,
+        height: 1,
+        lots: Lots::new(lots.iter().map(|lot| NamespaceId(*lot)).collect()).unwrap(),
+        amount,
+    }
+}
+
+/// Bids for a few lots, with amounts that are often the same.
+fn bids(most: usize, lots: u64) -> impl Strategy<Value = Vec<Bid>> {
+    let one = (proptest::collection::btree_set(0..lots, 1..=4), 1u128..30);
+    proptest::collection::vec(one, 0..most).prop_map(|all| {
+        let make = |(number, (lots, amount)): (u8, (BTreeSet<u64>, Wei))| {
+            bid(number, &lots.into_iter().collect::<Vec<_>>(), amount)
+        };
+        (0u8..).zip(all).map(make).collect()
+    })
+}
+
+/// The highest bid for each lot alone.
+fn best_alone(bids: &[Bid]) -> BTreeMap<NamespaceId, Wei> {
+    let mut best = BTreeMap::new();
+    for bid in bids {
+        if let [lot] = bid.lots.namespaces() {
+            let known: &mut Wei = best.entry(*lot).or_default();
+            *known = (*known).max(bid.amount);
+        }
+    }
+    best
+}
+
+/// Every set of bids that share no lot, by going through all sets: the one that pays the most, without
+/// bids for several lots that pay no more than those for their lots alone; of several the one with the
+/// highest bid in which they differ, those for several lots looked at first.
+fn by_brute_force(bids: &[Bid]) -> (Vec<usize>, Wei) {
+    let alone = best_alone(bids);
+    let is_better_alone = |bid: &Bid| {
+        let lots = bid.lots.namespaces();
+        let sum: Wei = lots.iter().filter_map(|lot| alone.get(lot)).sum();
+        lots.len() > 1 && bid.amount <= sum
+    };
+    let mut order: Vec<usize> = (0..bids.len()).collect();
+    order.sort_by_key(|place| (bids[*place].lots.namespaces().len() == 1, bids[*place].rank()));
+    let mut best: Option<(Wei, Vec<bool>)> = None;
+    for set in 0u32..1 << bids.len() {
+        let chosen: Vec<usize> = (0..bids.len()).filter(|place| set >> place & 1 == 1).collect();
+        let lots: Vec<_> = chosen.iter().flat_map(|place| bids[*place].lots.namespaces()).collect();
+        if lots.iter().collect::<BTreeSet<_>>().len() < lots.len()
+            || chosen.iter().any(|place| is_better_alone(&bids[*place]))
+        {
+            continue;
+        }
+        let payment = chosen.iter().map(|place| bids[*place].amount).sum();
+        let differs = order.iter().map(|place| set >> place & 1 == 1).collect();
+        let candidate = (payment, differs);
+        if best.as_ref().is_none_or(|best| candidate > *best) {
+            best = Some(candidate);
+        }
+    }
+    let (payment, chosen) = best.unwrap();
+    let mut winners: Vec<usize> = order
+        .into_iter()
+        .zip(chosen)
+        .filter(|(_, chosen)| *chosen)
+        .map(|(place, _)| place)
+        .collect();
+    winners.sort_unstable();
+    (winners, payment)
+}
+
+/// The Shapley value by going through all orders.
+fn shares_by_orders(winner: &Bid, standing: &[&Bid]) -> Vec<f64> {
+    let lots = winner.lots.namespaces().to_vec();
+    let worth = |set: &BTreeSet<NamespaceId>| {
+        if set.len() == lots.len() {
+            return winner.amount;
+        }
+        let within: Vec<Bid> = standing
+            .iter()
+            .filter(|bid| bid.lots.namespaces().iter().all(|lot| set.contains(lot)))
+            .map(|bid| (*bid).clone())
+            .collect();
+        by_brute_force(&within).1
+    };
+    let mut sums = vec![0.0; lots.len()];
+    let mut orders = 0.0;
+    permutations(lots.len(), &mut |order| {
+        orders += 1.0;
+        let mut in_already = BTreeSet::new();
+        let mut before = 0;
+        for place in order {
+            in_already.insert(lots[*place]);
+            let now = worth(&in_already);
+            sums[*place] += now as f64 - before as f64;
+            before = now;
+        }
+    });
+    sums.into_iter().map(|sum| sum / orders).collect()
+}
+
+fn permutations(count: usize, each: &mut impl FnMut(&[usize])) {
+    fn go(left: &mut Vec<usize>, order: &mut Vec<usize>, each: &mut impl FnMut(&[usize])) {
+        if left.is_empty() {
+            each(order);
+        }
+        for i in 0..left.len() {
+            let next = left.remove(i);
+            order.push(next);
+            go(left, order, each);
+            order.pop();
+            left.insert(i, next);
+        }
+    }
+    go(&mut (0..count).collect(), &mut Vec::new(), each);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(400)
+    })]
+
+    #[test]
+    fn the_winners_are_those_that_brute_force_finds(bids in bids(11, 5)) {
+        let found = determine(&bids);
+        prop_assert_eq!((found.winners, found.payment), by_brute_force(&bids));
+    }
+
+    #[test]
+    fn in_whatever_order_bids_come_the_same_ones_win(
+        (bids, shuffled) in bids(40, 12).prop_flat_map(|bids| {
+            (Just(bids.clone()), Just(bids).prop_shuffle())
+        })
+    ) {
+        let ids = |bids: &[Bid]| {
+            let found = determine(bids);
+            let mut ids: Vec<TransactionId> =
+                found.winners.iter().map(|place| bids[*place].id).collect();
+            ids.sort();
+            (ids, found.payment)
+        };
+        prop_assert_eq!(ids(&bids), ids(&shuffled));
+    }
+
+    #[test]
+    fn shares_are_those_over_all_orders_and_lose_nothing(bids in bids(9, 4)) {
+        let found = determine(&bids);
+        let standing: Vec<&Bid> = found.standing.iter().map(|place| &bids[*place]).collect();
+        for place in &found.winners {
+            let winner = &bids[*place];
+            let shares = shapley(winner, standing.iter().copied());
+            prop_assert_eq!(shares.iter().sum::<Wei>(), winner.amount);
+            for (share, exact) in shares.iter().zip(shares_by_orders(winner, &standing)) {
+                prop_assert!((*share as f64 - exact).abs() < 1.0, "{} instead of {}", share, exact);
+            }
+        }
+    }
+
+    #[test]
+    fn every_wei_goes_somewhere(
+        amount in 1..=MAX_AMOUNT,
+        lots in proptest::collection::btree_set(0u64..20, 1..=8),
+        alone in proptest::collection::vec(0..=MAX_AMOUNT, 8),
+        validators in 0u16..=10_000,
+        burned in 0u16..=10_000,
+        held in proptest::collection::vec(1u64..10, 0..6),
+        others in 0u64..10,
+    ) {
+        let lots: Vec<u64> = lots.into_iter().collect();
+        let winner = bid(0, &lots, amount);
+        let alone: Vec<Bid> = (1u8..)
+            .zip(lots.iter().zip(alone))
+            .map(|(number, (lot, amount))| bid(number, &[*lot], amount))
+            .collect();
+        let shares = shapley(&winner, &alone);
+        let embedded: Vec<_> =
+            (0u8..).zip(&held).map(|(n, seats)| (Address::with_last_byte(n), *seats)).collect();
+        let seats = held.iter().sum::<u64>() + others;
+        let split = split(&winner, &shares, Terms { validators, burned }, &embedded, seats);
+        let rollups: Wei = split.rollups.iter().map(|(_, wei)| wei).sum();
+        let paid: Wei = split.validators.iter().map(|(_, wei)| wei).sum();
+        prop_assert_eq!(rollups + paid + split.burned, amount);
+        prop_assert_eq!(split.rollups.len(), lots.len());
+    }
+}
+
+#[test]
+fn a_bid_for_two_lots_has_to_beat_those_for_each() {
+    let all = [bid(1, &[1], 5), bid(2, &[2], 5), bid(3, &[1, 2], 10)];
+    assert_eq!(determine(&all).winners, [0, 1], "it pays no more");
+    let all = [bid(1, &[1], 5), bid(2, &[2], 5), bid(3, &[1, 2], 11)];
+    let found = determine(&all);
+    assert_eq!((found.winners, found.payment), (vec![2], 11));
+    assert_eq!(shapley(&all[2], &all), [6, 5], "what they gain together is shared");
+    let all = [bid(1, &[1], 9), bid(3, &[1, 2], 11)];
+    assert_eq!(shapley(&all[1], &all), [10, 1], "the lot that brings it all gets most of it");
+}
+
+/// The example of spec/auction.md.
+#[test]
+fn the_example_of_the_text() {
+    let all = [
+        bid(1, &[1], 5),
+        bid(2, &[2], 5),
+        bid(3, &[1, 2], 11),
+        bid(4, &[2, 3], 9),
+        bid(5, &[3], 2),
+        bid(6, &[1, 2, 3], 10),
+    ];
+    let found = determine(&all);
+    assert_eq!((found.winners.as_slice(), found.payment), (&[0, 3][..], 14));
+    let standing = found.standing.iter().map(|place| &all[*place]);
+    assert_eq!(shapley(&all[3], standing), [6, 3]);
+    assert_eq!(found.by_lot(&all).len(), 3);
+}
+
+#[test]
+fn beyond_the_bound_bids_lose_and_others_are_left_alone() {
+    // A chain of bids, each of which shares a lot with the next, and one apart.
+    let chain = (0..40u8).map(|i| bid(i, &[u64::from(i), u64::from(i) + 1], 1000 - Wei::from(i)));
+    let mut all: Vec<Bid> = chain.collect();
+    all.push(bid(200, &[500, 501], 1));
+    let found = determine(&all);
+    let standing: Vec<&Bid> = found.standing.iter().map(|place| &all[*place]).collect();
+    let is_contested = |bid: &Bid| {
+        standing.iter().any(|other| other.id != bid.id && other.lots.touches(&bid.lots))
+    };
+    let contested = standing.iter().filter(|bid| is_contested(bid)).count();
+    assert!((MAX_CONTESTED - 1..=MAX_CONTESTED).contains(&contested), "{contested}");
+    assert!(found.standing.len() < all.len(), "some have lost for the bound alone");
+    assert!(found.winners.contains(&40), "whoever is in nobody's way is not affected");
+    assert!(found.winners.contains(&0), "the highest wins");
+    // As many as hang together in the worst way are searched through at once.
+    let star =
+        (1..=MAX_CONTESTED as u64).map(|i| bid(i as u8, &[0, i, i + 100], 100 + Wei::from(i)));
+    let star: Vec<Bid> = star.collect();
+    assert_eq!(determine(&star).winners, [MAX_CONTESTED - 1]);
+}
+
+#[test]
+fn bids_are_opened_for_a_reason() {
+    let conditions = Conditions {
+        height: 1,
+        reserves: [(NamespaceId(1), 10), (NamespaceId(2), 20)].into(),
+        collateral: (0..10).map(|n| (Address::with_last_byte(n), 100)).collect(),
+    };
+    let of = |number: u8, bidder: u8, sequence: u64, lots: &[u64], amount: Wei| Bid {
+        bidder: Address::with_last_byte(bidder),
+        sequence,
+        ..bid(number, lots, amount)
+    };
+    let late = Bid { height: 2, ..of(8, 8, 9, &[1], 50) };
+    let all = [
+        of(0, 1, 0, &[1], 50),
+        of(1, 1, 1, &[1], 60),
+        of(2, 2, 1, &[1, 2], 29),
+        of(3, 3, 1, &[1, 3], 90),
+        of(4, 4, 1, &[2], 101),
+        of(5, 5, 7, &[2], 0),
+        of(6, 5, 6, &[2], 50),
+        of(7, 6, 1, &[2], MAX_AMOUNT + 1),
+        late,
+        of(9, 99, 1, &[1], 10),
+        of(10, 7, 1, &[1, 2], 30),
+    ];
+    let opening = open(&all, &conditions);
+    let id = |number: u8| TransactionId(B256::with_last_byte(number));
+    assert_eq!(
+        opening.0,
+        [
+            Err(Rejection::Replaced(id(1))),
+            Ok(()),
+            Err(Rejection::BelowReserve(30)),
+            Err(Rejection::NoLot(NamespaceId(3))),
+            Err(Rejection::Insolvent(100)),
+            Err(Rejection::Withdrawn),
+            Err(Rejection::Replaced(id(5))),
+            Err(Rejection::Malformed(BidError::Amount(MAX_AMOUNT + 1))),
+            Err(Rejection::WrongHeight),
+            Err(Rejection::Insolvent(0)),
+            Ok(()),
+        ]
+    );
+    assert_eq!(opening.standing().collect::<Vec<_>>(), [1, 10]);
+}

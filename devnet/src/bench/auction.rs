@@ -1,0 +1,94 @@
+//! What it takes to determine an auction's winners, up to as many bids as fit a block.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use weft_auction::{Bid, Lots, determine};
+use weft_types::hash::blake3;
+use weft_types::{Address, NamespaceId, TransactionId, Wei};
+
+use super::Figure;
+use super::cost::mean_micros;
+use super::throughput::recoveries_per_second;
+use crate::drill::Lab;
+
+/// Bytes of the smallest transaction that brings a bid: signature, header, one lot, amount.
+const SMALLEST: u32 = 150;
+
+/// Namespaces that bids are for.
+const NAMESPACES: u64 = 100;
+
+/// What bids there are, and what number `n` is for: its lots and its amount in wei.
+type Shape = (&'static str, fn(u64) -> (Vec<u64>, Wei));
+
+/// One after another, the ways in which bids make most work.
+const SHAPES: [Shape; 4] = [
+    ("for one lot each", |n| (vec![n % NAMESPACES], rough(n))),
+    ("for one to eight lots each", |n| (some(n, 1 + n % 8), rough(n) * (1 + Wei::from(n % 8)))),
+    ("in a chain, each lower than the last", |n| {
+        let first = n % (NAMESPACES - 1);
+        (vec![first, first + 1], 1 << 60 | Wei::from(u64::MAX - n))
+    }),
+    ("for eight lots of all, higher than any for one", |n| (some(n, 8), (1 << 70) | rough(n))),
+];
+
+pub fn run(lab: &Lab) -> eyre::Result<Vec<Figure>> {
+    (lab.say)("cost of an auction");
+    let lasts = lab.scale.pick(Duration::from_millis(100), Duration::from_secs(1));
+    let most = u64::from(weft_types::Params::default().max_block_bytes / SMALLEST);
+    let recovery = 1e6 / recoveries_per_second(1);
+    let mut figures = Vec::new();
+    for (shape, of) in SHAPES {
+        for count in [100, 1000, most] {
+            let bids: Vec<Bid> = (0..count).map(|n| bid(n, of(n))).collect::<eyre::Result<_>>()?;
+            let micros = mean_micros(lasts, || determine(black_box(&bids)));
+            let found = determine(&bids);
+            let recoveries = micros / recovery;
+            figures.push(
+                Figure::plain(
+                    format!("{count} bids {shape}"),
+                    format!("{micros:.0} us, {} win", found.winners.len()),
+                )
+                .against(
+                    "recovering one signature per bid",
+                    format!("{:.3}", recoveries / f64::from(u32::try_from(count)?)),
+                )
+                .aim("less than 0.1"),
+            );
+        }
+    }
+    Ok(figures)
+}
+
+fn bid(number: u64, (lots, amount): (Vec<u64>, Wei)) -> eyre::Result<Bid> {
+    let lots = lots.into_iter().map(NamespaceId).collect();
+    Ok(Bid {
+        id: TransactionId(blake3(&[&number.to_be_bytes()])),
+        bidder: Address::left_padding_from(&number.to_be_bytes()),
+        sequence: 0,
+        height: 1,
+        lots: Lots::new(lots)?,
+        amount,
+    })
+}
+
+/// Some number that follows from another.
+fn rough(n: u64) -> Wei {
+    let digest = blake3(&[&n.to_le_bytes()]);
+    Wei::from(u64::from_be_bytes(std::array::from_fn(|i| digest[i])))
+}
+
+/// So many different lots, ascending.
+fn some(n: u64, count: u64) -> Vec<u64> {
+    let digest = blake3(&[b"lots", &n.to_le_bytes()]);
+    let mut lots = std::collections::BTreeSet::new();
+    let mut at = 0u64;
+    for byte in digest.iter().cycle() {
+        at += u64::from(*byte) + 1;
+        lots.insert(at % NAMESPACES);
+        if lots.len() as u64 == count {
+            break;
+        }
+    }
+    lots.into_iter().collect()
+}
