@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, Bytes, TxKind};
+use alloy_primitives::{Address, Bytes, TxKind, U256};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
@@ -14,8 +14,10 @@ use support::dir::TempDir;
 use support::programs::{item, plans};
 use support::tools::Anvil;
 use support::wallet::{Wallet, wallet};
+use weft_l1::contracts::ContractEvent;
+use weft_l1::provider::Claim;
 use weft_rollup_adapter::cursor::Cursor;
-use weft_rollup_adapter::derivation::Derivation;
+use weft_rollup_adapter::derivation::{Derivation, Due, Step};
 use weft_rollup_adapter::evm::embedded::Embedded;
 use weft_rollup_adapter::evm::external::{EngineClient, External, ExternalError, Journal};
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
@@ -23,7 +25,7 @@ use weft_rollup_adapter::evm::store::Store;
 use weft_rollup_adapter::evm::transaction::Checked;
 use weft_rollup_adapter::executor::{Executor, Progress};
 use weft_rollup_adapter::metrics::EvmMetrics;
-use weft_types::B256;
+use weft_types::{B256, L1Event, NamespaceId, SliceEntry};
 
 const ROLLUP: u64 = 77_001;
 
@@ -138,6 +140,22 @@ impl Pair {
         self.catch_up().await;
         self.compare_last().await;
         assert_eq!(self.store.view().unwrap().head().unwrap().hash, last);
+    }
+
+    async fn cursor_of(&mut self, engine: Engine) -> Cursor {
+        let cursor = match engine {
+            Engine::Embedded => self.embedded.cursor().await.unwrap(),
+            Engine::External => self.external.cursor().await.unwrap(),
+        };
+        cursor.unwrap_or(self.chain.start())
+    }
+
+    async fn take(&mut self, engine: Engine, step: &Step<'_>) {
+        let progress = match engine {
+            Engine::Embedded => self.embedded.execute(step).await.unwrap(),
+            Engine::External => self.external.execute(step).await.unwrap(),
+        };
+        assert_eq!(progress, Progress::Done);
     }
 
     /// Compares the last block of both.
@@ -262,6 +280,90 @@ async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
     }
     // Shown if the case fails, and with --nocapture.
     eprintln!("{executed} executed, {skipped} skipped, {} contracts", contracts.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_behind_when_a_fallback_becomes_known_goes_on() {
+    let wallets: Vec<Wallet> = (0..2).map(wallet).collect();
+    let mut pair = Pair::new(&wallets).await;
+    let to = Address::repeat_byte(0x66);
+    for nonce in 0..4 {
+        pair.run(vec![vec![wallets[0].transfer(ROLLUP, nonce, to, 1)]]).await;
+    }
+    pair.run(vec![]).await;
+    // Posted is the header of height 3: slices 3 and 4 are taken back, and a message takes their place.
+    let message =
+        SliceEntry::Forced { index: 0, sender: to, data: wallets[1].transfer(ROLLUP, 0, to, 5) };
+    let posted = pair.chain.header(3).id();
+    let l1 = [
+        vec![ContractEvent::Network(L1Event::Posted { height: 3, block: posted, poster: to })],
+        vec![forced(&message)],
+        vec![ContractEvent::FallbackActivated { height: 3, origin: 0 }],
+    ];
+    let mut parent = pair.chain.genesis.l1_origin.hash;
+    let blocks: Vec<Claim> = (1u8..)
+        .zip(l1)
+        .map(|(number, events)| {
+            let hash = B256::with_last_byte(number);
+            let timestamp = GENESIS_TIME_MS / 1000 + u64::from(number);
+            let number = number.into();
+            Claim { number, hash, parent: std::mem::replace(&mut parent, hash), timestamp, events }
+        })
+        .collect();
+    // The engine has lost everything meanwhile, and the other one nothing.
+    let base_fee = json!(["0x3b9aca00"]);
+    pair.engine.call_raw("anvil_setNextBlockBaseFeePerGas", base_fee).await.unwrap();
+    pair.engine.call_raw("anvil_reset", json!([])).await.unwrap();
+    for engine in [Engine::Embedded, Engine::External] {
+        let mut at = pair.cursor_of(engine).await;
+        let mut derivation = pair.chain.derivation(&at);
+        for block in &blocks {
+            derivation.take_in(block).unwrap();
+        }
+        loop {
+            match derivation.due(&at) {
+                Due::Slice => {
+                    let slice = pair.chain.verified(&at).unwrap();
+                    let step = derivation.slice(&at, &slice);
+                    pair.take(engine, &step).await;
+                    at = *step.to();
+                }
+                Due::L1Step(step) => {
+                    pair.take(engine, &step).await;
+                    at = *step.to();
+                }
+                Due::Unwind(to) => {
+                    assert_eq!(engine, Engine::Embedded, "the other one is not that far");
+                    pair.embedded.unwind(to).await.unwrap();
+                    at = pair.cursor_of(engine).await;
+                }
+                Due::L1 => break,
+                Due::L1Again => unreachable!("there is room for one message"),
+            }
+        }
+        assert_eq!((at.next, at.forced), (3, 1));
+    }
+    pair.compare_last().await;
+    let view = pair.store.view().unwrap();
+    let number = view.head().unwrap().header.number;
+    assert_eq!(number, 3, "two slices and the message");
+    assert_eq!(view.account(&to, number).unwrap().unwrap().balance(), U256::from(1 + 1 + 5));
+}
+
+/// A message as L1 logs it.
+fn forced(entry: &SliceEntry) -> ContractEvent {
+    let SliceEntry::Forced { index, sender, data } = entry.clone() else {
+        unreachable!("a forced message")
+    };
+    let namespace = NamespaceId(ROLLUP);
+    ContractEvent::Network(L1Event::Forced { namespace, index, sender, fee: 0, data })
+}
+
+/// One of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    Embedded,
+    External,
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -431,7 +431,10 @@ impl Executor for External {
             return Err(ExternalError::OutOfOrder);
         }
         let cursor = *step.to();
-        if step.begins_fallback() && self.journal.is_ahead_of(&cursor)? {
+        if step.begins_fallback()
+            && let Some(head) = self.head
+            && self.journal.takes_back_after(head.number, &cursor)?
+        {
             // The engine had lost blocks that the fallback takes back as well.
             self.journal.unwind(cursor)?;
         }

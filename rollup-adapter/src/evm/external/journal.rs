@@ -258,10 +258,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether it has blocks that a fallback takes back which begins here.
-    pub fn is_ahead_of(&self, begin: &Cursor) -> Result<bool, StoreError> {
-        let kept = self.last_below(begin.next)?;
-        Ok(self.last_number()? > kept)
+    /// Whether the block after this one was made of something that the fallback takes back which the
+    /// cursor has begun.
+    pub fn takes_back_after(&self, number: u64, begun: &Cursor) -> Result<bool, StoreError> {
+        let height = |cursor: &Cursor| cursor.fallback.map(|fallback| fallback.height);
+        let made = self.made(number.saturating_add(1))?;
+        Ok(made.is_some_and(|made| height(&made.cursor) != height(begun)))
     }
 
     /// Whether blocks were taken back that the engine may still have.
