@@ -92,7 +92,7 @@ type Rank = (Wei, std::cmp::Reverse<u64>);
 struct Waiting {
     transaction: Verified<Transaction>,
     rank: Rank,
-    /// Until when it is left to another validator, which has sealed it; once only.
+    /// Until when it is left to another validator, which has sealed it or was handed it.
     deferred: Option<Instant>,
 }
 
@@ -177,25 +177,35 @@ impl Mempool {
         let mut pool = self.lock();
         pool.expire(now);
         pool.drop_below(price);
-        let mut taken = Vec::new();
-        let mut left = bytes;
-        let now = Instant::now();
-        let eligible = |id: &&TransactionId| {
-            let deferred = pool.waiting.get(*id).and_then(|waiting| waiting.deferred);
-            deferred.is_none_or(|until| until <= now)
-        };
-        let best: Vec<TransactionId> =
-            pool.by_rank.values().rev().filter(eligible).take(count).copied().collect();
-        for id in best {
-            let size = pool.waiting.get(&id).map_or(0, |w| size_of(&w.transaction));
-            if size > left {
-                break;
-            }
-            left -= size;
-            taken.extend(pool.remove(&id));
-        }
+        let best = pool.best(bytes, count);
+        let taken = best.iter().filter_map(|id| pool.remove(id)).collect();
         self.announce(&pool);
         taken
+    }
+
+    /// The best paying ones, up to so many bytes of borsh and so many in number, for a validator to
+    /// order. They stay here until they are ordered or have expired, and are left alone until then:
+    /// whoever gets them may end before it has ordered them.
+    pub fn lend(
+        &self,
+        bytes: usize,
+        count: usize,
+        now: TimeMs,
+        price: Wei,
+        until: Instant,
+    ) -> Vec<Transaction> {
+        let mut pool = self.lock();
+        pool.expire(now);
+        pool.drop_below(price);
+        let best = pool.best(bytes, count);
+        let lent = best.iter().filter_map(|id| {
+            let waiting = pool.waiting.get_mut(id)?;
+            waiting.deferred = Some(until);
+            Some((*waiting.transaction).clone())
+        });
+        let lent = lent.collect();
+        self.announce(&pool);
+        lent
     }
 
     /// Leaves transactions to another validator for a while, since it has sealed them into a
@@ -257,6 +267,21 @@ impl Mempool {
 }
 
 impl Pool {
+    /// The best paying ones that are not left to others, up to so many bytes and so many in number.
+    fn best(&self, bytes: usize, count: usize) -> Vec<TransactionId> {
+        let now = Instant::now();
+        let mut left = bytes;
+        let ranked = self.by_rank.values().rev().filter_map(|id| self.waiting.get_key_value(id));
+        let free = ranked.filter(|(_, waiting)| waiting.deferred.is_none_or(|until| until <= now));
+        let fits = free.take(count).take_while(|(_, waiting)| {
+            let size = size_of(&waiting.transaction);
+            let fits = size <= left;
+            left -= size.min(left);
+            fits
+        });
+        fits.map(|(id, _)| *id).collect()
+    }
+
     fn insert(
         &mut self,
         transaction: Verified<Transaction>,
@@ -378,6 +403,8 @@ fn size_of(transaction: &Verified<Transaction>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use weft_types::{Payload, SecretKey, Signed, TransactionBody, Unverified};
 
@@ -412,6 +439,25 @@ mod tests {
         assert_eq!(salts(pool.take(1 << 20, 1, 100, 2)), [1]);
         assert_eq!(salts(pool.take(1 << 20, 10, 100, 2)), [3]);
         assert_eq!(pool.size(), (0, 0));
+    }
+
+    #[test]
+    fn what_is_lent_stays_and_is_lent_again_later() {
+        let pool = Mempool::new(1 << 20);
+        let fee = 2 * size() as Wei;
+        for salt in 0..3 {
+            pool.insert(transaction(1, salt, fee, 200), &terms()).unwrap();
+        }
+        let (soon, later) = (Instant::now(), Instant::now() + Duration::from_secs(600));
+        let lend = |until| pool.lend(1 << 20, 2, 100, 1, until).len();
+        assert_eq!([lend(later), lend(later), lend(later)], [2, 1, 0], "each once");
+        assert_eq!(pool.size().1, 3);
+        assert_eq!(pool.take(1 << 20, 9, 100, 1).len(), 0, "they are with others");
+        pool.insert(transaction(1, 3, fee, 200), &terms()).unwrap();
+        assert_eq!([lend(soon), lend(soon)], [1, 1], "again, once its time is over");
+        let id = *transaction(1, 3, fee, 200).witness();
+        pool.remove([&id.id]);
+        assert_eq!((lend(later), pool.size().1), (0, 3), "it was ordered");
     }
 
     #[test]

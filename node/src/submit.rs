@@ -1,7 +1,9 @@
 //! Taking transactions in, whichever way they come.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use libp2p::PeerId;
-use weft_types::transaction::id_of;
 use weft_types::{Transaction, TransactionId, Verified};
 
 use crate::chain::{Chain, ChainError};
@@ -24,10 +26,16 @@ pub enum SubmitError {
     Chain(#[from] ChainError),
 }
 
-/// Hands transactions to a validator, another one for each. Returns whether one is in reach.
+/// How long a validator that was handed a transaction has until another one is.
+pub const PASS_AGAIN_AFTER: Duration = Duration::from_secs(3);
+
+/// Hands transactions to a validator, another one each time. Returns whether one is in reach.
 pub fn pass_on(p2p: &P2p, transactions: Vec<Transaction>) -> bool {
-    let Some(first) = transactions.first() else { return true };
-    let turn = usize::from(id_of(first).as_bytes()[0]);
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    if transactions.is_empty() {
+        return true;
+    }
+    let turn = TURN.fetch_add(1, Ordering::Relaxed) % 1024;
     let validators: Vec<PeerId> = p2p
         .peers()
         .snapshot()

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
@@ -15,7 +17,7 @@ use weft_types::{Receipt, Transaction, TransactionId, Unverified, Verified};
 
 use super::{Api, Problem, blocking};
 use crate::store::view::TransactionRecord;
-use crate::submit::{self, SubmitError};
+use crate::submit::{self, PASS_AGAIN_AFTER, SubmitError};
 
 /// Largest body: a largest transaction as hex in JSON.
 const MAX_BODY: usize = 2 * MAX_TRANSACTION_BYTES + 64;
@@ -199,11 +201,13 @@ fn take(api: &Api, transaction: Verified<Transaction>) -> Result<TransactionId, 
 fn forward(api: &Api, transaction: Verified<Transaction>) -> Result<TransactionId, Problem> {
     let plain = (*transaction).clone();
     let id = take(api, transaction)?;
-    // It is ordered by a validator; this node only follows it.
-    api.mempool.remove([&id]);
+    // It is ordered by a validator. This node keeps it until it is, and hands it to another one if that
+    // takes long.
+    api.mempool.defer([&id], Instant::now() + PASS_AGAIN_AFTER);
     if submit::pass_on(&api.p2p, vec![plain]) {
         Ok(id)
     } else {
+        api.mempool.remove([&id]);
         Err(Problem::too_much("no validator is in reach to pass the transaction on to"))
     }
 }

@@ -32,9 +32,7 @@ use weft_consensus::driver::StoredBlock;
 use weft_consensus::engine::{Context, convert};
 use weft_consensus::follow::{Refused, follow};
 use weft_types::limits::MAX_BATCH_BYTES;
-use weft_types::{
-    Address, BlockId, Certificate, Committee, Height, Transaction, Unverified, Verified,
-};
+use weft_types::{Address, BlockId, Certificate, Committee, Height, Unverified, Verified};
 
 use crate::chain::Chain;
 use crate::mempool::Mempool;
@@ -222,7 +220,7 @@ impl Follower {
                 }
                 Some(heard) = self.heard.recv() => self.on_heard(heard),
                 () = bus.news() => {
-                    for (peer, status) in bus.take_statuses() {
+                    for (peer, status) in bus.statuses() {
                         self.plan.heard(peer, status.tip_height.0);
                     }
                 }
@@ -444,23 +442,25 @@ impl Follower {
         self.pass_on();
     }
 
-    /// Hands what is in the mempool to a validator: what a node that had a seat has not had ordered.
+    /// Hands what is in the mempool to a validator: what a node that had a seat has not had ordered, and
+    /// what was handed to one before that has not ordered it for a while.
     fn pass_on(&self) {
         let tip = &self.parts.tip;
         let now = tip.header.time_ms;
         let price = tip.state.global_price(now);
-        while self.parts.mempool.size().1 > 0 {
-            let some = self.parts.mempool.take(PASSED_ON_BYTES, MAX_FORWARDED, now, price);
-            let plain: Vec<Transaction> = some.into_iter().map(Verified::into_inner).collect();
-            if plain.is_empty() {
+        loop {
+            let until = Instant::now() + crate::submit::PASS_AGAIN_AFTER;
+            let mempool = &self.parts.mempool;
+            let some = mempool.lend(PASSED_ON_BYTES, MAX_FORWARDED, now, price, until);
+            let count = some.len();
+            if count == 0 {
                 return;
             }
-            let count = plain.len();
-            if crate::submit::pass_on(&self.parts.p2p, plain) {
-                debug!(count, "transactions are passed on");
-            } else {
-                warn!(count, "transactions are lost: no validator is in reach to take them");
+            if !crate::submit::pass_on(&self.parts.p2p, some) {
+                warn!(count, "no validator is in reach to take transactions; they wait");
+                return;
             }
+            debug!(count, "transactions are passed on");
         }
     }
 }

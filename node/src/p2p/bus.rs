@@ -100,6 +100,9 @@ impl Bus {
 
     /// Tells everybody.
     pub fn emit(&self, event: &NetworkEvent<Context>) {
+        if let NetworkEvent::PeerDisconnected(peer) = event {
+            lock(&self.0.held).remove(peer);
+        }
         lock(&self.0.audience).tell(event);
     }
 
@@ -112,8 +115,8 @@ impl Bus {
 
     /// A peer's status. One that is ahead of this node waits for [`release`](Self::release): a
     /// validator hears of a decision from faster peers a moment before it makes it itself, and
-    /// asking them for the block then would be a waste. A follower [takes](Self::take_statuses)
-    /// what waits.
+    /// asking them for the block then would be a waste. A follower [looks](Self::statuses) at what
+    /// waits.
     pub fn status(&self, peer: PeerId, status: Status<Context>) {
         if status.tip_height.0 > self.0.tip.load(Ordering::Relaxed) {
             lock(&self.0.held).insert(peer, status);
@@ -128,16 +131,19 @@ impl Bus {
         self.0.news.notified().await;
     }
 
-    /// The statuses held back since the last time.
-    pub fn take_statuses(&self) -> BTreeMap<PeerId, Status<Context>> {
-        std::mem::take(&mut *lock(&self.0.held))
+    /// The statuses of peers that are ahead, as far as it is known.
+    pub fn statuses(&self) -> BTreeMap<PeerId, Status<Context>> {
+        lock(&self.0.held).clone()
     }
 
-    /// Lets go of the statuses held back since the last time. Those that say nothing new by now
-    /// cause no request.
+    /// Tells of peers that are ahead, or were when they said so, those that still are again and again:
+    /// a peer that waits for this node says where it stands once, and whoever listens may not have
+    /// listened yet. One that says nothing new by now causes no request.
     pub fn release(&self, tip: u64) {
         self.0.tip.store(tip, Ordering::Relaxed);
-        for (peer, status) in self.take_statuses() {
+        let statuses = self.statuses();
+        lock(&self.0.held).retain(|_, status| status.tip_height.0 > tip);
+        for (peer, status) in statuses {
             self.emit(&NetworkEvent::Status(peer, status));
         }
     }
@@ -152,4 +158,44 @@ impl Bus {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use libp2p::identity::Keypair;
+    use weft_consensus::engine::Height;
+
+    use super::*;
+
+    #[test]
+    fn who_is_ahead_is_told_of_until_it_is_not_or_gone() {
+        let bus = Bus::default();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let told = Arc::clone(&heard);
+        bus.tap(move |event| {
+            if matches!(event, NetworkEvent::Status(..)) {
+                told.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let peer = crate::p2p::sync_peer(&Keypair::generate_ed25519().public().to_peer_id());
+        let status = |tip| Status::new(Height(tip), Height(1));
+        let count = || heard.swap(0, Ordering::Relaxed);
+        bus.set_tip(5);
+        bus.status(peer, status(5));
+        assert_eq!(count(), 1, "it says nothing new");
+        bus.status(peer, status(7));
+        assert_eq!((count(), bus.statuses().len()), (0, 1), "a follower looks at it");
+        bus.release(5);
+        bus.release(5);
+        assert_eq!(count(), 2, "whoever listens by now hears of it");
+        bus.release(7);
+        bus.release(7);
+        assert_eq!(count(), 1, "it is not ahead any more");
+        bus.status(peer, status(9));
+        bus.emit(&NetworkEvent::PeerDisconnected(peer));
+        bus.release(7);
+        assert_eq!(count(), 0, "it is gone");
+    }
 }
