@@ -243,8 +243,8 @@ fn beyond_the_bound_bids_lose_and_others_are_left_alone() {
     assert!(found.winners.contains(&40), "whoever is in nobody's way is not affected");
     assert!(found.winners.contains(&0), "the highest wins");
     // As many as hang together in the worst way are searched through at once.
-    let star =
-        (1..=MAX_CONTESTED as u64).map(|i| bid(i as u8, &[0, i, i + 100], 100 + Wei::from(i)));
+    let star = (1..=MAX_CONTESTED as u64)
+        .map(|i| bid(u8::try_from(i).unwrap(), &[0, i, i + 100], 100 + Wei::from(i)));
     let star: Vec<Bid> = star.collect();
     assert_eq!(determine(&star).winners, [MAX_CONTESTED - 1]);
 }
