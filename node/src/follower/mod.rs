@@ -122,8 +122,8 @@ struct Checked {
     peer: PeerId,
     heights: RangeInclusive<Height>,
     blocks: Vec<Ready>,
-    /// Whether it ends with something that does not check.
-    lies: bool,
+    /// The committee that the first which does not check was checked against, if there is one.
+    refused_by: Option<Arc<Committee>>,
 }
 
 /// A block that waits for its turn.
@@ -327,12 +327,20 @@ impl Follower {
         });
     }
 
-    fn on_checked(&mut self, Checked { peer, heights, blocks, lies }: Checked) {
+    fn on_checked(&mut self, Checked { peer, heights, blocks, refused_by }: Checked) {
         let now = self.epoch.elapsed();
         let (first, last) = heights.into_inner();
-        if lies {
-            warn!(%peer, "a peer gave a block that does not check");
+        let failed = first + blocks.len() as u64;
+        let tip = &self.parts.tip;
+        // Further ahead, another committee may have decided by then.
+        let is_known =
+            |by: &Arc<Committee>| failed == tip.next_height() && **by == *tip.committee();
+        if refused_by.as_ref().is_some_and(is_known) {
+            warn!(%peer, height = failed, "a peer gave a block that does not check");
             self.plan.shun(&peer, Fault::Liar, now);
+        } else if refused_by.is_some() {
+            debug!(%peer, height = failed, "a block cannot be checked before those below it");
+            self.plan.shun(&peer, Fault::Early, now);
         } else if blocks.is_empty() {
             debug!(%peer, "a peer does not have the blocks it said it had");
             self.plan.shun(&peer, Fault::Unhelpful, now);
@@ -474,16 +482,16 @@ fn check_answer(
     committee: &Arc<Committee>,
 ) -> Checked {
     let mut blocks = Vec::new();
-    let mut lies = false;
+    let mut refused_by = None;
     for (height, value) in heights.clone().zip(values) {
         let Some((block, certificate)) = check_value(height, &value, chain_id, committee) else {
-            lies = true;
+            refused_by = Some(Arc::clone(committee));
             break;
         };
         let (bytes, committee) = (value.value_bytes, Arc::clone(committee));
         blocks.push(Ready { peer, bytes, block, certificate, committee });
     }
-    Checked { peer, heights, blocks, lies }
+    Checked { peer, heights, blocks, refused_by }
 }
 
 fn check_value(

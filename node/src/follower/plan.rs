@@ -17,6 +17,10 @@ const UNHELPFUL: Duration = Duration::from_secs(1);
 /// How long one is that gave away a block that does not check.
 const LIAR: Duration = Duration::from_secs(60);
 
+/// How long one that has given what cannot be checked yet: by then it can, or somebody else has what is
+/// lacking.
+const EARLY: Duration = Duration::from_millis(50);
+
 /// How far above the tip to ask: more would wait longer to be executed than to be asked for.
 const WINDOW: Height = 1024;
 
@@ -38,6 +42,8 @@ pub enum Fault {
     Unhelpful,
     /// It gave something else.
     Liar,
+    /// It gave what cannot be checked yet.
+    Early,
 }
 
 /// Who has what, and who has been asked. `P` names a peer.
@@ -153,6 +159,7 @@ impl<P: Copy + Ord> Plan<P> {
                 + match fault {
                     Fault::Unhelpful => UNHELPFUL,
                     Fault::Liar => LIAR,
+                    Fault::Early => EARLY,
                 };
             peer.shunned = peer.shunned.max(until);
             peer.failures = peer.failures.saturating_add(1);
