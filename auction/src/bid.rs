@@ -1,42 +1,22 @@
 //! Bids and the lots they are for.
 
-use weft_types::{Address, Height, NamespaceId, TransactionId, Wei};
+use weft_types::limits::MAX_BID_LEGS;
+use weft_types::{Address, Height, Leg, NamespaceId, TransactionId, Wei};
 
-/// Most lots of a bid.
-pub const MAX_LOTS: usize = 8;
-
-/// Most that a bid can offer, in wei: far above all ether there is, and low enough that all bids of a
-/// block can be added up.
-pub const MAX_AMOUNT: Wei = 1 << 100;
-
-/// Why something is no bid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BidError {
-    /// No lots, or too many.
-    #[error("a bid is for 1 to {MAX_LOTS} namespaces, not {0}")]
-    Lots(usize),
-    /// Lots that do not ascend, or are there twice.
-    #[error("a bid's namespaces have to ascend strictly")]
-    Order,
-    /// More than there can be.
-    #[error("a bid offers at most {MAX_AMOUNT} wei, not {0}")]
-    Amount(Wei),
-}
-
-/// The lots of a bid: 1 to [`MAX_LOTS`] namespaces, strictly ascending.
+/// The lots of a bid: at most [`MAX_BID_LEGS`] namespaces, strictly ascending; none if it withdraws.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lots(Vec<NamespaceId>);
 
 impl Lots {
-    /// Checks that these are lots of a bid.
-    pub fn new(namespaces: Vec<NamespaceId>) -> Result<Self, BidError> {
-        if namespaces.is_empty() || namespaces.len() > MAX_LOTS {
-            return Err(BidError::Lots(namespaces.len()));
-        }
-        if !namespaces.is_sorted_by(|a, b| a < b) {
-            return Err(BidError::Order);
-        }
-        Ok(Self(namespaces))
+    /// Those namespaces; `None` if they are too many, or do not ascend strictly.
+    pub fn new(namespaces: Vec<NamespaceId>) -> Option<Self> {
+        let fine = namespaces.len() <= MAX_BID_LEGS && namespaces.is_sorted_by(|a, b| a < b);
+        fine.then_some(Self(namespaces))
+    }
+
+    /// Those that legs are for, under the same condition.
+    pub fn of(legs: &[Leg]) -> Option<Self> {
+        Self::new(legs.iter().map(|leg| leg.namespace).collect())
     }
 
     /// The namespaces, ascending.
@@ -76,17 +56,12 @@ pub struct Bid {
     pub height: Height,
     /// What it is for.
     pub lots: Lots,
-    /// What it pays if it wins, in wei, at most [`MAX_AMOUNT`]. Nothing withdraws what the bidder had
-    /// bid before.
+    /// What it pays if it wins, in wei, at most [`MAX_BID_AMOUNT`](weft_types::limits::MAX_BID_AMOUNT).
+    /// Nothing withdraws what the bidder had bid before.
     pub amount: Wei,
 }
 
 impl Bid {
-    /// Checks what does not depend on anything else.
-    pub fn check(&self) -> Result<(), BidError> {
-        if self.amount > MAX_AMOUNT { Err(BidError::Amount(self.amount)) } else { Ok(()) }
-    }
-
     /// What bids are ranked by: more first, of as much the one for fewer lots, then the lower id.
     pub fn rank(&self) -> impl Ord + use<> {
         (std::cmp::Reverse(self.amount), self.lots.0.len(), self.id)

@@ -18,8 +18,8 @@ pub mod reserve;
 pub mod shares;
 pub mod winners;
 
-pub use bid::{Bid, BidError, Lots, MAX_AMOUNT, MAX_LOTS};
+pub use bid::{Bid, Lots};
 pub use opening::{Conditions, Opening, Rejection, open};
-pub use reserve::next_reserve;
+pub use reserve::{next_reserve, unsold};
 pub use shares::{Split, Terms, shapley, split};
 pub use winners::{Allocation, MAX_CONTESTED, determine};

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use weft_types::{Address, Height, NamespaceId, TransactionId, Wei};
 
-use crate::bid::{Bid, BidError};
+use crate::bid::Bid;
 
 /// Why a bid does not stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// It is none.
-    Malformed(BidError),
     /// It is for another height than the one it was ordered at.
     WrongHeight,
     /// The same bidder has a later bid for this height.
@@ -55,14 +53,13 @@ pub fn open(bids: &[Bid], conditions: &Conditions) -> Opening {
     let is_later = |bid: &Bid, than: &Bid| {
         (bid.sequence, std::cmp::Reverse(bid.id)) > (than.sequence, std::cmp::Reverse(than.id))
     };
-    for bid in bids.iter().filter(|bid| bid.height == conditions.height && bid.check().is_ok()) {
+    for bid in bids.iter().filter(|bid| bid.height == conditions.height) {
         let latest = live.entry(bid.bidder).or_insert(bid);
         if is_later(bid, latest) {
             *latest = bid;
         }
     }
     let opened = |bid: &Bid| {
-        bid.check().map_err(Rejection::Malformed)?;
         if bid.height != conditions.height {
             return Err(Rejection::WrongHeight);
         }

@@ -1,7 +1,7 @@
 //! Who gets what a winning bid pays. Every wei goes somewhere.
 
 use alloy_primitives::U256;
-use weft_types::{Address, NamespaceId, Wei};
+use weft_types::{NamespaceId, Wei};
 
 use crate::bid::{Bid, Lots};
 
@@ -28,8 +28,8 @@ impl Default for Terms {
 pub struct Split {
     /// The rollups whose lots it took, ascending.
     pub rollups: Vec<(NamespaceId, Wei)>,
-    /// Validators, as given.
-    pub validators: Vec<(Address, Wei)>,
+    /// All validators together.
+    pub validators: Wei,
     /// Nobody.
     pub burned: Wei,
 }
@@ -96,31 +96,17 @@ fn divide(parts: &[u128], by: u128, total: Wei) -> Vec<Wei> {
     results
 }
 
-/// Splits what a winner pays. `shares` are what its [lots have contributed](shapley), `embedded` the
-/// validators whose observations the block has, each with its seats, of `seats` in all: what would go
-/// to the others is burned, so that to leave somebody out gains nobody anything.
+/// Splits what a winner pays. `shares` are what its [lots have contributed](shapley).
 ///
 /// Terms that give away more than a whole leave nothing for the rollups, and count as they are read:
 /// validators first.
-pub fn split(
-    winner: &Bid,
-    shares: &[Wei],
-    terms: Terms,
-    embedded: &[(Address, u64)],
-    seats: u64,
-) -> Split {
+pub fn split(winner: &Bid, shares: &[Wei], terms: Terms) -> Split {
     let payment = winner.amount;
-    let validators = terms.validators.min(WHOLE);
-    let burned = terms.burned.min(WHOLE - validators);
-    let for_validators = part(payment, validators.into(), WHOLE.into());
-    let for_nobody = part(payment, burned.into(), WHOLE.into());
-    let for_rollups = payment - for_validators - for_nobody;
-
-    let each = |(address, held): &(Address, u64)| {
-        (*address, part(for_validators, (*held).into(), seats.into()))
-    };
-    let validators: Vec<(Address, Wei)> = embedded.iter().map(each).collect();
-    let paid: Wei = validators.iter().map(|(_, wei)| wei).sum();
+    let of_validators = terms.validators.min(WHOLE);
+    let of_nobody = terms.burned.min(WHOLE - of_validators);
+    let validators = part(payment, of_validators.into(), WHOLE.into());
+    let burned = part(payment, of_nobody.into(), WHOLE.into());
+    let for_rollups = payment - validators - burned;
 
     let lots = winner.lots.namespaces();
     let mut rollups: Vec<(NamespaceId, Wei)> = lots
@@ -133,7 +119,7 @@ pub fn split(
     if let Some((_, first)) = rollups.first_mut() {
         *first += for_rollups - given;
     }
-    Split { rollups, validators, burned: payment - for_rollups - paid }
+    Split { rollups, validators, burned }
 }
 
 /// `whole * numerator / denominator`, rounded down; 0 of 0.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use weft_types::{
     Address, B256, Batch, Height, L1Events, L1Origin, NamespaceId, Outcome, Payload, Receipt,
-    ReceiptStatus, SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei, Withdrawal,
-    merkle,
+    ReceiptStatus, Results, SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei, Withdrawal,
     slice::{NamespaceTree, SliceLeaf},
     transaction::TransactionWitness,
     withdrawal::withdrawals_root,
 };
 
 use crate::DUPLICATE_GRACE;
+use crate::auction::Included;
 use crate::entry::{Clock, Key, LaneCut, Namespace, Remembered, Value};
 use crate::payload::Call;
 use crate::state::{Change, State};
@@ -56,6 +56,8 @@ pub struct Applied {
     pub slices: Vec<Slice>,
     /// The leaves that stand for them.
     pub leaves: Vec<SliceLeaf>,
+    /// What the auction came to.
+    pub results: Results,
     /// What was withdrawn, in order.
     pub withdrawals: Vec<Withdrawal>,
     /// Every entry that changed.
@@ -76,6 +78,7 @@ impl State {
     /// Applies the next block.
     pub fn apply(&mut self, block: &OrderedBlock<'_>) -> Applied {
         self.forget_before(block.time_ms);
+        self.pay_releases(block.time_ms);
         let base_fee = self.global_price(block.time_ms);
         let mut progress = Progress::default();
         let passed = self.clock().l1_origin.number;
@@ -83,12 +86,13 @@ impl State {
             self.take_in(number, events, &mut progress);
         }
         let withdrawn = self.withdrawals().count();
-        let mut receipts = Vec::with_capacity(block.batches.len());
-        for ordered in &block.batches {
-            receipts.push(self.apply_batch(ordered, block, base_fee, &mut progress));
+        let (mut receipts, results, for_validators) =
+            self.apply_bids(block, base_fee, &mut progress);
+        for (ordered, receipts) in block.batches.iter().zip(&mut receipts) {
+            self.apply_batch(ordered, block, base_fee, &mut progress, receipts);
         }
         let pooled = self.pool_share(progress.collected);
-        let shared = progress.collected.saturating_sub(pooled);
+        let shared = progress.collected.saturating_sub(pooled).saturating_add(for_validators);
         self.reward(shared, &block.observers, &progress.debits);
         self.move_prices(block.time_ms, &progress);
         for (author, cut) in &block.cuts {
@@ -105,53 +109,82 @@ impl State {
             .map(|(namespace, entries)| Slice { namespace, entries })
             .collect();
         let leaves: Vec<SliceLeaf> = slices.iter().map(Slice::leaf).collect();
-        Applied { outcome: self.outcome(&leaves), receipts, slices, leaves, withdrawals, changes }
+        let outcome = self.outcome(&leaves, results.root());
+        Applied { outcome, receipts, slices, leaves, results, withdrawals, changes }
     }
 
-    /// What a block that led to this state and had slices with these leaves came to.
-    pub fn outcome(&self, leaves: &[SliceLeaf]) -> Outcome {
+    /// What a block came to that led to this state, had slices with these leaves, and results with
+    /// this root.
+    pub fn outcome(&self, leaves: &[SliceLeaf], results_root: B256) -> Outcome {
         Outcome {
             ledger_root: self.ledger_root(),
             slices_root: slices_root(leaves),
-            // No auctions or sealed bids exist at this version.
-            results_root: merkle::commit_hashes("weft/results/v1", []),
+            results_root,
             withdrawals_root: withdrawals_root(self.withdrawals()),
+            // No bids are sealed at this version.
             unseal_key: weft_types::UnsealKey::NONE,
         }
     }
 
+    /// Includes bids, in block order, and settles them. Returns receipts for them, with room for those
+    /// of all others, what became of them, and what is for validators.
+    fn apply_bids(
+        &mut self,
+        block: &OrderedBlock<'_>,
+        base_fee: Wei,
+        progress: &mut Progress,
+    ) -> (Vec<Vec<Option<Receipt>>>, Results, Wei) {
+        let mut included = Included::default();
+        let mut receipts = Vec::with_capacity(block.batches.len());
+        for ordered in &block.batches {
+            let witness = ordered.batch.witness();
+            progress.bytes = progress.bytes.saturating_add(u64::from(witness.bytes));
+            let transactions = ordered.batch.body.transactions.iter().zip(&witness.transactions);
+            let of_batch = transactions.map(|(transaction, checked)| {
+                let Ok(checked) = checked else { return None };
+                if !is_bid(transaction) {
+                    return None;
+                }
+                let flat = self.params().bid_fee;
+                let fee = u128::from(checked.bytes).saturating_mul(base_fee).saturating_add(flat);
+                match self.include(transaction, checked, block, fee, progress) {
+                    Ok(_) => {
+                        included.push(transaction, checked);
+                        Some(Receipt { status: ReceiptStatus::Executed, fee })
+                    }
+                    Err(refused) => progress.note(ordered.author, base_fee, refused),
+                }
+            });
+            receipts.push(of_batch.collect());
+        }
+        let (results, for_validators) = self.hold_auction(block.height, &included, progress);
+        (receipts, results, for_validators)
+    }
+
+    /// Runs the transactions of a batch that are no bids.
     fn apply_batch(
         &mut self,
         ordered: &OrderedBatch<'_>,
         block: &OrderedBlock<'_>,
         base_fee: Wei,
         progress: &mut Progress,
-    ) -> Vec<Option<Receipt>> {
-        let witness = ordered.batch.witness();
-        progress.bytes = progress.bytes.saturating_add(u64::from(witness.bytes));
+        receipts: &mut [Option<Receipt>],
+    ) {
         let transactions = &ordered.batch.body.transactions;
-        transactions
-            .iter()
-            .zip(&witness.transactions)
-            .map(|(transaction, checked)| {
-                let settled = match checked {
-                    Ok(checked) => {
-                        self.apply_transaction(transaction, checked, block, base_fee, progress)
-                    }
-                    Err(_) => Settled::Unpaid(encoded_len(transaction), None),
-                };
-                match settled {
-                    Settled::Receipt(receipt) => Some(receipt),
-                    Settled::Nothing => None,
-                    Settled::Unpaid(bytes, receipt) => {
-                        let debit = u128::from(bytes).saturating_mul(base_fee);
-                        let debits = progress.debits.entry(ordered.author).or_default();
-                        *debits = debits.saturating_add(debit);
-                        receipt
-                    }
+        let all = transactions.iter().zip(&ordered.batch.witness().transactions).zip(receipts);
+        for ((transaction, checked), receipt) in all {
+            let settled = match checked {
+                Ok(_) if is_bid(transaction) => continue,
+                Ok(checked) => {
+                    self.apply_transaction(transaction, checked, block, base_fee, progress)
                 }
-            })
-            .collect()
+                Err(_) => Err(Refused::Unpaid(encoded_len(transaction), None)),
+            };
+            *receipt = match settled {
+                Ok(receipt) => Some(receipt),
+                Err(refused) => progress.note(ordered.author, base_fee, refused),
+            };
+        }
     }
 
     fn apply_transaction(
@@ -161,51 +194,62 @@ impl State {
         block: &OrderedBlock<'_>,
         base_fee: Wei,
         progress: &mut Progress,
-    ) -> Settled {
-        // Outside its window: no receipt and no memory.
-        let body = &transaction.body;
-        let latest = block.time_ms.saturating_add(self.params().max_validity_ms);
-        if body.valid_until < block.time_ms || body.valid_until > latest {
-            return Settled::Unpaid(checked.bytes, None);
-        }
-        let key = Remembered { valid_until: body.valid_until, id: checked.id };
-        if let Some(height) = self.remembered(&key) {
-            return if block.height.saturating_sub(height) > DUPLICATE_GRACE {
-                Settled::Unpaid(checked.bytes, None)
-            } else {
-                Settled::Nothing
-            };
-        }
-        self.put(Key::Remembered(key), Value::Height(block.height));
-
-        // Inclusion is paid first, whatever the payload comes to.
+    ) -> Result<Receipt, Refused> {
         let fee = u128::from(checked.bytes).saturating_mul(base_fee);
-        let unpaid = |reason| {
-            let status = ReceiptStatus::Skipped(reason);
-            Settled::Unpaid(checked.bytes, Some(Receipt { status, fee: 0 }))
-        };
-        let Some(fee_left) = body.max_fee.checked_sub(fee) else {
-            return unpaid(SkipReason::FeeAboveMax);
-        };
-        let Some(balance) = self.balance(&checked.sender).checked_sub(fee) else {
-            return unpaid(SkipReason::CannotPayFee);
-        };
-        self.set_balance(checked.sender, balance);
-        progress.collected = progress.collected.saturating_add(fee);
-
-        let call =
-            Call { sender: checked.sender, bytes: checked.bytes, fee_left, now: block.time_ms };
-        match self.execute(&body.payload, &call) {
-            Err(reason) => {
-                Settled::Receipt(Receipt { status: ReceiptStatus::Skipped(reason), fee })
-            }
+        let fee_left = self.include(transaction, checked, block, fee, progress)?;
+        let (sender, bytes) = (checked.sender, checked.bytes);
+        let (now, height) = (block.time_ms, block.height);
+        let call = Call { sender, bytes, fee_left, now, height };
+        Ok(match self.execute(&transaction.body.payload, &call) {
+            Err(reason) => Receipt { status: ReceiptStatus::Skipped(reason), fee },
             Ok(on_top) => {
                 progress.collected = progress.collected.saturating_add(on_top);
                 progress.place(transaction, checked);
                 let fee = fee.saturating_add(on_top);
-                Settled::Receipt(Receipt { status: ReceiptStatus::Executed, fee })
+                Receipt { status: ReceiptStatus::Executed, fee }
             }
+        })
+    }
+
+    /// Remembers a transaction and charges the fee for its inclusion, which is paid first, whatever
+    /// the payload comes to. Returns what is left of the most that its sender pays.
+    fn include(
+        &mut self,
+        transaction: &Transaction,
+        checked: &TransactionWitness,
+        block: &OrderedBlock<'_>,
+        fee: Wei,
+        progress: &mut Progress,
+    ) -> Result<Wei, Refused> {
+        // Outside its window: no receipt and no memory.
+        let body = &transaction.body;
+        let latest = block.time_ms.saturating_add(self.params().max_validity_ms);
+        if body.valid_until < block.time_ms || body.valid_until > latest {
+            return Err(Refused::Unpaid(checked.bytes, None));
         }
+        let key = Remembered { valid_until: body.valid_until, id: checked.id };
+        if let Some(height) = self.remembered(&key) {
+            return Err(if block.height.saturating_sub(height) > DUPLICATE_GRACE {
+                Refused::Unpaid(checked.bytes, None)
+            } else {
+                Refused::Duplicate
+            });
+        }
+        self.put(Key::Remembered(key), Value::Height(block.height));
+
+        let unpaid = |reason| {
+            let status = ReceiptStatus::Skipped(reason);
+            Refused::Unpaid(checked.bytes, Some(Receipt { status, fee: 0 }))
+        };
+        let Some(fee_left) = body.max_fee.checked_sub(fee) else {
+            return Err(unpaid(SkipReason::FeeAboveMax));
+        };
+        let Some(balance) = self.balance(&checked.sender).checked_sub(fee) else {
+            return Err(unpaid(SkipReason::CannotPayFee));
+        };
+        self.set_balance(checked.sender, balance);
+        progress.collected = progress.collected.saturating_add(fee);
+        Ok(fee_left)
     }
 
     fn move_prices(&mut self, now: TimeMs, progress: &Progress) {
@@ -241,6 +285,25 @@ impl Progress {
         self.slices.entry(namespace).or_default().push(entry);
     }
 
+    /// Puts what a winner brings before everything else.
+    pub(crate) fn head(&mut self, namespace: NamespaceId, entry: SliceEntry) {
+        self.slices.entry(namespace).or_default().insert(0, entry);
+    }
+
+    /// Debits the author of a batch for bytes that nobody paid for. Returns the receipt, if there is
+    /// one.
+    fn note(&mut self, author: Address, base_fee: Wei, refused: Refused) -> Option<Receipt> {
+        match refused {
+            Refused::Duplicate => None,
+            Refused::Unpaid(bytes, receipt) => {
+                let debit = u128::from(bytes).saturating_mul(base_fee);
+                let debits = self.debits.entry(author).or_default();
+                *debits = debits.saturating_add(debit);
+                receipt
+            }
+        }
+    }
+
     /// Puts an executed submission into its slice.
     fn place(&mut self, transaction: &Transaction, checked: &TransactionWitness) {
         let Payload::Submit { namespace, data } = &transaction.body.payload else { return };
@@ -251,14 +314,16 @@ impl Progress {
     }
 }
 
-/// How a transaction ended.
-enum Settled {
-    /// Paid for, with a receipt.
-    Receipt(Receipt),
+/// Why a transaction was not included.
+enum Refused {
     /// A duplicate that its author could not avoid.
-    Nothing,
+    Duplicate,
     /// So many bytes that nobody paid for.
     Unpaid(u32, Option<Receipt>),
+}
+
+fn is_bid(transaction: &Transaction) -> bool {
+    matches!(transaction.body.payload, Payload::Bid { .. })
 }
 
 fn encoded_len(transaction: &Transaction) -> u32 {

@@ -38,6 +38,10 @@ pub enum Key {
     NextCommittee,
     /// What is there for relayers: a [`Relay`].
     Relay,
+    /// What an account has put up to back its bids.
+    Collateral(Address),
+    /// Collateral on its way back to its account's balance.
+    Release(Release),
 }
 
 /// The key of a remembered transaction.
@@ -49,6 +53,21 @@ pub struct Remembered {
     pub id: TransactionId,
 }
 
+/// The key of collateral on its way back. Stands under the time at which it is there, so that paying
+/// is reading from the front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Release {
+    /// Block time from which it is there.
+    pub at_ms: TimeMs,
+    /// Whose.
+    pub account: Address,
+}
+
+impl Release {
+    pub(crate) const FIRST: Self = Self { at_ms: 0, account: Address::ZERO };
+    pub(crate) const LAST: Self = Self { at_ms: TimeMs::MAX, account: Address::repeat_byte(0xff) };
+}
+
 /// The content of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Value {
@@ -56,7 +75,8 @@ pub enum Value {
     Clock(Clock),
     /// Under [`Key::GlobalPrice`].
     GlobalPrice(GlobalPrice),
-    /// Under [`Key::Burned`], [`Key::Account`] and [`Key::Stake`]: wei.
+    /// Under [`Key::Burned`], [`Key::Account`], [`Key::Stake`], [`Key::Collateral`] and
+    /// [`Key::Release`]: wei.
     Wei(Wei),
     /// Under [`Key::Committee`] and [`Key::NextCommittee`].
     Committee(Box<Committee>),
@@ -108,6 +128,12 @@ pub struct Namespace {
     /// Block time of registration, last update or last executed submission, whichever came last,
     /// with or without a quota.
     pub tokens_at_ms: TimeMs,
+    /// What its lot's reserve was, in wei, after `reserve_at`: what [`Namespace::reserve`] starts from.
+    pub reserve: Wei,
+    /// Height of registration, last update or last sold lot, whichever came last.
+    pub reserve_at: Height,
+    /// All wei that its lots have brought it.
+    pub earned: Wei,
 }
 
 /// What is there for those who post headers on L1.
@@ -126,6 +152,8 @@ pub struct ValidatorRecord {
     pub last_seen: u64,
     /// Wei it still owes for bytes in its lane that nobody paid for.
     pub debt: Wei,
+    /// All wei it was paid of fees and auctions.
+    pub earned: Wei,
 }
 
 /// Up to where an author's open lane has been ordered.

@@ -17,7 +17,7 @@ impl State {
     pub(crate) fn take_in(&mut self, number: u64, events: &L1Events, progress: &mut Progress) {
         for event in &events.0 {
             match event {
-                L1Event::Deposit { to, amount } => self.deposit(*to, *amount),
+                L1Event::Deposit { to, amount } => self.credit(*to, *amount),
                 L1Event::Stake { validator, stake } => self.set_stake(*validator, *stake),
                 L1Event::Forced { namespace, index, sender, fee, data } => {
                     self.pool(*fee);
@@ -40,14 +40,6 @@ impl State {
         share
     }
 
-    /// Adds to an account. A balance that would overflow stays, and what does not fit is burned.
-    fn deposit(&mut self, to: Address, amount: Wei) {
-        let balance = self.balance(&to);
-        let after = balance.saturating_add(amount);
-        self.set_balance(to, after);
-        self.burn(amount.saturating_sub(after.saturating_sub(balance)));
-    }
-
     fn pool(&mut self, amount: Wei) {
         if amount > 0 {
             let relay = self.relay();
@@ -65,6 +57,6 @@ impl State {
         let reward = relay.pool.min(self.params().relay_reward);
         let pool = relay.pool.saturating_sub(reward);
         self.put(Key::Relay, Value::Relay(Relay { pool, paid_at: number }));
-        self.deposit(poster, reward);
+        self.credit(poster, reward);
     }
 }

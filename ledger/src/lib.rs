@@ -8,7 +8,8 @@
 //! checked or saturates. Applying cannot fail: what a block orders that makes no sense is skipped,
 //! with a receipt that says why.
 //!
-//! Order inside a block: what has expired is forgotten; what L1 brings takes effect; transactions
+//! Order inside a block: what has expired is forgotten; what L1 brings takes effect; bids are opened
+//! and settled; transactions
 //! run in block order; what they paid is shared among the validators whose observations the block
 //! embeds; prices, lane cuts and presence move; an epoch ends if it is time.
 //!
@@ -26,6 +27,7 @@
 )]
 
 mod apply;
+mod auction;
 mod entry;
 mod epoch;
 mod fee;
@@ -38,7 +40,7 @@ mod state;
 
 pub use apply::{Applied, OrderedBatch, OrderedBlock};
 pub use entry::{
-    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Remembered, ValidatorRecord, Value,
+    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Release, Remembered, ValidatorRecord, Value,
 };
 pub use epoch::seats;
 pub use fee::Price;

@@ -2,9 +2,11 @@
 //!
 //! Each handler either takes full effect or none, and says why.
 
-use weft_types::{Address, NamespaceId, NamespaceSettings, Payload, SkipReason, TimeMs, Wei};
+use weft_types::{
+    Address, Height, NamespaceId, NamespaceSettings, Payload, SkipReason, TimeMs, Wei,
+};
 
-use crate::entry::{GlobalPrice, Namespace};
+use crate::entry::{GlobalPrice, Key, Namespace, Release, Value};
 use crate::state::State;
 
 /// What a handler needs to know of the transaction and its block.
@@ -15,6 +17,7 @@ pub(crate) struct Call {
     /// Most the sender pays on top of what it paid for inclusion.
     pub(crate) fee_left: Wei,
     pub(crate) now: TimeMs,
+    pub(crate) height: Height,
 }
 
 impl State {
@@ -31,6 +34,10 @@ impl State {
             Payload::UpdateNamespace { namespace, settings } => {
                 self.update(*namespace, settings, call)
             }
+            Payload::LockCollateral { amount } => self.lock(*amount, call),
+            Payload::ReleaseCollateral { amount } => self.release(*amount, call),
+            // Opened and settled before all else; its fee is paid, and nothing is left to do.
+            Payload::Bid { .. } => Ok(0),
         }
     }
 
@@ -84,6 +91,30 @@ impl State {
         Ok(0)
     }
 
+    fn lock(&mut self, amount: Wei, call: &Call) -> Result<Wei, SkipReason> {
+        let left =
+            self.balance(&call.sender).checked_sub(amount).ok_or(SkipReason::BalanceTooLow)?;
+        let locked =
+            self.collateral(&call.sender).checked_add(amount).ok_or(SkipReason::Overflow)?;
+        self.set_balance(call.sender, left);
+        self.set_collateral(call.sender, locked);
+        Ok(0)
+    }
+
+    /// Backs nothing from now on, and is on the balance again after the network's delay.
+    fn release(&mut self, amount: Wei, call: &Call) -> Result<Wei, SkipReason> {
+        let left = self
+            .collateral(&call.sender)
+            .checked_sub(amount)
+            .ok_or(SkipReason::CollateralTooLow)?;
+        let at_ms = call.now.saturating_add(self.params().collateral_delay_ms);
+        let key = Key::Release(Release { at_ms, account: call.sender });
+        let releasing = self.wei(&key).checked_add(amount).ok_or(SkipReason::Overflow)?;
+        self.set_collateral(call.sender, left);
+        self.put(key, Value::Wei(releasing));
+        Ok(0)
+    }
+
     fn register(
         &mut self,
         id: NamespaceId,
@@ -105,6 +136,9 @@ impl State {
                 price,
                 tokens: settings.quota.map_or(0, |quota| quota.burst_bytes),
                 tokens_at_ms: call.now,
+                reserve: 0,
+                reserve_at: call.height,
+                earned: 0,
             },
         );
         Ok(fee)
@@ -130,7 +164,10 @@ impl State {
             settings: settings.clone(),
             tokens,
             tokens_at_ms: call.now,
+            reserve: namespace.reserve(call.height.saturating_add(1)).unwrap_or(namespace.reserve),
+            reserve_at: call.height,
             price: namespace.price,
+            earned: namespace.earned,
         };
         self.set_namespace(id, namespace);
         Ok(0)

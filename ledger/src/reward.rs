@@ -36,10 +36,9 @@ impl State {
             let record = self.validator(observer);
             let owed = record.debt.min(share);
             let paid = share.saturating_sub(owed);
-            if owed > 0 {
-                let debt = record.debt.saturating_sub(owed);
-                self.set_validator(*observer, ValidatorRecord { debt, ..record });
-            }
+            let debt = record.debt.saturating_sub(owed);
+            let earned = record.earned.saturating_add(paid);
+            self.set_validator(*observer, ValidatorRecord { debt, earned, ..record });
             // A balance that would overflow stays; what does not fit is burned with the rest.
             let balance = self.balance(observer);
             let after = balance.saturating_add(paid);

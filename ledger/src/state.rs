@@ -10,7 +10,7 @@ use weft_types::{
 };
 
 use crate::entry::{
-    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Remembered, ValidatorRecord, Value,
+    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Release, Remembered, ValidatorRecord, Value,
 };
 use crate::fee::Price;
 use crate::lattice::Lattice;
@@ -98,6 +98,9 @@ impl State {
                 tokens_at_ms: genesis.time_ms,
                 settings: n.settings.clone(),
                 price,
+                reserve: 0,
+                reserve_at: 0,
+                earned: 0,
             };
             state.set_namespace(n.namespace, namespace);
         }
@@ -228,6 +231,20 @@ impl State {
         self.wei(&Key::Account(*account))
     }
 
+    /// What an account has put up to back its bids, in wei.
+    pub fn collateral(&self, account: &Address) -> Wei {
+        self.wei(&Key::Collateral(*account))
+    }
+
+    /// Collateral on its way back to balances, by when it is there.
+    pub fn releases(&self) -> impl Iterator<Item = (Release, Wei)> {
+        let all = Key::Release(Release::FIRST)..=Key::Release(Release::LAST);
+        self.entries.range(all).filter_map(|entry| match entry {
+            (Key::Release(release), Value::Wei(amount)) => Some((*release, *amount)),
+            _ => None,
+        })
+    }
+
     /// All wei ever burned.
     pub fn burned(&self) -> Wei {
         self.wei(&Key::Burned)
@@ -299,6 +316,29 @@ impl State {
         if balance == 0 { self.remove(key) } else { self.put(key, Value::Wei(balance)) }
     }
 
+    pub(crate) fn set_collateral(&mut self, account: Address, amount: Wei) {
+        let key = Key::Collateral(account);
+        if amount == 0 { self.remove(key) } else { self.put(key, Value::Wei(amount)) }
+    }
+
+    /// Pays out collateral that is back by `now`.
+    pub(crate) fn pay_releases(&mut self, now: TimeMs) {
+        let due: Vec<(Release, Wei)> =
+            self.releases().take_while(|(release, _)| release.at_ms <= now).collect();
+        for (release, amount) in due {
+            self.remove(Key::Release(release));
+            self.credit(release.account, amount);
+        }
+    }
+
+    /// Adds to an account. A balance that would overflow stays, and what does not fit is burned.
+    pub(crate) fn credit(&mut self, to: Address, amount: Wei) {
+        let balance = self.balance(&to);
+        let after = balance.saturating_add(amount);
+        self.set_balance(to, after);
+        self.burn(amount.saturating_sub(after.saturating_sub(balance)));
+    }
+
     pub(crate) fn set_namespace(&mut self, id: NamespaceId, namespace: Namespace) {
         self.put(Key::Namespace(id), Value::Namespace(Box::new(namespace)));
     }
@@ -347,7 +387,7 @@ impl State {
         self.touched.entry(key).or_insert(before);
     }
 
-    fn wei(&self, key: &Key) -> Wei {
+    pub(crate) fn wei(&self, key: &Key) -> Wei {
         match self.entries.get(key) {
             Some(Value::Wei(wei)) => *wei,
             _ => 0,

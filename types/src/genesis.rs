@@ -117,6 +117,19 @@ pub struct Params {
     /// How many L1 blocks have to lie between two posted headers that earn it.
     #[serde(with = "crate::json::decimal")]
     pub relay_interval: u64,
+    /// What a bid costs on top of its bytes, in wei.
+    #[serde(with = "crate::json::decimal")]
+    pub bid_fee: Wei,
+    /// What a bidder pays whose bid its collateral does not cover, in wei.
+    #[serde(with = "crate::json::decimal")]
+    pub bid_penalty: Wei,
+    /// How long released collateral takes to come back, in milliseconds of block time.
+    #[serde(with = "crate::json::decimal")]
+    pub collateral_delay_ms: u64,
+    /// What of a winning bid goes to validators, in parts per ten thousand.
+    pub auction_validators: u16,
+    /// What of a winning bid is burned, in parts per ten thousand; the rest is for rollups.
+    pub auction_burned: u16,
 }
 
 impl Default for Params {
@@ -133,6 +146,11 @@ impl Default for Params {
             epoch_ms: 3_600_000,
             relay_reward: 2_000_000_000_000_000,
             relay_interval: 50,
+            bid_fee: 100_000_000_000,
+            bid_penalty: 10_000_000_000_000,
+            collateral_delay_ms: 60_000,
+            auction_validators: 1500,
+            auction_burned: 500,
         }
     }
 }
@@ -244,7 +262,12 @@ impl Params {
             "from one seat to 256",
         )?;
         range("epoch_ms", self.epoch_ms >= 1_000, "a second or more")?;
-        range("relay_reward", self.relay_reward <= 1 << 80, "at most 2^80")
+        range("relay_reward", self.relay_reward <= 1 << 80, "at most 2^80")?;
+        range("bid_fee", self.bid_fee <= 1 << 80, "at most 2^80")?;
+        range("bid_penalty", self.bid_penalty <= 1 << 80, "at most 2^80")?;
+        range("auction_validators", self.auction_validators <= 10_000, "at most 10000")?;
+        let left = 10_000u16.saturating_sub(self.auction_validators);
+        range("auction_burned", self.auction_burned <= left, "at most what validators leave")
     }
 }
 

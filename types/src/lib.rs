@@ -13,6 +13,7 @@
 //! | [`hash`], [`merkle`], [`signature`], [`signing`] | 3, keys, hashes, encoding |
 //! | [`transaction`], [`batch`], [`observation`], [`header`], [`block`], [`certificate`] | 4, objects |
 //! | [`mod@slice`] | 7, slices and their proofs |
+//! | [`results`] | 8, what an auction came to |
 //! | [`l1`], [`withdrawal`] | 10, Ethereum |
 //! | [`committee`], [`genesis`], [`limits`] | 2 and 5, who takes part and within what bounds |
 
@@ -33,6 +34,7 @@ pub mod merkle;
 pub mod namespace;
 pub mod observation;
 pub mod receipt;
+pub mod results;
 pub mod signature;
 pub mod signing;
 pub mod slice;
@@ -51,13 +53,14 @@ pub use genesis::{Genesis, Params, Stake};
 pub use hash::{BatchDigest, BlockId, EventsDigest, ObservationHash, TransactionId};
 pub use header::{Header, L1Origin, Outcome, UnsealKey};
 pub use l1::{L1Contracts, L1Event, L1Events};
-pub use namespace::{NamespaceId, NamespaceSettings, Quota, Submitters};
+pub use namespace::{AuctionSettings, NamespaceId, NamespaceSettings, Quota, Submitters};
 pub use observation::{LaneView, Observation, ObservationBody, ObservationSet};
 pub use receipt::{Receipt, ReceiptStatus, SkipReason};
+pub use results::{BidResult, OpenedBid, ProvenResult, Results, SoldLot};
 pub use signature::{SecretKey, Signature};
 pub use signing::{Signable, Signed, Slot};
 pub use slice::{Slice, SliceEntry, SliceLeaf, SliceProof};
-pub use transaction::{Payload, Transaction, TransactionBody};
+pub use transaction::{Leg, Payload, Transaction, TransactionBody};
 pub use verified::{Unverified, Verified, Verify};
 pub use vote::{Proposal, Vote, VoteKind};
 pub use withdrawal::{ProvenWithdrawal, Withdrawal};

@@ -35,6 +35,13 @@ pub const MAX_EVENTS_BYTES: usize = 1024 * 1024;
 /// Most bytes of a forced message.
 pub const MAX_FORCED_BYTES: usize = 16 * 1024;
 
+/// Most namespaces of a bid.
+pub const MAX_BID_LEGS: usize = 8;
+
+/// Most that a bid can offer, and a reserve can be, in wei: far above all ether there is, and low
+/// enough that all bids of a block can be added up.
+pub const MAX_BID_AMOUNT: crate::Wei = 1 << 100;
+
 /// Most accounts a namespace may list as its submitters.
 pub const MAX_SUBMITTERS: usize = 64;
 

@@ -7,7 +7,8 @@ use alloy_primitives::Address;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::MAX_SUBMITTERS;
+use crate::{Height, Wei};
+use crate::limits::{MAX_BID_AMOUNT, MAX_SUBMITTERS};
 
 /// A rollup's namespace. For an EVM rollup it is its EIP-155 chain id.
 #[derive(
@@ -75,6 +76,27 @@ pub struct Quota {
     pub burst_bytes: u64,
 }
 
+/// When a namespace offers the head of its slice, and for how much at least (protocol section 8).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct AuctionSettings {
+    /// At heights that this divides, above zero.
+    #[serde(with = "crate::json::decimal")]
+    pub every: u64,
+    /// The least reserve, in wei, at most [`MAX_BID_AMOUNT`].
+    #[serde(with = "crate::json::decimal")]
+    pub floor: Wei,
+}
+
+impl AuctionSettings {
+    /// Whether a lot is offered at that height.
+    pub fn offers(&self, height: Height) -> bool {
+        height.checked_rem(self.every) == Some(0)
+    }
+}
+
 /// What a namespace's owner decides.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,6 +109,9 @@ pub struct NamespaceSettings {
     pub submitters: Submitters,
     /// How much may be ordered; without it only the global fee limits the namespace.
     pub quota: Option<Quota>,
+    /// The auction of its slices' heads; without it nothing can be bid for.
+    #[serde(default)]
+    pub auction: Option<AuctionSettings>,
 }
 
 /// Why settings were refused.
@@ -101,6 +126,12 @@ pub enum SettingsError {
     /// A quota that lets nothing through.
     #[error("a quota needs a rate and a burst above zero")]
     EmptyQuota,
+    /// An auction at no height.
+    #[error("an auction has to be at every so many heights, not every 0")]
+    AuctionNever,
+    /// A floor that nobody can bid.
+    #[error("an auction's floor is {0} wei, at most {MAX_BID_AMOUNT} allowed")]
+    AuctionFloor(Wei),
 }
 
 impl NamespaceSettings {
@@ -116,6 +147,14 @@ impl NamespaceSettings {
         }
         if self.quota.is_some_and(|q| q.bytes_per_second == 0 || q.burst_bytes == 0) {
             return Err(SettingsError::EmptyQuota);
+        }
+        if let Some(auction) = self.auction {
+            if auction.every == 0 {
+                return Err(SettingsError::AuctionNever);
+            }
+            if auction.floor > MAX_BID_AMOUNT {
+                return Err(SettingsError::AuctionFloor(auction.floor));
+            }
         }
         Ok(())
     }

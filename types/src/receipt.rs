@@ -78,4 +78,7 @@ pub enum SkipReason {
     /// The receiver's balance would overflow.
     #[error("the receiver's balance would overflow")]
     Overflow = 9,
+    /// The sender has not put up what it would take back.
+    #[error("the sender's collateral is too low")]
+    CollateralTooLow = 10,
 }

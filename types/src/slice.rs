@@ -21,16 +21,26 @@ use crate::hash::TransactionId;
 use crate::header::Header;
 use crate::merkle::{self, Blake3, Keccak, Path, Tree, TreeHash};
 use crate::namespace::NamespaceId;
+use crate::results::{AuctionResult, ProvenResult};
 use crate::transaction::encode;
 use crate::verified::Verify;
 
-/// One entry of a slice. The number is its borsh tag; lower ones belong to decisions and the
-/// auction's winner, which stand before forced messages as those do before submissions.
+/// One entry of a slice. The number is its borsh tag; entries stand in order of tags. 0 belongs to
+/// decisions on atomic bundles.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[borsh(use_discriminant = true)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[repr(u8)]
 pub enum SliceEntry {
+    /// What the winner of the namespace's lot brought.
+    Head {
+        /// The bid's transaction.
+        transaction: TransactionId,
+        /// Who signed it, and pays.
+        bidder: Address,
+        /// Its items for the namespace, in its order.
+        data: Vec<Bytes>,
+    } = 1,
     /// A message that was forced on L1.
     Forced {
         /// Its number among all forced messages.
@@ -254,7 +264,8 @@ impl SliceProof {
 /// A namespace's slice of one height with all that proves it: what an adapter pulls.
 ///
 /// `child` is the header above, whose `parent_outcome` commits to the slices, and `certificate`
-/// its certificate. Without entries, the proof shows that the namespace has none.
+/// its certificate. Without entries, the proof shows that the namespace has none. A slice that has a
+/// head comes with the proof that it is that of the lot's winner.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct ProvenSlice {
     /// The header of the slice's own height.
@@ -267,6 +278,8 @@ pub struct ProvenSlice {
     pub proof: SliceProof,
     /// The slice's entries; none if the namespace is absent.
     pub entries: Vec<SliceEntry>,
+    /// The lot whose winner brought the head, if the slice has one.
+    pub lot: Option<ProvenResult>,
 }
 
 /// Why a slice was refused.
@@ -293,6 +306,22 @@ pub enum ProvenSliceError {
     /// The entries are not what the leaf stands for.
     #[error("the entries are not the slice that the proof is about")]
     WrongEntries,
+    /// The head is not proven to be that of the lot's winner, or a lot comes without a head.
+    #[error("the head and the lot given do not belong together")]
+    WrongHead,
+}
+
+impl ProvenSlice {
+    /// Whether the lot given is that of the head, sold to whom the head names, or there is neither.
+    fn is_head_proven(&self, of: NamespaceId) -> bool {
+        let Some(SliceEntry::Head { transaction, bidder, .. }) = self.entries.first() else {
+            return self.lot.is_none();
+        };
+        let Some(proven) = &self.lot else { return false };
+        let AuctionResult::Lot(lot) = &proven.result else { return false };
+        (lot.namespace, lot.bid, lot.bidder) == (of, *transaction, *bidder)
+            && proven.root() == Some(self.child.parent_outcome.results_root)
+    }
 }
 
 impl Verify for ProvenSlice {
@@ -327,7 +356,13 @@ impl Verify for ProvenSlice {
         let leaf = self.proof.check(namespace, self.child.parent_outcome.slices_root)?;
         let entries = (!self.entries.is_empty())
             .then(|| Slice { namespace, entries: self.entries.clone() }.leaf());
-        if entries == leaf { Ok(leaf) } else { Err(ProvenSliceError::WrongEntries) }
+        if entries != leaf {
+            return Err(ProvenSliceError::WrongEntries);
+        }
+        if !self.is_head_proven(namespace) {
+            return Err(ProvenSliceError::WrongHead);
+        }
+        Ok(leaf)
     }
 }
 

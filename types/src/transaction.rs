@@ -9,12 +9,12 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{TransactionId, blake3};
-use crate::limits::{MAX_SUBMIT_ITEMS, MAX_TRANSACTION_BYTES};
+use crate::limits::{MAX_BID_AMOUNT, MAX_BID_LEGS, MAX_SUBMIT_ITEMS, MAX_TRANSACTION_BYTES};
 use crate::namespace::{NamespaceId, NamespaceSettings, SettingsError};
 use crate::signature::SignatureError;
 use crate::signing::{Signable, Signed, Slot};
 use crate::verified::Verify;
-use crate::{TimeMs, Wei};
+use crate::{Height, TimeMs, Wei};
 
 /// A signed transaction. Its id covers the signature.
 pub type Transaction = Signed<TransactionBody>;
@@ -37,6 +37,16 @@ pub struct TransactionBody {
     pub max_fee: Wei,
     /// What it does.
     pub payload: Payload,
+}
+
+/// What a bid brings to the head of one namespace's slice.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leg {
+    /// The rollup.
+    pub namespace: NamespaceId,
+    /// Items that mean something to the rollup, each not empty; at most [`MAX_SUBMIT_ITEMS`].
+    pub data: Vec<Bytes>,
 }
 
 /// What a transaction does. The number is its borsh tag; gaps belong to payloads of later
@@ -84,6 +94,34 @@ pub enum Payload {
         #[serde(with = "crate::json::decimal")]
         amount: Wei,
     } = 4,
+    /// Bids for the heads of slices of one height (protocol section 8).
+    Bid {
+        /// A higher one replaces a lower one of the same sender for the same height.
+        #[serde(with = "crate::json::decimal")]
+        sequence: u64,
+        /// The height it is for. It counts only if it is ordered exactly there.
+        #[serde(with = "crate::json::decimal")]
+        height: Height,
+        /// What it pays if it wins, in wei: 1 to [`MAX_BID_AMOUNT`], or 0 without legs.
+        #[serde(with = "crate::json::decimal")]
+        amount: Wei,
+        /// What it brings, strictly ascending by namespace: at most [`MAX_BID_LEGS`]; none
+        /// withdraws an earlier bid.
+        legs: Vec<Leg>,
+    } = 5,
+    /// Puts up wei to back bids with.
+    LockCollateral {
+        /// How much, in wei, above zero.
+        #[serde(with = "crate::json::decimal")]
+        amount: Wei,
+    } = 6,
+    /// Takes collateral back. It backs nothing from then on, and returns to the balance after the
+    /// network's delay.
+    ReleaseCollateral {
+        /// How much, in wei, above zero.
+        #[serde(with = "crate::json::decimal")]
+        amount: Wei,
+    } = 7,
 }
 
 impl Signable for TransactionBody {
@@ -133,6 +171,21 @@ pub enum TransactionError {
     /// A withdrawal of nothing.
     #[error("amount to withdraw is zero")]
     NothingToWithdraw,
+    /// Collateral of nothing.
+    #[error("amount of collateral is zero")]
+    NoCollateral,
+    /// A bid for too many namespaces.
+    #[error("bid has {0} legs, at most {MAX_BID_LEGS} allowed")]
+    TooManyLegs(usize),
+    /// A bid whose legs are unsorted, or two for one namespace.
+    #[error("a bid's legs must be strictly ascending by namespace")]
+    UnsortedLegs,
+    /// A bid that offers more than any can.
+    #[error("bid offers {0} wei, at most {MAX_BID_AMOUNT} allowed")]
+    TooMuch(Wei),
+    /// A bid that offers something for nothing, or nothing for something.
+    #[error("a bid has legs and an amount above zero, or withdraws and has neither")]
+    HalfBid,
     /// Malformed namespace settings.
     #[error("settings: {0}")]
     Settings(#[from] SettingsError),
@@ -171,25 +224,47 @@ impl Verify for Transaction {
 impl Payload {
     fn check(&self) -> Result<(), TransactionError> {
         match self {
-            Self::Submit { data, .. } => {
-                if data.is_empty() {
-                    return Err(TransactionError::NoItems);
-                }
-                if data.len() > MAX_SUBMIT_ITEMS {
-                    return Err(TransactionError::TooManyItems(data.len()));
-                }
-                match data.iter().position(|item| item.is_empty()) {
-                    Some(index) => Err(TransactionError::EmptyItem(index)),
-                    None => Ok(()),
-                }
-            }
+            Self::Submit { data, .. } => check_data(data),
             Self::Transfer { .. } => Ok(()),
             Self::Withdraw { amount: 0, .. } => Err(TransactionError::NothingToWithdraw),
             Self::Withdraw { .. } => Ok(()),
+            Self::LockCollateral { amount: 0 } | Self::ReleaseCollateral { amount: 0 } => {
+                Err(TransactionError::NoCollateral)
+            }
+            Self::LockCollateral { .. } | Self::ReleaseCollateral { .. } => Ok(()),
+            Self::Bid { amount, legs, .. } => {
+                if legs.len() > MAX_BID_LEGS {
+                    return Err(TransactionError::TooManyLegs(legs.len()));
+                }
+                if !legs.is_sorted_by(|a, b| a.namespace < b.namespace) {
+                    return Err(TransactionError::UnsortedLegs);
+                }
+                if *amount > MAX_BID_AMOUNT {
+                    return Err(TransactionError::TooMuch(*amount));
+                }
+                if (*amount == 0) != legs.is_empty() {
+                    return Err(TransactionError::HalfBid);
+                }
+                legs.iter().try_for_each(|leg| check_data(&leg.data))
+            }
             Self::RegisterNamespace { settings, .. } | Self::UpdateNamespace { settings, .. } => {
                 Ok(settings.check()?)
             }
         }
+    }
+}
+
+/// Checks what goes to a rollup.
+fn check_data(data: &[Bytes]) -> Result<(), TransactionError> {
+    if data.is_empty() {
+        return Err(TransactionError::NoItems);
+    }
+    if data.len() > MAX_SUBMIT_ITEMS {
+        return Err(TransactionError::TooManyItems(data.len()));
+    }
+    match data.iter().position(|item| item.is_empty()) {
+        Some(index) => Err(TransactionError::EmptyItem(index)),
+        None => Ok(()),
     }
 }
 
@@ -254,6 +329,24 @@ mod tests {
         for (actual, expected) in errors {
             assert_eq!(actual, Err(expected));
         }
+        let bid = |amount, namespaces: &[u64]| {
+            let leg = |n: &u64| Leg {
+                namespace: NamespaceId(*n),
+                data: vec![Bytes::from_static(b"x")],
+            };
+            let legs = namespaces.iter().map(leg).collect();
+            let payload = Payload::Bid { sequence: 1, height: 2, amount, legs };
+            payload.check()
+        };
+        let nine: Vec<u64> = (0..9).collect();
+        assert_eq!(bid(1, &[1, 2]), Ok(()));
+        assert_eq!(bid(0, &[]), Ok(()));
+        assert_eq!(bid(1, &[]), Err(TransactionError::HalfBid));
+        assert_eq!(bid(0, &[1]), Err(TransactionError::HalfBid));
+        assert_eq!(bid(1, &[2, 2]), Err(TransactionError::UnsortedLegs));
+        assert_eq!(bid(1, &nine), Err(TransactionError::TooManyLegs(9)));
+        let most = MAX_BID_AMOUNT + 1;
+        assert_eq!(bid(most, &[1]), Err(TransactionError::TooMuch(most)));
         let large = submit(vec![Bytes::from(vec![1; MAX_TRANSACTION_BYTES])]);
         assert!(matches!(large.verify(5), Err(TransactionError::TooLarge(_))));
     }
