@@ -2,7 +2,7 @@
 
 use weft_ledger::State;
 use weft_types::genesis::GenesisError;
-use weft_types::{B256, BlockId, Committee, Genesis, Header, Height, Outcome, TimeMs};
+use weft_types::{B256, BlockId, Committee, Genesis, Header, Height, Outcome, Results, TimeMs};
 
 /// The last decided block, executed.
 #[derive(Clone)]
@@ -22,7 +22,12 @@ impl Tip {
     pub fn genesis(genesis: &Genesis) -> Result<Self, GenesisError> {
         let state = State::genesis(genesis)?;
         let header = genesis.header(state.committee());
-        Ok(Self { header, id: header.id(), outcome: state.outcome(&[]), state })
+        Ok(Self {
+            header,
+            id: header.id(),
+            outcome: state.outcome(&[], &Results::default()),
+            state,
+        })
     }
 
     /// The next height.

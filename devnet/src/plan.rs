@@ -16,8 +16,8 @@ use weft_rollup_adapter::home as rollup_home;
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::hash::blake3;
 use weft_types::{
-    Address, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params, SecretKey,
-    Submitters, Wei,
+    Address, AuctionSettings, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params,
+    SecretKey, Submitters, Wei,
 };
 
 /// The devnet's chain id.
@@ -87,6 +87,8 @@ pub struct Options {
     pub conduct: Vec<(usize, As)>,
     /// The network's parameters.
     pub params: Params,
+    /// The auction of every namespace's slices, if there is one.
+    pub auction: Option<AuctionSettings>,
     /// Lines for every node's `config.toml`, by section.
     pub config: String,
     /// Ethereum, if there is to be one.
@@ -107,6 +109,7 @@ impl Default for Options {
             late_full_nodes: false,
             conduct: Vec::new(),
             params: Params::default(),
+            auction: None,
             config: String::new(),
             l1: None,
         }
@@ -571,6 +574,7 @@ fn genesis<'a>(
                 revenue_recipient: owner,
                 submitters: Submitters::Anyone,
                 quota: None,
+                auction: options.auction,
             },
         })
         .collect();

@@ -92,7 +92,6 @@ async fn tick(shared: Arc<Shared>, every: Duration) {
 
 async fn poll(shared: Arc<Shared>, index: usize, client: Client) {
     let mut origin = shared.origin.clone();
-    let mut known_chain = false;
     let mut span = MOST_BLOCKS;
     loop {
         let due = shared.lock().due(index).saturating_sub(shared.epoch.elapsed());
@@ -108,7 +107,7 @@ async fn poll(shared: Arc<Shared>, index: usize, client: Client) {
             }
         }
         let started = Instant::now();
-        let answer = shared.ask(&client, &mut known_chain, span).await;
+        let answer = shared.ask(&client, span).await;
         match &answer {
             Ok(_) => span = span.saturating_mul(2).min(MOST_BLOCKS),
             // Blocks may hold so much that an answer about many of them is too large, or takes too
@@ -127,23 +126,13 @@ async fn poll(shared: Arc<Shared>, index: usize, client: Client) {
 }
 
 impl Shared {
-    async fn ask(
-        &self,
-        client: &Client,
-        known_chain: &mut bool,
-        span: u64,
-    ) -> Result<Answer, ProviderError> {
-        if !*known_chain {
-            check_chain(client, &self.contracts).await?;
-            *known_chain = true;
-        }
+    async fn ask(&self, client: &Client, span: u64) -> Result<Answer, ProviderError> {
+        // Behind one URL there may be another node each time.
+        check_chain(client, &self.contracts).await?;
         let wanted = self.lock().wanted();
         let last = wanted.start().saturating_add(span - 1).min(*wanted.end());
         let wanted = *wanted.start()..=last;
-        let answer = ask(client, &self.contracts, self.finality, wanted).await;
-        // Behind one URL there may be another node by now.
-        *known_chain = answer.is_ok();
-        answer
+        ask(client, &self.contracts, self.finality, wanted).await
     }
 
     fn report(&self, index: usize, answer: Result<Answer, ProviderError>, took: Duration) {

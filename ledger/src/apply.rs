@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use weft_types::{
     Address, B256, Batch, Height, L1Events, L1Origin, NamespaceId, Outcome, Payload, Receipt,
-    ReceiptStatus, Results, SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei, Withdrawal,
+    ReceiptStatus, Results, SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei,
+    Withdrawal,
     slice::{NamespaceTree, SliceLeaf},
     transaction::TransactionWitness,
     withdrawal::withdrawals_root,
@@ -109,17 +110,16 @@ impl State {
             .map(|(namespace, entries)| Slice { namespace, entries })
             .collect();
         let leaves: Vec<SliceLeaf> = slices.iter().map(Slice::leaf).collect();
-        let outcome = self.outcome(&leaves, results.root());
+        let outcome = self.outcome(&leaves, &results);
         Applied { outcome, receipts, slices, leaves, results, withdrawals, changes }
     }
 
-    /// What a block came to that led to this state, had slices with these leaves, and results with
-    /// this root.
-    pub fn outcome(&self, leaves: &[SliceLeaf], results_root: B256) -> Outcome {
+    /// What a block came to that led to this state and had slices with these leaves and these results.
+    pub fn outcome(&self, leaves: &[SliceLeaf], results: &Results) -> Outcome {
         Outcome {
             ledger_root: self.ledger_root(),
             slices_root: slices_root(leaves),
-            results_root,
+            results_root: results.root(),
             withdrawals_root: withdrawals_root(self.withdrawals()),
             // No bids are sealed at this version.
             unseal_key: weft_types::UnsealKey::NONE,

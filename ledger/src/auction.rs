@@ -58,6 +58,13 @@ impl Namespace {
 }
 
 impl State {
+    /// Whether any namespace offers a lot at that height.
+    pub fn offers_lots(&self, height: Height) -> bool {
+        self.namespaces().any(|(_, namespace)| {
+            namespace.settings.auction.is_some_and(|auction| auction.offers(height))
+        })
+    }
+
     /// Opens bids, lets the winners pay, and puts what they bring at the head of slices. Returns
     /// what became of all, and what is for validators.
     pub(crate) fn hold_auction(
@@ -134,8 +141,7 @@ impl State {
             let recipient = namespace.settings.revenue_recipient;
             let earned = namespace.earned.saturating_add(revenue);
             let next = next_reserve(reserve, floor, Some(share));
-            let after =
-                Namespace { reserve: next, reserve_at: height, earned, ..namespace };
+            let after = Namespace { reserve: next, reserve_at: height, earned, ..namespace };
             self.set_namespace(id, after);
             self.credit(recipient, revenue);
             lots.push(SoldLot {

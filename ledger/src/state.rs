@@ -258,6 +258,15 @@ impl State {
         }
     }
 
+    /// Every namespace, ascending.
+    pub fn namespaces(&self) -> impl Iterator<Item = (NamespaceId, &Namespace)> {
+        let range = Key::Namespace(NamespaceId(0))..=Key::Namespace(NamespaceId(u64::MAX));
+        self.entries.range(range).filter_map(|entry| match entry {
+            (Key::Namespace(id), Value::Namespace(namespace)) => Some((*id, &**namespace)),
+            _ => None,
+        })
+    }
+
     /// What the ledger keeps of a validator.
     pub fn validator(&self, address: &Address) -> ValidatorRecord {
         match self.entries.get(&Key::Validator(*address)) {

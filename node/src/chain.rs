@@ -1,17 +1,17 @@
 //! The decided chain, as the API and others read it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 use weft_consensus::{Delivery, Tip};
-use weft_ledger::{Applied, Key, State, Value};
+use weft_ledger::{Applied, Key, Release, State, Value};
 use weft_types::genesis::GenesisError;
 use weft_types::slice::{NamespaceTree, ProvenSlice, SliceLeaf};
 use weft_types::{
     Address, Batch, BlockId, Certificate, Committee, Genesis, Header, Height, L1Event, L1Events,
-    NamespaceId, Payload, ProvenWithdrawal, Receipt, ReceiptStatus, Slice, SliceEntry,
-    TransactionId, Verified, Wei,
+    NamespaceId, Payload, ProvenWithdrawal, Receipt, ReceiptStatus, Results, Slice, SliceEntry,
+    TimeMs, TransactionId, Verified, Wei,
 };
 
 use crate::store::committees::Committees;
@@ -45,6 +45,8 @@ pub struct RecentBlock {
     pub slices: Vec<Slice>,
     /// Their leaves.
     pub leaves: Vec<SliceLeaf>,
+    /// What its auction came to.
+    pub results: Results,
     /// Its transactions that are well formed, in order.
     pub transactions: Vec<TransactionId>,
     bytes: usize,
@@ -155,11 +157,12 @@ impl Chain {
             self.0.committees.take_over(header.height + 1, committee.clone());
         }
         self.0.view.push(changes);
-        let Applied { slices, leaves, .. } = applied;
+        let Applied { slices, leaves, results, .. } = applied;
         let transactions: Vec<TransactionId> = ids_of(&batches).copied().collect();
         let data: usize = leaves.iter().map(|leaf| saturate(leaf.bytes)).sum();
-        let bytes = 1024 + data + 32 * transactions.len();
-        let block = RecentBlock { header, certificate, slices, leaves, transactions, bytes };
+        let bytes = 1024 + data + 32 * transactions.len() + 160 * results.bids.len();
+        let block =
+            RecentBlock { header, certificate, slices, leaves, results, transactions, bytes };
         {
             let mut recent = self.0.recent.write().unwrap_or_else(PoisonError::into_inner);
             recent.push_back(Arc::new(block));
@@ -243,7 +246,42 @@ impl Chain {
             }
             (Some(_), None) => self.entries(namespace, height)?,
         };
-        Ok(Some(ProvenSlice { header, child, certificate, proof, entries }))
+        let lot = match entries.first() {
+            Some(SliceEntry::Head { .. }) => {
+                let results = self.results(height)?.ok_or(ChainError::Mismatch(height))?;
+                results.proven_lot(namespace)
+            }
+            _ => None,
+        };
+        Ok(Some(ProvenSlice { header, child, certificate, proof, entries, lot }))
+    }
+
+    /// What the auction of a height came to, if it is decided.
+    pub fn results(&self, height: Height) -> Result<Option<Results>, ChainError> {
+        if let Some(block) = self.recent(height) {
+            return Ok(Some(block.results.clone()));
+        }
+        Ok(self.0.view.results(height)?)
+    }
+
+    /// What an account has put up to back its bids.
+    pub fn collateral(&self, account: &Address) -> Result<Wei, ChainError> {
+        Ok(match self.0.view.entry(&Key::Collateral(*account))? {
+            Some(Value::Wei(locked)) => locked,
+            _ => 0,
+        })
+    }
+
+    /// Collateral of an account that is on its way back, by when it is there.
+    pub fn releases(&self, account: &Address) -> Result<BTreeMap<TimeMs, Wei>, ChainError> {
+        let first = Key::Release(Release { at_ms: 0, account: Address::ZERO });
+        let of_account = |(key, value)| match (key, value) {
+            (Key::Release(release), Value::Wei(amount)) if release.account == *account => {
+                Some((release.at_ms, amount))
+            }
+            _ => None,
+        };
+        Ok(self.0.view.like(&first)?.into_iter().filter_map(of_account).collect())
     }
 
     /// An account's balance.
@@ -352,12 +390,20 @@ impl Chain {
             EntryPlace::Transaction { batch, transaction, sender } => {
                 let batch = block.batches.get(usize::from(batch))?;
                 let transaction = batch.body.transactions.get(usize::from(transaction))?;
-                let Payload::Submit { data, .. } = &transaction.body.payload else { return None };
-                Some(SliceEntry::Submission {
-                    transaction: weft_types::transaction::id_of(transaction),
-                    submitter: sender,
-                    data: data.clone(),
-                })
+                let id = weft_types::transaction::id_of(transaction);
+                match &transaction.body.payload {
+                    Payload::Submit { data, .. } => Some(SliceEntry::Submission {
+                        transaction: id,
+                        submitter: sender,
+                        data: data.clone(),
+                    }),
+                    Payload::Bid { legs, .. } => {
+                        let leg = legs.iter().find(|leg| leg.namespace == namespace)?;
+                        let data = leg.data.clone();
+                        Some(SliceEntry::Head { transaction: id, bidder: sender, data })
+                    }
+                    _ => None,
+                }
             }
         };
         let entries: Option<Vec<SliceEntry>> = places.iter().map(entry).collect();
@@ -372,15 +418,15 @@ pub fn head_of(tip: &Tip, absent: Vec<Address>) -> Head {
 }
 
 /// Whether a forced message is in its namespace's slice. Slices ascend by namespace, and messages, which
-/// head them, by index.
+/// stand before submissions, by index.
 fn has_message(slices: &[Slice], namespace: NamespaceId, index: u64) -> bool {
     let slice = slices.binary_search_by_key(&namespace, |slice| slice.namespace).ok();
     let entries = slice.and_then(|at| slices.get(at)).map_or(&[][..], |slice| &slice.entries);
-    let messages = entries.iter().map_while(|entry| match entry {
-        SliceEntry::Forced { index, .. } => Some(*index),
-        SliceEntry::Submission { .. } => None,
-    });
-    messages.into_iter().any(|message| message == index)
+    let before = entries.iter().take_while(|entry| !matches!(entry, SliceEntry::Submission { .. }));
+    before.into_iter().any(|entry| match entry {
+        SliceEntry::Forced { index: message, .. } => *message == index,
+        SliceEntry::Head { .. } | SliceEntry::Submission { .. } => false,
+    })
 }
 
 /// What the view takes in of a block.
@@ -404,6 +450,7 @@ pub fn changes_of(
         }
     }
     let mut withdrawals = applied.withdrawals.iter();
+    let won: BTreeSet<&TransactionId> = applied.results.lots.iter().map(|lot| &lot.bid).collect();
     let mut position = 0;
     for ((batch_index, batch), receipts) in (0u16..).zip(batches).zip(&applied.receipts) {
         let checked = &batch.witness().transactions;
@@ -421,12 +468,20 @@ pub fn changes_of(
                     let record = TransactionRecord { height, position, receipt, withdrawal };
                     transactions.push((checked.id, record));
                 }
-                if let (Payload::Submit { namespace, .. }, true) =
-                    (&transaction.body.payload, executed)
-                {
-                    let (batch, transaction, sender) = (batch_index, index, checked.sender);
-                    let place = EntryPlace::Transaction { batch, transaction, sender };
-                    places.entry(*namespace).or_default().push(place);
+                let sender = checked.sender;
+                let place =
+                    EntryPlace::Transaction { batch: batch_index, transaction: index, sender };
+                match &transaction.body.payload {
+                    Payload::Submit { namespace, .. } if executed => {
+                        places.entry(*namespace).or_default().push(place);
+                    }
+                    // A duplicate of the winner is executed once only.
+                    Payload::Bid { legs, .. } if executed && won.contains(&checked.id) => {
+                        for leg in legs {
+                            places.entry(leg.namespace).or_default().insert(0, place);
+                        }
+                    }
+                    _ => {}
                 }
             }
             position += 1;
@@ -446,6 +501,7 @@ pub fn changes_of(
         changes: applied.changes.clone(),
         transactions,
         slices,
+        results: applied.results.clone(),
         withdrawals: applied.withdrawals.clone(),
     }
 }

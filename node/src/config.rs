@@ -81,6 +81,9 @@ pub struct ConsensusConfig {
     /// How long a node woken by others waits for batches before it observes.
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
+    /// How long to wait for bids after a height is decided, if a lot is offered at the next.
+    #[serde(with = "humantime_serde")]
+    pub bid_window: Duration,
     /// How long to wait for a proposal in round 0.
     #[serde(with = "humantime_serde")]
     pub propose: Duration,
@@ -179,6 +182,7 @@ impl Default for ConsensusConfig {
             heartbeat: Duration::from_secs(1),
             gather: Duration::from_millis(100),
             linger: Duration::from_millis(30),
+            bid_window: Duration::ZERO,
             propose: Duration::from_millis(500),
             prevote: Duration::from_millis(250),
             precommit: Duration::from_millis(250),
@@ -253,6 +257,11 @@ impl Config {
             c.propose
         );
         ensure!(
+            c.bid_window < c.propose && c.bid_window < c.heartbeat,
+            "consensus.bid_window is {:?}, expected less than consensus.propose and heartbeat",
+            c.bid_window
+        );
+        ensure!(
             (1..=256).contains(&self.sync.batch) && (1..=64).contains(&self.sync.parallel),
             "sync.batch is expected in 1 to 256, sync.parallel in 1 to 64"
         );
@@ -275,6 +284,7 @@ impl Config {
             heartbeat: self.consensus.heartbeat,
             gather: self.consensus.gather,
             linger: self.consensus.linger,
+            bid_window: self.consensus.bid_window,
             empty_after: self.consensus.propose / 2,
         }
     }
@@ -322,6 +332,10 @@ heartbeat = "1s"
 gather = "100ms"
 # How long a node woken by others waits for batches before it observes.
 linger = "30ms"
+# How long it waits for bids after a height is decided, if a lot is offered at the next one. Validators of
+# a network should agree on it. More of it lets bidders see the state that they bid on, and adds to the
+# latency of these heights.
+bid_window = "0ms"
 # How long to wait for a proposal, and for more votes once a quorum disagrees.
 propose = "500ms"
 prevote = "250ms"

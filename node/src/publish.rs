@@ -46,6 +46,7 @@ impl Publisher {
     pub fn new(parts: Parts, tip: &Tip) -> Self {
         let Parts { chain, mempool, tracker, metrics, p2p, seats } = parts;
         p2p.bus().set_tip(tip.header.height);
+        mempool.advance(tip.header.time_ms, tip.next_height());
         let last_block_time = tip.header.time_ms;
         Self { chain, mempool, tracker, metrics, p2p, seats, last_block_time }
     }
@@ -65,7 +66,7 @@ impl Publisher {
 
         let ordered: Vec<TransactionId> = ids_of(&delivery.batches).copied().collect();
         self.mempool.remove(&ordered);
-        self.mempool.expire(header.time_ms);
+        self.mempool.advance(header.time_ms, height + 1);
         let took = self.tracker.ordered(ordered.iter());
         self.observe(Tier::Final, &took);
         self.chain.deliver(delivery, &tip.state);

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use weft_consensus::Tip;
 use weft_consensus::driver::StoredBlock;
 use weft_consensus::follow::{Delivery, follow};
-use weft_types::{Genesis, Height, Outcome};
+use weft_types::{Genesis, Height, Outcome, Results};
 
 use crate::chain::changes_of;
 use crate::store::view::{Held, View};
@@ -77,13 +77,13 @@ fn from_genesis(genesis: &Genesis, view: &View) -> Result<Tip, ReplayError> {
 
 /// The tip that the view's state belongs to, if the log agrees.
 fn resume(log: &Log, held: Held, genesis: &Genesis) -> Result<Option<Tip>, ReplayError> {
-    let Held { state, height, id, slices_root } = held;
+    let Held { state, height, id, slices_root, results_root } = held;
     let header = match height {
         0 => Some(genesis.header(state.committee())),
         _ => log.block(height)?.map(|block| block.header),
     };
     let Some(header) = header.filter(|header| header.id() == id) else { return Ok(None) };
-    let outcome = Outcome { slices_root, ..state.outcome(&[]) };
+    let outcome = Outcome { slices_root, results_root, ..state.outcome(&[], &Results::default()) };
     let child = log.block(height + 1)?.map(|block| block.header);
     let agrees = child.is_none_or(|child| child.parent_outcome == outcome);
     Ok(agrees.then_some(Tip { header, id, outcome, state }))

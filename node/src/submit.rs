@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use libp2p::PeerId;
-use weft_types::{Transaction, TransactionId, Verified};
+use weft_types::{Height, Leg, NamespaceId, Payload, Transaction, TransactionId, Verified, Wei};
 
 use crate::chain::{Chain, ChainError};
-use crate::mempool::{Mempool, Refusal, Terms};
+use crate::mempool::{BidTerms, Mempool, Refusal, Terms};
 use crate::p2p::P2p;
 use crate::sequencer::Tracker;
 use crate::store::view::MAX_LAG;
@@ -29,8 +29,8 @@ pub enum SubmitError {
 /// How long a validator that was handed a transaction has until another one is.
 pub const PASS_AGAIN_AFTER: Duration = Duration::from_secs(3);
 
-/// Hands transactions to a validator, another one each time. Returns whether one is in reach.
-pub fn pass_on(p2p: &P2p, transactions: Vec<Transaction>) -> bool {
+/// Hands transactions to so many validators, others first each time. Returns whether one is in reach.
+pub fn pass_on(p2p: &P2p, transactions: &[Transaction], most: usize) -> bool {
     static TURN: AtomicUsize = AtomicUsize::new(0);
     if transactions.is_empty() {
         return true;
@@ -44,7 +44,13 @@ pub fn pass_on(p2p: &P2p, transactions: Vec<Transaction>) -> bool {
         .map(|(peer, _)| peer)
         .collect();
     let mut in_turn = (0..validators.len()).map(|i| &validators[(turn + i) % validators.len()]);
-    in_turn.any(|peer| p2p.forward(peer, transactions.clone()))
+    let mut passed = 0;
+    while passed < most
+        && let Some(peer) = in_turn.next()
+    {
+        passed += usize::from(p2p.forward(peer, transactions.to_vec()));
+    }
+    passed > 0
 }
 
 /// Takes a checked transaction into the mempool. One that is waiting or ordered already is no
@@ -63,13 +69,42 @@ pub fn insert(
         return Err(SubmitError::Behind);
     }
     let head = chain.head();
+    let next = head.header.height + 1;
+    let bid = match &transaction.body.payload {
+        Payload::Bid { height, legs, .. } => BidTerms {
+            next,
+            fee: chain.genesis().params.bid_fee,
+            collateral: chain.collateral(&witness.sender)?,
+            reserve: reserve(chain, *height, legs)?,
+        },
+        _ => BidTerms { next, fee: 0, collateral: 0, reserve: Ok(0) },
+    };
     let terms = Terms {
         now: head.header.time_ms,
         max_validity_ms: chain.genesis().params.max_validity_ms,
         price: head.price,
         balance: chain.balance(&witness.sender)?,
+        bid,
     };
     mempool.insert(transaction, &terms)?;
     tracker.received(witness.id);
     Ok(witness.id)
+}
+
+/// The least that reserves of the lots that legs are for can be together, in wei, as the chain
+/// stands; or a namespace that offers none.
+fn reserve(
+    chain: &Chain,
+    height: Height,
+    legs: &[Leg],
+) -> Result<Result<Wei, NamespaceId>, ChainError> {
+    let mut sum: Wei = 0;
+    for leg in legs {
+        let namespace = chain.namespace(leg.namespace)?;
+        match namespace.and_then(|namespace| namespace.lot(height)) {
+            Some(reserve) => sum = sum.saturating_add(reserve),
+            None => return Ok(Err(leg.namespace)),
+        }
+    }
+    Ok(Ok(sum))
 }

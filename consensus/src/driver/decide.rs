@@ -70,6 +70,8 @@ impl Driver {
         self.observations = Observations::new(self.tip.next_height(), self.tip.id);
         self.round = 0;
         self.observe_at = None;
+        self.hold_until = None;
+        self.look_for_lots();
         self.quorum_at = None;
         self.wanted = None;
         self.building = None;

@@ -46,8 +46,11 @@ pub struct Timing {
     pub heartbeat: Duration,
     /// How long a proposer that holds a quorum of observations waits for the rest.
     pub gather: Duration,
-    /// How long a node that was woken by others waits for batches before it observes.
+    /// How long a node that was woken by others, or has just sealed bids for the height, waits for
+    /// batches before it observes.
     pub linger: Duration,
+    /// How long a node that has decided a height waits for bids, if a lot is offered at the next.
+    pub bid_window: Duration,
     /// How long a proposer of round 2 or later waits for a quorum of observations before it
     /// proposes the empty block.
     pub empty_after: Duration,
@@ -125,8 +128,13 @@ pub enum Input {
     L1(Arc<[SeenL1Block]>),
     /// A validator says that it has decided a height.
     PeerHeight(Address, Height),
-    /// The mempool holds this many bytes of transactions.
-    Mempool(usize),
+    /// The mempool holds this many bytes of transactions that can be sealed.
+    Mempool {
+        /// Into a batch for the next height.
+        now: usize,
+        /// Only into one for the height after that.
+        ahead: usize,
+    },
     /// The answer to [`Effect::Seal`]: a batch, or nothing if the mempool turned out empty.
     Sealed(Option<Arc<Verified<Batch>>>),
 }
@@ -191,6 +199,8 @@ pub enum Effect {
         seq: u64,
         /// The batch before.
         parent: BatchDigest,
+        /// The height that it is meant for: it can bring bids for that.
+        height: Height,
     },
     /// Push a batch to every validator.
     PushBatch(Arc<Verified<Batch>>),

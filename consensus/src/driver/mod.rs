@@ -153,7 +153,14 @@ pub struct Driver {
     fetching: BTreeSet<BatchDigest>,
     fetching_events: BTreeSet<EventsDigest>,
     fetching_observations: BTreeSet<ObservationHash>,
-    mempool_bytes: usize,
+    /// Bytes that wait to be sealed, for the next height and only for the one after that.
+    mempool: (usize, usize),
+    /// Whether a lot is offered at the next height.
+    lots_open: bool,
+    /// Whether a batch has been sealed when the time for bids was almost over.
+    window_sealed: bool,
+    /// Until when not to observe, since bids have just been sealed that others should hold by then.
+    hold_until: Option<Duration>,
     /// The last height each other validator is known to have decided.
     peer_heights: BTreeMap<Address, Height>,
     /// Whether the engine has entered the next height: before, it may drop what it is told.
@@ -213,7 +220,10 @@ impl Driver {
             fetching: BTreeSet::new(),
             fetching_events: BTreeSet::new(),
             fetching_observations: BTreeSet::new(),
-            mempool_bytes: 0,
+            mempool: (0, 0),
+            lots_open: false,
+            window_sealed: false,
+            hold_until: None,
             peer_heights: BTreeMap::new(),
             entered: false,
             arrived: false,
@@ -221,6 +231,7 @@ impl Driver {
             stepped_at: Duration::ZERO,
             effects: Vec::new(),
         };
+        driver.look_for_lots();
         for block in boot.undecided {
             driver.restore(block);
         }
@@ -301,7 +312,7 @@ impl Driver {
             Input::Events(events) => self.on_events(events),
             Input::L1(seen) => self.on_l1(seen),
             Input::PeerHeight(validator, height) => self.on_peer_height(validator, height),
-            Input::Mempool(bytes) => self.mempool_bytes = bytes,
+            Input::Mempool { now, ahead } => self.mempool = (now, ahead),
             Input::Sealed(batch) => self.on_sealed(now, batch),
         }
         self.advance(now);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_types::limits::{MAX_BATCH_BYTES, MAX_UNORDERED_BATCHES};
-use weft_types::{Batch, Height, ObservationBody, Signed, Unverified, Verified};
+use weft_types::{
+    Batch, Height, ObservationBody, Payload, Signed, Transaction, Unverified, Verified,
+};
 
 use super::{Driver, Effect, Now, PUSH_AGAIN_AFTER, Stage};
 use crate::lanes::seats_of;
@@ -14,9 +16,12 @@ impl Driver {
     pub fn next_wakeup(&self) -> Option<Duration> {
         let heartbeat =
             (self.stage == Stage::Waiting).then(|| self.decided_at + self.timing.heartbeat);
+        let window = (self.stage == Stage::Waiting && self.lots_open).then(|| self.window_ends());
+        let last_call = window.map(|end| end.saturating_sub(self.timing.linger));
         let observe = self.observe_at.filter(|_| self.stage == Stage::Running);
+        let hold = self.hold_until.filter(|_| self.observe_at.is_some());
         let [gather, empty] = self.propose_wakeups();
-        let due = [heartbeat, observe, gather, empty];
+        let due = [heartbeat, window, last_call, observe, hold, gather, empty];
         due.into_iter().flatten().filter(|at| *at > self.stepped_at).min()
     }
 
@@ -42,6 +47,9 @@ impl Driver {
     pub(super) fn on_sealed(&mut self, now: Now, batch: Option<Arc<Verified<Batch>>>) {
         let Some(batch) = batch else { return };
         self.me.sealed = (batch.body.seq, batch.witness().digest);
+        if self.brings_bids(&batch) {
+            self.hold_until = Some(now.mono + self.timing.linger);
+        }
         self.effects.push(Effect::PushBatch(Arc::clone(&batch)));
         self.on_batch(now, batch);
     }
@@ -49,13 +57,22 @@ impl Driver {
     /// Starts, seals and observes when it is time.
     pub(super) fn pace(&mut self, now: Now) {
         if self.stage == Stage::Waiting
+            && self.lots_open
+            && !self.window_sealed
+            && now.mono + self.timing.linger >= self.window_ends()
+        {
+            self.window_sealed = true;
+            self.seal(self.tip.next_height());
+        }
+        if self.stage == Stage::Waiting
             && let Some(reason) = self.reason_to_start(now)
         {
             self.start(now, reason);
         }
         // A full batch need not wait for its turn.
-        if self.mempool_bytes >= MAX_BATCH_BYTES {
-            self.seal();
+        if self.mempool.0 >= MAX_BATCH_BYTES {
+            let observed = self.stage == Stage::Running && self.observe_at.is_none();
+            self.seal(self.tip.next_height() + Height::from(observed));
         }
         if self.stage == Stage::Running
             && self.observe_at.is_some_and(|at| self.may_observe(now, at))
@@ -70,7 +87,9 @@ impl Driver {
             // Who only follows has nothing to wait for; who was in the middle goes on.
             return Some(Reason::Own);
         }
-        if self.mempool_bytes > 0 || self.lanes.has_unordered(&self.tip.state) || self.tip_ordered {
+        let something =
+            self.mempool.0 > 0 || self.tip_ordered || self.lanes.has_unordered(&self.tip.state);
+        if something && (!self.lots_open || now.mono >= self.window_ends()) {
             return Some(Reason::Own);
         }
         let committee = self.tip.committee();
@@ -95,10 +114,11 @@ impl Driver {
             committee: self.tip.committee().clone(),
             rotation: self.rotation.clone(),
         });
-        if self.me.may_seal {
-            self.seal();
+        if self.me.may_seal && !self.window_sealed {
+            self.seal(height);
         }
         self.me.may_seal = true;
+        self.window_sealed = false;
         if height >= self.pushed_at + PUSH_AGAIN_AFTER {
             self.push_again(height);
         }
@@ -112,14 +132,18 @@ impl Driver {
     /// Seals a batch now rather than at the start of the next height, so that it reaches others
     /// before they observe that height. Called when the current one is as good as decided.
     pub(super) fn seal_ahead(&mut self) {
-        if self.me.may_seal && self.mempool_bytes > 0 {
-            self.seal();
+        let (now, ahead) = self.mempool;
+        if self.me.may_seal && (now > 0 || ahead > 0) {
+            self.mempool.0 = now + ahead;
+            self.mempool.1 = 0;
+            self.seal(self.tip.next_height() + 1);
             self.me.may_seal = false;
         }
     }
 
-    fn seal(&mut self) {
-        if self.mempool_bytes == 0 || self.index().is_none() {
+    /// Has a batch sealed that is meant for a height.
+    fn seal(&mut self, height: Height) {
+        if self.mempool.0 == 0 || self.index().is_none() {
             return;
         }
         let me = &self.me;
@@ -129,9 +153,26 @@ impl Driver {
         if seq.saturating_sub(ordered) >= MAX_UNORDERED_BATCHES as u64 {
             return;
         }
-        self.effects.push(Effect::Seal { lane: me.lane, seq: seq + 1, parent });
+        self.effects.push(Effect::Seal { lane: me.lane, seq: seq + 1, parent, height });
         // The shell answers before anything else happens; until then nothing is known to be left.
-        self.mempool_bytes = 0;
+        self.mempool.0 = 0;
+    }
+
+    /// Looks whether lots are offered at the next height.
+    pub(super) fn look_for_lots(&mut self) {
+        self.lots_open = self.tip.state.offers_lots(self.tip.next_height());
+    }
+
+    /// When the time for bids for the next height is over.
+    fn window_ends(&self) -> Duration {
+        self.decided_at + self.timing.bid_window
+    }
+
+    /// Whether a batch brings bids for the next height.
+    fn brings_bids(&self, batch: &Batch) -> bool {
+        let next = self.tip.next_height();
+        let is_for_next = |transaction: &Transaction| matches!(transaction.body.payload, Payload::Bid { height, .. } if height == next);
+        self.lots_open && batch.body.transactions.iter().any(is_for_next)
     }
 
     /// Pushes own batches again that have been waiting for long.
@@ -148,6 +189,9 @@ impl Driver {
     /// wait until then once it holds what they name.
     fn may_observe(&self, now: Now, due: Duration) -> bool {
         if self.effects.iter().any(|effect| matches!(effect, Effect::Seal { .. })) {
+            return false;
+        }
+        if self.hold_until.is_some_and(|until| now.mono < until) {
             return false;
         }
         now.mono >= due || (self.fetching.is_empty() && self.lanes.has_unordered(&self.tip.state))

@@ -158,6 +158,7 @@ pub(crate) fn timing() -> Timing {
         heartbeat: Duration::from_secs(1),
         gather: Duration::from_millis(80),
         linger: Duration::from_millis(30),
+        bid_window: Duration::ZERO,
         empty_after: Duration::from_millis(200),
     }
 }
@@ -217,6 +218,7 @@ impl World {
             revenue_recipient: user.address(),
             submitters: Submitters::Anyone,
             quota: None,
+            auction: None,
         };
         let mut genesis = Genesis {
             chain_id: CHAIN,
@@ -299,7 +301,7 @@ impl World {
             let tx = Unverified::new(Signed::new(body, CHAIN, &self.user)).verify(CHAIN).unwrap();
             self.nodes[node].mempool.push_back(tx);
         }
-        self.after(200, Event::Input(node, Input::Mempool(200)));
+        self.after(200, Event::Input(node, Input::Mempool { now: 200, ahead: 0 }));
     }
 
     /// Runs for so long.
@@ -350,6 +352,7 @@ impl World {
                                     "{transaction} is ordered twice"
                                 );
                             }
+                            SliceEntry::Head { .. } => panic!("nobody bids"),
                             SliceEntry::Forced { index, .. } => {
                                 assert_eq!(*index, forced, "messages come in turn, once each");
                                 forced += 1;
@@ -481,7 +484,7 @@ impl World {
         let heir = self.node_of(&member);
         self.nodes[heir].mempool.extend(left);
         let bytes = self.nodes[heir].mempool.len() * 200;
-        self.after(5, Event::Input(heir, Input::Mempool(bytes)));
+        self.after(5, Event::Input(heir, Input::Mempool { now: bytes, ahead: 0 }));
     }
 
     fn node_of(&self, validator: &Address) -> usize {
@@ -553,7 +556,7 @@ impl World {
         self.submitted.insert(tx.witness().id);
         self.nodes[node].mempool.push_back(tx);
         let bytes = self.nodes[node].mempool.len() * 200;
-        self.input(node, Input::Mempool(bytes));
+        self.input(node, Input::Mempool { now: bytes, ahead: 0 });
     }
 
     fn input(&mut self, i: usize, input: Input) {
@@ -616,7 +619,7 @@ impl World {
                 node.delivered.push(*delivery);
             }
             Effect::Leave(batches) => self.leave(i, &batches),
-            Effect::Seal { lane, seq, parent } => {
+            Effect::Seal { lane, seq, parent, .. } => {
                 let node = &mut self.nodes[i];
                 let count = node.mempool.len().min(MOST_IN_BATCH);
                 let transactions: Vec<_> = node.mempool.drain(..count).collect();
@@ -627,7 +630,7 @@ impl World {
                     )
                 });
                 todo.push_front(Input::Sealed(sealed));
-                todo.push_back(Input::Mempool(left));
+                todo.push_back(Input::Mempool { now: left, ahead: 0 });
             }
             Effect::PushBatch(batch) => self.push_batch(i, batch),
             Effect::PushObservation(observation) => self.push_observation(i, observation),

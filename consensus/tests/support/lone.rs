@@ -7,7 +7,7 @@ use std::time::Duration;
 use weft_consensus::build::derive;
 use weft_consensus::driver::{Boot, Driver, Effect, Input, Now, StoredBlock, SyncVerdict, Timing};
 use weft_consensus::{Content, Delivery};
-use weft_types::genesis::Allocation;
+use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::observation::L1Block;
 use weft_types::*;
 
@@ -75,11 +75,37 @@ impl Lone {
         Self::halted(1 << 21, Vec::new())
     }
 
+    /// One that has not started, of a network with a lot at each height that `every` divides. It has
+    /// decided height 0 at 0 ms, and waits for bids for so long.
+    pub(crate) fn with_lots(every: u64, bid_window: Duration) -> Self {
+        let auction = Some(AuctionSettings { every, floor: 0 });
+        let settings = NamespaceSettings {
+            owner: Address::ZERO,
+            revenue_recipient: Address::ZERO,
+            submitters: Submitters::Anyone,
+            quota: None,
+            auction,
+        };
+        let namespaces = vec![GenesisNamespace { namespace: NamespaceId(5), settings }];
+        let mut lone = Self::of(1 << 21, Vec::new(), namespaces, bid_window);
+        lone.now_ms = 0;
+        lone
+    }
+
     pub(crate) fn start(&mut self) -> Vec<Effect> {
         self.step(Input::EngineReady)
     }
 
     fn halted(max_block_bytes: u32, undecided: Vec<StoredBlock>) -> Self {
+        Self::of(max_block_bytes, undecided, Vec::new(), Duration::ZERO)
+    }
+
+    fn of(
+        max_block_bytes: u32,
+        undecided: Vec<StoredBlock>,
+        namespaces: Vec<GenesisNamespace>,
+        bid_window: Duration,
+    ) -> Self {
         let mut keys: Vec<SecretKey> =
             (1..=4).map(|i| SecretKey::from_bytes([i; 32]).unwrap()).collect();
         keys.sort_by_key(SecretKey::address);
@@ -99,7 +125,7 @@ impl Lone {
             stakes: Vec::new(),
             validators: keys.iter().map(|k| Member { address: k.address(), seats: 1 }).collect(),
             accounts: vec![Allocation { address: user.address(), balance: 1 << 100 }],
-            namespaces: Vec::new(),
+            namespaces,
         };
         let boot = Boot {
             tip: cramped(&genesis, max_block_bytes),
@@ -113,6 +139,7 @@ impl Lone {
             heartbeat: Duration::from_secs(1),
             gather: Duration::from_millis(80),
             linger: Duration::from_millis(30),
+            bid_window,
             empty_after: Duration::from_millis(200),
         };
         let driver = Driver::new(timing, boot);
@@ -142,13 +169,24 @@ impl Lone {
     }
 
     pub(crate) fn batch(&mut self, author: usize, incarnation: u32) -> Arc<Verified<Batch>> {
+        let payload = Payload::Transfer { to: Address::ZERO, amount: 1 };
+        self.batch_of(author, incarnation, payload)
+    }
+
+    /// The first batch of a lane, with one transaction.
+    pub(crate) fn batch_of(
+        &mut self,
+        author: usize,
+        incarnation: u32,
+        payload: Payload,
+    ) -> Arc<Verified<Batch>> {
         self.salt += 1;
         let body = TransactionBody {
             chain_id: CHAIN,
             valid_until: START_MS + 60_000,
             salt: self.salt,
             max_fee: 1 << 60,
-            payload: Payload::Transfer { to: Address::ZERO, amount: 1 },
+            payload,
         };
         let tx = Unverified::new(Signed::new(body, CHAIN, &self.user)).verify(CHAIN).unwrap();
         let key = &self.keys[author];

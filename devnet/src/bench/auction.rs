@@ -67,7 +67,7 @@ fn bid(number: u64, (lots, amount): (Vec<u64>, Wei)) -> eyre::Result<Bid> {
         bidder: Address::left_padding_from(&number.to_be_bytes()),
         sequence: 0,
         height: 1,
-        lots: Lots::new(lots)?,
+        lots: Lots::new(lots).ok_or_else(|| eyre::eyre!("no lots of a bid"))?,
         amount,
     })
 }

@@ -128,7 +128,7 @@ async fn all_dead(network: &mut Network, findings: &mut Findings) -> eyre::Resul
 }
 
 /// One provider of each validator answers with some sort of nonsense, or not at all.
-async fn nonsense(lab: &Lab, network: &mut Network, findings: &mut Findings) -> eyre::Result<()> {
+async fn nonsense(lab: &Lab, network: &Network, findings: &mut Findings) -> eyre::Result<()> {
     let before = memory(network)?;
     let faults = [
         ("garbage", Fault::Garbage),
@@ -146,13 +146,6 @@ async fn nonsense(lab: &Lab, network: &mut Network, findings: &mut Findings) -> 
         let faults = || faults.iter().cycle().skip(round).zip(0..VALIDATORS);
         for ((_, fault), validator) in faults() {
             set(network, validator, provider(validator), *fault)?;
-            if *fault == Fault::WrongChain {
-                // A chain id is asked for when a provider is new, or new again.
-                let l1 = network.l1.as_mut().ok_or_else(|| eyre!("no Ethereum"))?;
-                let process = &mut l1.providers[validator * EACH + provider(validator)].process;
-                process.kill().await?;
-                process.restart()?;
-            }
         }
         for ((name, _), validator) in faults() {
             let node = &network.validators[validator];

@@ -110,6 +110,25 @@ pub struct AccountView {
     #[serde(with = "json::decimal")]
     #[schema(value_type = String)]
     pub balance: u128,
+    /// What it has put up to back its bids, in wei.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub collateral: u128,
+    /// Collateral that is on its way back to the balance, soonest first.
+    pub releases: Vec<ReleaseView>,
+}
+
+/// Collateral that is on its way back.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReleaseView {
+    /// Block time from which it is there, in milliseconds.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub at_ms: u64,
+    /// How much, in wei.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub amount: u128,
 }
 
 /// An account. One that never held anything has a balance of 0.
@@ -123,9 +142,22 @@ pub async fn account(
     let address: Address = address
         .parse()
         .map_err(|_| Problem::malformed("address", "expected 20 bytes as 0x-hex"))?;
+    account_view(&api, address).await.map(Json)
+}
+
+/// An account as it is shown.
+pub async fn account_view(api: &Api, address: Address) -> Result<AccountView, Problem> {
     let chain = api.chain.clone();
-    let balance = blocking(move || Ok(chain.balance(&address)?)).await?;
-    Ok(Json(AccountView { address, balance }))
+    blocking(move || {
+        let releases = chain.releases(&address)?.into_iter();
+        Ok(AccountView {
+            address,
+            balance: chain.balance(&address)?,
+            collateral: chain.collateral(&address)?,
+            releases: releases.map(|(at_ms, amount)| ReleaseView { at_ms, amount }).collect(),
+        })
+    })
+    .await
 }
 
 /// At which height.

@@ -1,11 +1,13 @@
 //! The HTTP API (`/v1`): JSON by default, borsh for those who ask for it, problem documents for
 //! whoever asks wrongly. `spec/openapi.json` describes it.
 
+mod auctions;
 mod blocks;
 mod health;
 mod l1;
 mod namespaces;
 mod problem;
+mod rpc;
 mod server;
 mod stream;
 mod transactions;
@@ -141,6 +143,9 @@ impl Api {
             .route("/v1/namespaces/{namespace}", get(namespaces::show))
             .route("/v1/namespaces/{namespace}/slices/{height}", get(namespaces::slice))
             .route("/v1/namespaces/{namespace}/stream", get(stream::slices))
+            .route("/v1/auctions/stream", get(stream::auctions))
+            .route("/v1/auctions/{height}", get(auctions::show))
+            .route("/rpc", post(rpc::rpc))
             .route("/v1/accounts/{address}", get(blocks::account))
             .route("/v1/validators", get(blocks::validators))
             .route("/v1/evidence", get(blocks::evidence))
@@ -174,6 +179,8 @@ pub fn metrics_router() -> Router {
         health::metrics,
         transactions::submit,
         transactions::show,
+        auctions::show,
+        rpc::rpc,
         blocks::show,
         blocks::account,
         blocks::validators,
@@ -185,8 +192,9 @@ pub fn metrics_router() -> Router {
         namespaces::slice,
         stream::slices,
         stream::blocks,
+        stream::auctions,
     ),
-    components(schemas(Problem))
+    components(schemas(Problem, auctions::NextView))
 )]
 pub struct Description;
 

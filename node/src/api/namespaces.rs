@@ -30,6 +30,13 @@ pub struct NamespaceView {
     #[serde(with = "json::decimal")]
     #[schema(value_type = String)]
     pub global_price_per_byte: u128,
+    /// The reserve of its next lot, in wei, if it has an auction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserve: Option<String>,
+    /// All wei that its lots have brought it.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub earned: u128,
 }
 
 fn view(api: &Api, id: NamespaceId, namespace: &weft_ledger::Namespace) -> NamespaceView {
@@ -44,6 +51,8 @@ fn view(api: &Api, id: NamespaceId, namespace: &weft_ledger::Namespace) -> Names
         settings: namespace.settings.clone(),
         price_per_byte: price.at(&namespace.price, head.header.time_ms),
         global_price_per_byte: head.price,
+        reserve: namespace.reserve(head.header.height + 1).map(|reserve| reserve.to_string()),
+        earned: namespace.earned,
     }
 }
 
@@ -71,11 +80,22 @@ pub async fn show(
     Ok(Json(view(&api, id, &namespace)))
 }
 
-/// Whether to prove a slice.
+/// Whether to prove what is asked for.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 pub struct Proof {
-    /// `1`: with header, child, certificate and proof.
+    /// `1`: with all that proves it.
     pub proof: Option<String>,
+}
+
+impl Proof {
+    /// Whether it asks for proof.
+    pub fn wanted(&self) -> Result<bool, Problem> {
+        match self.proof.as_deref() {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(_) => Err(Problem::malformed("proof", "expected 0 or 1")),
+        }
+    }
 }
 
 /// The entries of a slice, unproven.
@@ -112,11 +132,7 @@ pub async fn slice(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (id, height) = (parse_namespace(&namespace)?, parse_height(&height)?);
-    let proven = match proof.proof.as_deref() {
-        None | Some("0") => false,
-        Some("1") => true,
-        Some(_) => return Err(Problem::malformed("proof", "expected 0 or 1")),
-    };
+    let proven = proof.wanted()?;
     let slice = read(&api.chain, id, height).await?.ok_or_else(|| {
         Problem::not_found(format!("the slice of height {height} cannot be proven yet"))
     })?;

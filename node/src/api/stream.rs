@@ -19,6 +19,7 @@ use tracing::warn;
 use utoipa::{IntoParams, ToSchema};
 use weft_types::{BlockId, Height, NamespaceId, TransactionId, json};
 
+use super::auctions::{AuctionView, NextView, next_lots, view};
 use super::blocks::parse_height;
 use super::namespaces::{parse_namespace, read};
 use super::server::{Client, OpenStream};
@@ -56,6 +57,17 @@ pub struct BlockEvent {
     pub transactions: Vec<TransactionId>,
 }
 
+/// An auction, as its stream shows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuctionEvent {
+    /// What it came to.
+    #[serde(flatten)]
+    pub auction: AuctionView,
+    /// What is for sale at the next height, if that is still to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextView>,
+}
+
 /// Proven slices of a namespace, from the height on that is asked for: what adapters follow.
 #[utoipa::path(get, path = "/v1/namespaces/{namespace}/stream",
     params(("namespace" = String, Path, description = "Decimal"), From),
@@ -89,6 +101,21 @@ pub async fn blocks(
     follow(&api, &client, What::Blocks, &from, &headers)
 }
 
+/// What became of bids, height by height; of the last one also what is for sale next.
+#[utoipa::path(get, path = "/v1/auctions/stream", params(From),
+    responses(
+        (status = 200, description = "`event: auction`", content_type = "text/event-stream"),
+        (status = 429, description = "Too many streams", body = Problem),
+    ))]
+pub async fn auctions(
+    State(api): State<Api>,
+    Extension(client): Extension<Client>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    follow(&api, &client, What::Auctions, &from, &headers)
+}
+
 fn follow(
     api: &Api,
     client: &Client,
@@ -105,7 +132,7 @@ fn follow(
     let next = match what {
         // The genesis block has slices, and no batches that a stream of blocks could show.
         What::Blocks => next.max(1),
-        What::Slices(_) => next,
+        What::Slices(_) | What::Auctions => next,
     };
     let open = client
         .open_stream()
@@ -126,6 +153,7 @@ fn follow(
 enum What {
     Slices(NamespaceId),
     Blocks,
+    Auctions,
 }
 
 /// One reader of a stream.
@@ -147,6 +175,7 @@ impl Follower {
             let found = match self.what {
                 What::Slices(namespace) => self.slice(namespace).await,
                 What::Blocks => self.block().await,
+                What::Auctions => self.auction().await,
             };
             match found {
                 Ok(Some(event)) => {
@@ -166,6 +195,23 @@ impl Follower {
     async fn slice(&self, namespace: NamespaceId) -> Result<Option<Event>, Problem> {
         let slice = read(&self.chain, namespace, self.next).await?;
         slice.map(|slice| event("slice", self.next, &slice)).transpose()
+    }
+
+    async fn auction(&self) -> Result<Option<Event>, Problem> {
+        let (chain, height) = (self.chain.clone(), self.next);
+        let found = blocking(move || {
+            let Some(results) = chain.results(height)? else { return Ok(None) };
+            // By the time it is read another height may be next; that comes with its own event.
+            let next = next_lots(&chain)?;
+            Ok(Some((results, (next.height == height + 1).then_some(next))))
+        });
+        found
+            .await?
+            .map(|(results, next)| {
+                let auction = AuctionEvent { auction: view(height, results), next };
+                event("auction", height, &auction)
+            })
+            .transpose()
     }
 
     async fn block(&self) -> Result<Option<Event>, Problem> {

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weft_types::limits::MAX_TRANSACTION_BYTES;
 use weft_types::transaction::TransactionError;
-use weft_types::{Receipt, Transaction, TransactionId, Unverified, Verified};
+use weft_types::{Payload, Receipt, Transaction, TransactionId, Unverified, Verified};
 
 use super::{Api, Problem, blocking};
 use crate::store::view::TransactionRecord;
 use crate::submit::{self, PASS_AGAIN_AFTER, SubmitError};
 
 /// Largest body: a largest transaction as hex in JSON.
-const MAX_BODY: usize = 2 * MAX_TRANSACTION_BYTES + 64;
+pub const MAX_BODY: usize = 2 * MAX_TRANSACTION_BYTES + 64;
 
 /// How far a transaction has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -109,17 +109,23 @@ pub async fn show(
 ) -> Result<Json<TransactionStatus>, Problem> {
     let id: TransactionId =
         id.parse().map_err(|_| Problem::malformed("id", "expected 32 bytes as 0x-hex"))?;
+    let found = status(&api, id).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("this node knows no such transaction"))
+}
+
+/// Where a transaction stands, if this node knows it.
+pub async fn status(api: &Api, id: TransactionId) -> Result<Option<TransactionStatus>, Problem> {
     let chain = api.chain.clone();
     if let Some(record) = blocking(move || Ok(chain.transaction(&id)?)).await? {
-        return Ok(Json(ordered(id, record)));
+        return Ok(Some(ordered(id, record)));
     }
     let tier = match api.tracker.get(&id) {
         Some(true) => Tier::Expected,
         Some(false) => Tier::Received,
         None if api.mempool.contains(&id) => Tier::Received,
-        None => return Err(Problem::not_found("this node knows no such transaction")),
+        None => return Ok(None),
     };
-    Ok(Json(TransactionStatus::pending(id, tier)))
+    Ok(Some(TransactionStatus::pending(id, tier)))
 }
 
 fn ordered(id: TransactionId, record: TransactionRecord) -> TransactionStatus {
@@ -169,7 +175,7 @@ fn decode_body(headers: &HeaderMap, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
 
 /// Checks a transaction and takes it in, off the async threads: that is computation, and a look at
 /// the disk.
-async fn accept(api: &Api, transaction: Transaction) -> Result<TransactionId, Problem> {
+pub async fn accept(api: &Api, transaction: Transaction) -> Result<TransactionId, Problem> {
     let permit = Arc::clone(&api.checks).acquire_owned().await;
     let api = api.clone();
     blocking(move || {
@@ -187,6 +193,12 @@ fn check(chain_id: u64, transaction: Transaction) -> Result<Verified<Transaction
             TransactionError::TooLarge(_) => return Problem::too_large(MAX_TRANSACTION_BYTES),
             TransactionError::Signature(_) => "signature",
             TransactionError::Settings(_) => "payload.settings",
+            TransactionError::TooManyLegs(_)
+            | TransactionError::UnsortedLegs
+            | TransactionError::HalfBid => "payload.legs",
+            TransactionError::TooMuch(_)
+            | TransactionError::NoCollateral
+            | TransactionError::NothingToWithdraw => "payload.amount",
             _ => "payload.data",
         };
         Problem::refused(error.to_string()).field(field)
@@ -197,14 +209,17 @@ fn take(api: &Api, transaction: Verified<Transaction>) -> Result<TransactionId, 
     submit::insert(&api.chain, &api.mempool, &api.tracker, transaction).map_err(|e| problem(&e))
 }
 
-/// A full node checks what it can and hands the transaction to a validator, each time to another.
+/// A full node checks what it can and hands the transaction to a validator, each time to another; a bid
+/// it hands to all, since it has to be in a batch by its height.
 fn forward(api: &Api, transaction: Verified<Transaction>) -> Result<TransactionId, Problem> {
     let plain = (*transaction).clone();
+    let is_bid = matches!(plain.body.payload, Payload::Bid { .. });
     let id = take(api, transaction)?;
     // It is ordered by a validator. This node keeps it until it is, and hands it to another one if that
     // takes long.
     api.mempool.defer([&id], Instant::now() + PASS_AGAIN_AFTER);
-    if submit::pass_on(&api.p2p, vec![plain]) {
+    let to = if is_bid { usize::MAX } else { 1 };
+    if submit::pass_on(&api.p2p, &[plain], to) {
         Ok(id)
     } else {
         api.mempool.remove([&id]);
@@ -222,6 +237,11 @@ fn problem(error: &SubmitError) -> Problem {
             let field = match refusal {
                 Refusal::Expired { .. } | Refusal::TooFarAhead { .. } => "valid_until",
                 Refusal::FeeAboveMax { .. } | Refusal::Underpriced(_) => "max_fee",
+                Refusal::PastHeight { .. } | Refusal::FarHeight { .. } | Refusal::NoLot { .. } => {
+                    "payload.height"
+                }
+                Refusal::BelowReserve { .. } | Refusal::Insolvent { .. } => "payload.amount",
+                Refusal::Sequence { .. } => "payload.sequence",
                 _ => "sender",
             };
             Problem::refused(refusal.to_string()).field(field)

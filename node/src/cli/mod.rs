@@ -1,6 +1,7 @@
 //! The commands of `weft`.
 
 mod amount;
+mod auction;
 mod bridge;
 mod client;
 mod db;
@@ -47,6 +48,11 @@ enum Command {
     Submit(submit::Submit),
     /// Send wei to another account.
     Transfer(submit::Transfer),
+    /// Bid for the head of one or several rollups' next slices.
+    Bid(auction::Bid),
+    /// Put up, take back or show what backs bids.
+    #[command(subcommand)]
+    Collateral(auction::Collateral),
     /// Register, update or show namespaces.
     #[command(subcommand)]
     Namespace(submit::NamespaceCommand),
@@ -109,6 +115,8 @@ impl Cli {
             Command::Doctor(home) => runtime()?.block_on(doctor::run(&home.home())),
             Command::Submit(submit) => runtime()?.block_on(submit.run()),
             Command::Transfer(transfer) => runtime()?.block_on(transfer.run()),
+            Command::Bid(bid) => runtime()?.block_on(bid.run()),
+            Command::Collateral(command) => runtime()?.block_on(command.run()),
             Command::Namespace(command) => runtime()?.block_on(command.run()),
             Command::Db(db) => db.run(),
             Command::Evidence(command) => runtime()?.block_on(command.run()),

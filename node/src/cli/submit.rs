@@ -8,8 +8,8 @@ use eyre::{bail, ensure, eyre};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use weft_types::{
-    Address, Bytes, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey, Signed, Submitters,
-    TransactionBody, Wei,
+    Address, AuctionSettings, Bytes, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey,
+    Signed, Submitters, TransactionBody, Wei,
 };
 
 use super::amount::amount;
@@ -103,6 +103,12 @@ pub(super) struct SettingsArgs {
     /// Bytes per second, and bytes at once, that may be ordered: `RATE,BURST`.
     #[arg(long, value_delimiter = ',', num_args = 2)]
     quota: Option<Vec<u64>>,
+    /// Sell the head of the slice at every so many heights; without it nothing can be bid for.
+    #[arg(long, value_name = "HEIGHTS")]
+    auction_every: Option<u64>,
+    /// The least that the head is sold for: wei, or as in `0.001ether`.
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "0", requires = "auction_every")]
+    auction_floor: Wei,
 }
 
 impl Submit {
@@ -169,11 +175,18 @@ impl SettingsArgs {
                 [bytes_per_second, burst_bytes] => Some(Quota { bytes_per_second, burst_bytes }),
                 _ => None,
             }),
+            auction: self
+                .auction_every
+                .map(|every| AuctionSettings { every, floor: self.auction_floor }),
         }
     }
 }
 
 impl Sender {
+    pub(super) fn client(&self) -> eyre::Result<Client> {
+        Client::new(&self.api.api)
+    }
+
     /// Signs a transaction, submits it, and follows it until it is final. Returns what the node
     /// says of it then.
     pub(super) async fn send(self, payload: impl Fn(Address) -> Payload) -> eyre::Result<Value> {
@@ -206,6 +219,11 @@ async fn sign(
     // Sized with any fee: the field's width is fixed. A submission pays its namespace as well.
     let bytes = borsh::object_length(&body)? + weft_types::signature::SIGNATURE_LENGTH;
     body.max_fee = (bytes as Wei).saturating_mul(price).saturating_mul(2 * HEAD_ROOM);
+    if matches!(body.payload, Payload::Bid { .. }) {
+        let next = client.get("/v1/auctions/next").await?;
+        let flat: Wei = next["bid_fee"].as_str().unwrap_or_default().parse()?;
+        body.max_fee = body.max_fee.saturating_add(flat);
+    }
     Ok(Signed::new(body, chain_id, key))
 }
 

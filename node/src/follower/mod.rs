@@ -464,7 +464,7 @@ impl Follower {
             if count == 0 {
                 return;
             }
-            if !crate::submit::pass_on(&self.parts.p2p, some) {
+            if !crate::submit::pass_on(&self.parts.p2p, &some, 1) {
                 warn!(count, "no validator is in reach to take transactions; they wait");
                 return;
             }

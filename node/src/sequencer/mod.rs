@@ -40,7 +40,7 @@ use weft_types::{
 use crate::chain::{Chain, ids_of};
 use crate::engine::host::EngineEvent;
 use crate::l1::Seen;
-use crate::mempool::Mempool;
+use crate::mempool::{Mempool, Ready};
 use crate::metrics::{Metrics, Tier};
 use crate::p2p::{NetEvent, P2p};
 use crate::publish::Publisher;
@@ -253,8 +253,8 @@ impl Sequencer {
                 }
                 // A flood from the network must not keep these from their turn.
                 Ok(()) = mempool.changed() => {
-                    let bytes = *mempool.borrow_and_update();
-                    self.input(Input::Mempool(bytes))?;
+                    let Ready { now, ahead } = *mempool.borrow_and_update();
+                    self.input(Input::Mempool { now, ahead })?;
                 }
                 _ = housekeeping.tick() => self.keep_house()?,
                 Some(event) = self.parts.net_events.recv() => self.on_net(event)?,
@@ -303,8 +303,8 @@ impl Sequencer {
             Effect::Commit(certificate) => self.write(Job::Commit(certificate))?,
             Effect::Deliver(delivery) => self.deliver(*delivery),
             Effect::Leave(batches) => self.leave(&batches),
-            Effect::Seal { lane, seq, parent } => {
-                return Ok(Some(Input::Sealed(self.seal(lane, seq, parent))));
+            Effect::Seal { lane, seq, parent, height } => {
+                return Ok(Some(Input::Sealed(self.seal(lane, seq, parent, height))));
             }
             Effect::PushBatch(batch) => {
                 self.parts.conduct.push_batch(&self.parts.p2p, &batch);
@@ -465,12 +465,19 @@ impl Sequencer {
 
     // Lanes.
 
-    fn seal(&self, lane: LaneId, seq: u64, parent: BatchDigest) -> Option<Arc<Verified<Batch>>> {
+    fn seal(
+        &self,
+        lane: LaneId,
+        seq: u64,
+        parent: BatchDigest,
+        height: u64,
+    ) -> Option<Arc<Verified<Batch>>> {
         let tip = self.driver.tip();
         let now = tip.header.time_ms;
         let price = tip.state.global_price(now);
         let room = MAX_BATCH_BYTES - BATCH_OVERHEAD;
-        let transactions = self.parts.mempool.take(room, MAX_BATCH_TRANSACTIONS, now, price);
+        let transactions =
+            self.parts.mempool.take(height, room, MAX_BATCH_TRANSACTIONS, now, price);
         if transactions.is_empty() {
             return None;
         }
@@ -496,8 +503,8 @@ impl Sequencer {
     }
 
     fn keep_house(&mut self) -> eyre::Result<()> {
-        if let Some(bytes) = self.parts.mempool.ripe(Instant::now()) {
-            self.input(Input::Mempool(bytes))?;
+        if let Some(Ready { now, ahead }) = self.parts.mempool.ripe(Instant::now()) {
+            self.input(Input::Mempool { now, ahead })?;
         }
         let tip = self.driver.tip().header.height;
         self.parts.p2p.bus().release(tip);

@@ -13,13 +13,13 @@ use weft_ledger::{Key, Remembered, State, Value};
 use weft_types::merkle::{Keccak, TreeHash};
 use weft_types::slice::SliceLeaf;
 use weft_types::{
-    B256, BlockId, Committee, Genesis, Height, NamespaceId, TransactionId, Withdrawal,
+    B256, BlockId, Committee, Genesis, Height, NamespaceId, Results, TransactionId, Withdrawal,
 };
 
 use super::view::{BlockChanges, EntryPlace, Held, TransactionRecord, ViewError};
 
 /// Layout of what is stored. Another one is rebuilt from the log.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Up to where the view goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -29,6 +29,7 @@ struct Mark {
     id: BlockId,
     ledger_root: B256,
     slices_root: B256,
+    results_root: B256,
 }
 
 /// The trees.
@@ -42,6 +43,8 @@ pub(super) struct Trees {
     transactions: sled::Tree,
     slices: sled::Tree,
     leaves: sled::Tree,
+    /// Results of auctions by height.
+    results: sled::Tree,
     /// Committees by the first height that each decides.
     committees: sled::Tree,
     /// Withdrawals by their index.
@@ -68,6 +71,7 @@ impl Trees {
                 transactions: db.open_tree("transactions")?,
                 slices: db.open_tree("slices")?,
                 leaves: db.open_tree("leaves")?,
+                results: db.open_tree("results")?,
                 committees: db.open_tree("committees")?,
                 withdrawals: db.open_tree("withdrawals")?,
                 subtrees: db.open_tree("subtrees")?,
@@ -101,6 +105,11 @@ impl Trees {
     /// The leaves of a height's slices, ascending by namespace. Heights without slices have no row.
     pub fn leaves(&self, height: Height) -> Result<Vec<SliceLeaf>, ViewError> {
         Ok(get(&self.leaves, &height.to_be_bytes())?.unwrap_or_default())
+    }
+
+    /// What the auction of a height came to. Heights without bids have no row.
+    pub fn results(&self, height: Height) -> Result<Results, ViewError> {
+        Ok(get(&self.results, &height.to_be_bytes())?.unwrap_or_default())
     }
 
     /// Where the entries of a slice stand in its block.
@@ -162,6 +171,7 @@ impl Trees {
         let Some(last) = blocks.last() else { return Ok(()) };
         let (mut transactions, mut slices, mut leaves) =
             (sled::Batch::default(), sled::Batch::default(), sled::Batch::default());
+        let mut results = sled::Batch::default();
         for block in blocks {
             for (id, record) in &block.transactions {
                 transactions.insert(id.as_bytes(), encode(record));
@@ -173,6 +183,9 @@ impl Trees {
                 let all: Vec<SliceLeaf> = block.slices.iter().map(|(leaf, _)| *leaf).collect();
                 leaves.insert(&block.height.to_be_bytes(), encode(&all));
             }
+            if !block.results.is_empty() {
+                results.insert(&block.height.to_be_bytes(), encode(&block.results));
+            }
             if let Some(committee) = block.new_committee() {
                 self.committees.insert((block.height + 1).to_be_bytes(), encode(committee))?;
             }
@@ -181,6 +194,7 @@ impl Trees {
         self.transactions.apply_batch(transactions)?;
         self.slices.apply_batch(slices)?;
         self.leaves.apply_batch(leaves)?;
+        self.results.apply_batch(results)?;
 
         let (state, remembered) = self.state_batches(blocks)?;
         let mark = Mark {
@@ -189,6 +203,7 @@ impl Trees {
             id: last.id,
             ledger_root: last.ledger_root,
             slices_root: last.slices_root,
+            results_root: last.results.root(),
         };
         (&self.state, &self.remembered, &self.meta)
             .transaction(|(state_tree, remembered_tree, meta)| {
@@ -255,6 +270,7 @@ impl Trees {
             &self.transactions,
             &self.slices,
             &self.leaves,
+            &self.results,
             &self.committees,
             &self.withdrawals,
             &self.subtrees,
@@ -301,8 +317,8 @@ impl Trees {
         }
         let state = State::from_snapshot(genesis, entries, mark.ledger_root)?;
         info!(height = mark.height, "the view's state checks");
-        let Mark { height, id, slices_root, .. } = mark;
-        Ok(Some(Held { state, height, id, slices_root }))
+        let Mark { height, id, slices_root, results_root, .. } = mark;
+        Ok(Some(Held { state, height, id, slices_root, results_root }))
     }
 }
 

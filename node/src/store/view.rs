@@ -20,7 +20,7 @@ use weft_types::merkle::{self, Keccak};
 use weft_types::slice::SliceLeaf;
 use weft_types::{
     Address, B256, BlockId, Committee, Genesis, Height, NamespaceId, ProvenWithdrawal, Receipt,
-    TimeMs, TransactionId, Withdrawal,
+    Results, TimeMs, TransactionId, Withdrawal,
 };
 
 use super::trees::Trees;
@@ -91,6 +91,8 @@ pub struct BlockChanges {
     pub transactions: Vec<(TransactionId, TransactionRecord)>,
     /// Its slices, ascending by namespace.
     pub slices: Vec<(SliceLeaf, Vec<EntryPlace>)>,
+    /// What its auction came to.
+    pub results: Results,
     /// What it withdrew.
     pub withdrawals: Vec<Withdrawal>,
 }
@@ -115,6 +117,8 @@ pub struct Held {
     pub id: BlockId,
     /// The root of its slices.
     pub slices_root: B256,
+    /// The root of its auction's results.
+    pub results_root: B256,
 }
 
 /// Why the view cannot be used.
@@ -240,10 +244,11 @@ impl View {
             time_ms: clock.time_ms,
             id,
             ledger_root: state.ledger_root(),
-            slices_root: state.outcome(&[]).slices_root,
+            slices_root: state.outcome(&[], &Results::default()).slices_root,
             changes,
             transactions: Vec::new(),
             slices: Vec::new(),
+            results: Results::default(),
             withdrawals: Vec::new(),
         });
     }
@@ -369,6 +374,20 @@ impl View {
             return Ok(slice.map(|(_, places)| places.clone()).unwrap_or_default());
         }
         self.0.trees.places(namespace, height)
+    }
+
+    /// What the auction of a height came to; `None` above the tip.
+    pub fn results(&self, height: Height) -> Result<Option<Results>, ViewError> {
+        {
+            let pending = self.alive()?;
+            if height > pending.tip {
+                return Ok(None);
+            }
+            if let Some(block) = pending.blocks.get(&height) {
+                return Ok(Some(block.results.clone()));
+            }
+        }
+        self.0.trees.results(height).map(Some)
     }
 
     /// Every committee, by the first height that it decides.

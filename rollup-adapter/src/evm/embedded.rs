@@ -40,7 +40,8 @@ pub fn items(step: &Step<'_>) -> (Vec<Bytes>, Vec<TransactionId>) {
     let mut ids = Vec::new();
     for entry in step.entries() {
         match entry {
-            SliceEntry::Submission { transaction, data, .. } => {
+            SliceEntry::Head { transaction, data, .. }
+            | SliceEntry::Submission { transaction, data, .. } => {
                 ids.push(*transaction);
                 items.extend(data.iter().cloned());
             }

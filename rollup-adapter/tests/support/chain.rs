@@ -78,6 +78,7 @@ impl Chain {
             revenue_recipient: Address::ZERO,
             submitters: Submitters::Anyone,
             quota: None,
+            auction: None,
         };
         let namespace = NamespaceId(namespace);
         let genesis = Genesis {
@@ -210,6 +211,7 @@ impl Chain {
             certificate: child.certificate.clone(),
             proof: block.tree.prove(self.namespace),
             entries: block.entries.clone(),
+            lot: None,
         })
     }
 

@@ -38,6 +38,7 @@ fn changes(height: Height, root: B256) -> BlockChanges {
         changes: vec![],
         transactions: vec![(id, record)],
         slices: vec![],
+        results: Results::default(),
         withdrawals: vec![],
     }
 }

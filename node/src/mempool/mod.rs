@@ -2,7 +2,10 @@
 //!
 //! Bounded by bytes, ordered by what they pay at most per byte; forgets what has expired. There are
 //! no nonces, so nothing waits for anything else. A transaction replaces an earlier one of the same
-//! sender and salt if it pays more; one that has left for a batch cannot be replaced.
+//! sender and salt if it pays more; one that has left for a batch cannot be replaced. Bids wait apart,
+//! each for its height: see [`bids`].
+
+mod bids;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +13,21 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
-use weft_types::{Address, TimeMs, Transaction, TransactionId, Verified, Wei};
+use weft_types::{
+    Address, Height, NamespaceId, Payload, TimeMs, Transaction, TransactionId, Verified, Wei,
+};
+
+use self::bids::Bids;
+pub use self::bids::{BidTerms, MAX_BID_AHEAD};
 
 /// Part of the pool that one sender may fill.
 const SENDER_SHARE: usize = 4;
+
+/// Part of the pool's room that bids may fill, beyond what all others have.
+const BIDS_SHARE: usize = 8;
+
+/// Part of a batch that bids may fill.
+const BIDS_OF_BATCH: usize = 2;
 
 /// A refused transaction that pays a tenth more replaces the one before it.
 const REPLACE_PERCENT: Wei = 110;
@@ -61,6 +75,54 @@ pub enum Refusal {
     /// The sender has too much waiting.
     #[error("{0} bytes of the sender are waiting, at most {1} allowed")]
     SenderFull(usize, usize),
+    /// A bid for a height that has passed.
+    #[error("the bid is for height {height}, the next one is {next}")]
+    PastHeight {
+        /// Its height.
+        height: Height,
+        /// The next one.
+        next: Height,
+    },
+    /// A bid for a height that is too far away.
+    #[error("the bid is for height {height}, more than {MAX_BID_AHEAD} above the next one, {next}")]
+    FarHeight {
+        /// Its height.
+        height: Height,
+        /// The next one.
+        next: Height,
+    },
+    /// A bid for what is not for sale.
+    #[error("namespace {namespace} offers no lot at height {height}")]
+    NoLot {
+        /// Which.
+        namespace: NamespaceId,
+        /// The bid's height.
+        height: Height,
+    },
+    /// A bid that would lose.
+    #[error("the bid offers {amount} wei, the reserve will be {reserve} or more")]
+    BelowReserve {
+        /// What it offers.
+        amount: Wei,
+        /// The least that its lots' reserves can be.
+        reserve: Wei,
+    },
+    /// A bid that would be punished.
+    #[error("the bid offers {amount} wei, collateral is {collateral}")]
+    Insolvent {
+        /// What it offers.
+        amount: Wei,
+        /// What the bidder has put up.
+        collateral: Wei,
+    },
+    /// The bidder has a later bid for the same height.
+    #[error("sequence {sequence} does not replace {waiting}, which is waiting for the same height")]
+    Sequence {
+        /// The bid's.
+        sequence: u64,
+        /// That of the one that waits.
+        waiting: u64,
+    },
     /// The pool is full of better paying ones.
     #[error("the mempool is full and everything in it pays more per byte")]
     Full,
@@ -84,6 +146,17 @@ pub struct Terms {
     pub price: Wei,
     /// The sender's balance.
     pub balance: Wei,
+    /// What matters to a bid.
+    pub bid: BidTerms,
+}
+
+/// How many bytes wait, as far as they can be sealed soon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// For the next height: its bids, and all that are none.
+    pub now: usize,
+    /// Bids for the height after that.
+    pub ahead: usize,
 }
 
 /// Best last: what it pays at most per 1024 bytes, then how long it has been waiting.
@@ -98,6 +171,9 @@ struct Waiting {
 
 #[derive(Default)]
 struct Pool {
+    bids: Bids,
+    /// The next height to be decided.
+    next: Height,
     waiting: HashMap<TransactionId, Waiting>,
     by_rank: BTreeMap<Rank, TransactionId>,
     by_end: BTreeSet<(TimeMs, TransactionId)>,
@@ -119,7 +195,7 @@ struct Sender {
 pub struct Mempool {
     pool: Mutex<Pool>,
     capacity: usize,
-    bytes: watch::Sender<usize>,
+    ready: watch::Sender<Ready>,
     refused: AtomicU64,
 }
 
@@ -129,20 +205,21 @@ impl Mempool {
         Self {
             pool: Mutex::default(),
             capacity,
-            bytes: watch::Sender::new(0),
+            ready: watch::Sender::default(),
             refused: AtomicU64::new(0),
         }
     }
 
-    /// Follows how many bytes are waiting.
-    pub fn watch(&self) -> watch::Receiver<usize> {
-        self.bytes.subscribe()
+    /// Follows how much can be sealed.
+    pub fn watch(&self) -> watch::Receiver<Ready> {
+        self.ready.subscribe()
     }
 
     /// How many bytes and transactions are waiting.
     pub fn size(&self) -> (usize, usize) {
         let pool = self.lock();
-        (pool.bytes, pool.waiting.len())
+        let (bytes, count) = pool.bids.size();
+        (pool.bytes + bytes, pool.waiting.len() + count)
     }
 
     /// How many transactions have been refused since this was last asked.
@@ -152,7 +229,8 @@ impl Mempool {
 
     /// Whether a transaction is waiting.
     pub fn contains(&self, id: &TransactionId) -> bool {
-        self.lock().waiting.contains_key(id)
+        let pool = self.lock();
+        pool.waiting.contains_key(id) || pool.bids.contains(id)
     }
 
     /// Takes a transaction in. One that is waiting already is no error.
@@ -165,10 +243,13 @@ impl Mempool {
         Ok(())
     }
 
-    /// Takes the best paying ones out, up to so many bytes of borsh and so many in number. Those
-    /// that have expired, or would not pay the price per byte any more, are dropped.
+    /// Takes out what a batch for that height is to carry, up to so many bytes of borsh and so many in
+    /// number: first the height's bids that offer the most, in up to half of the room, then the best
+    /// paying of all others. Those that have expired, or would not pay the price per byte any more,
+    /// are dropped.
     pub fn take(
         &self,
+        height: Height,
         bytes: usize,
         count: usize,
         now: TimeMs,
@@ -177,8 +258,14 @@ impl Mempool {
         let mut pool = self.lock();
         pool.expire(now);
         pool.drop_below(price);
-        let best = pool.best(bytes, count);
-        let taken = best.iter().filter_map(|id| pool.remove(id)).collect();
+        let pays = |tx: &Verified<Transaction>| {
+            let fee = Wei::from(tx.witness().bytes).saturating_mul(price);
+            tx.body.valid_until >= now && tx.body.max_fee >= fee
+        };
+        let mut taken = pool.bids.take(height, bytes / BIDS_OF_BATCH, count, pays);
+        let left = bytes - taken.iter().map(size_of).sum::<usize>();
+        let best = pool.best(left, count - taken.len());
+        taken.extend(best.iter().filter_map(|id| pool.remove(id)));
         self.announce(&pool);
         taken
     }
@@ -203,7 +290,8 @@ impl Mempool {
             waiting.deferred = Some(until);
             Some((*waiting.transaction).clone())
         });
-        let lent = lent.collect();
+        let mut lent: Vec<Transaction> = lent.collect();
+        lent.extend(pool.bids.lend(bytes, count.saturating_sub(lent.len()), until));
         self.announce(&pool);
         lent
     }
@@ -225,40 +313,37 @@ impl Mempool {
         }
     }
 
-    /// How many bytes are waiting, if a deferral has ended since this was last asked.
-    pub fn ripe(&self, now: Instant) -> Option<usize> {
+    /// How much can be sealed, if a deferral has ended since this was last asked.
+    pub fn ripe(&self, now: Instant) -> Option<Ready> {
         let mut pool = self.lock();
         pool.ripe_at.take_if(|at| *at <= now)?;
         let later = pool.waiting.values().filter_map(|waiting| waiting.deferred);
         pool.ripe_at = later.filter(|until| *until > now).min();
-        Some(pool.bytes)
+        Some(pool.ready())
     }
 
     /// Drops transactions that have been ordered.
     pub fn remove<'a>(&self, ids: impl IntoIterator<Item = &'a TransactionId>) {
         let mut pool = self.lock();
-        if pool.waiting.is_empty() {
-            return;
-        }
         for id in ids {
             pool.remove(id);
+            pool.bids.remove(id);
         }
         self.announce(&pool);
     }
 
-    /// Drops transactions whose window ended before `now`.
-    pub fn expire(&self, now: TimeMs) {
+    /// Drops transactions whose window ended before `now`, and bids for heights below the next one.
+    pub fn advance(&self, now: TimeMs, next: Height) {
         let mut pool = self.lock();
         pool.expire(now);
+        pool.next = next;
+        pool.bids.advance(next);
         self.announce(&pool);
     }
 
     fn announce(&self, pool: &Pool) {
-        self.bytes.send_if_modified(|bytes| {
-            let changed = *bytes != pool.bytes;
-            *bytes = pool.bytes;
-            changed
-        });
+        let now = pool.ready();
+        self.ready.send_if_modified(|ready| std::mem::replace(ready, now) != now);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Pool> {
@@ -267,6 +352,13 @@ impl Mempool {
 }
 
 impl Pool {
+    fn ready(&self) -> Ready {
+        Ready {
+            now: self.bytes + self.bids.bytes_at(self.next),
+            ahead: self.bids.bytes_at(self.next.saturating_add(1)),
+        }
+    }
+
     /// The best paying ones that are not left to others, up to so many bytes and so many in number.
     fn best(&self, bytes: usize, count: usize) -> Vec<TransactionId> {
         let now = Instant::now();
@@ -289,7 +381,7 @@ impl Pool {
         capacity: usize,
     ) -> Result<(), Refusal> {
         let witness = *transaction.witness();
-        if self.waiting.contains_key(&witness.id) {
+        if self.waiting.contains_key(&witness.id) || self.bids.contains(&witness.id) {
             return Ok(());
         }
         let body = &transaction.body;
@@ -301,9 +393,14 @@ impl Pool {
             let most = terms.max_validity_ms;
             return Err(Refusal::TooFarAhead { valid_until, now, most });
         }
-        let fee = Wei::from(witness.bytes).saturating_mul(terms.price);
+        let is_bid = matches!(body.payload, Payload::Bid { .. });
+        let flat = if is_bid { terms.bid.fee } else { 0 };
+        let fee = Wei::from(witness.bytes).saturating_mul(terms.price).saturating_add(flat);
         if max_fee < fee {
             return Err(Refusal::FeeAboveMax { fee, max_fee });
+        }
+        if is_bid {
+            return self.bids.insert(transaction, terms, capacity / BIDS_SHARE);
         }
         let size = witness.bytes as usize;
         let rank = (max_fee.saturating_mul(1024) / Wei::from(witness.bytes).max(1), self.arrivals);
@@ -406,7 +503,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use weft_types::{Payload, SecretKey, Signed, TransactionBody, Unverified};
+    use weft_types::{Bytes, Leg, SecretKey, Signed, TransactionBody, Unverified};
 
     fn key(byte: u8) -> SecretKey {
         SecretKey::from_bytes([byte; 32]).unwrap()
@@ -419,7 +516,8 @@ mod tests {
     }
 
     fn terms() -> Terms {
-        Terms { now: 100, max_validity_ms: 1000, price: 2, balance: 1 << 60 }
+        let bid = BidTerms { next: 1, fee: 7, collateral: 1000, reserve: Ok(10) };
+        Terms { now: 100, max_validity_ms: 1000, price: 2, balance: 1 << 60, bid }
     }
 
     fn size() -> usize {
@@ -435,9 +533,9 @@ mod tests {
         let salts = |taken: Vec<Verified<Transaction>>| -> Vec<u64> {
             taken.iter().map(|tx| tx.body.salt).collect()
         };
-        assert_eq!(salts(pool.take(2 * size() + 1, 10, 100, 2)), [4, 2]);
-        assert_eq!(salts(pool.take(1 << 20, 1, 100, 2)), [1]);
-        assert_eq!(salts(pool.take(1 << 20, 10, 100, 2)), [3]);
+        assert_eq!(salts(pool.take(1, 2 * size() + 1, 10, 100, 2)), [4, 2]);
+        assert_eq!(salts(pool.take(1, 1 << 20, 1, 100, 2)), [1]);
+        assert_eq!(salts(pool.take(1, 1 << 20, 10, 100, 2)), [3]);
         assert_eq!(pool.size(), (0, 0));
     }
 
@@ -452,7 +550,7 @@ mod tests {
         let lend = |until| pool.lend(1 << 20, 2, 100, 1, until).len();
         assert_eq!([lend(later), lend(later), lend(later)], [2, 1, 0], "each once");
         assert_eq!(pool.size().1, 3);
-        assert_eq!(pool.take(1 << 20, 9, 100, 1).len(), 0, "they are with others");
+        assert_eq!(pool.take(1, 1 << 20, 9, 100, 1).len(), 0, "they are with others");
         pool.insert(transaction(1, 3, fee, 200), &terms()).unwrap();
         assert_eq!([lend(soon), lend(soon)], [1, 1], "again, once its time is over");
         let id = *transaction(1, 3, fee, 200).witness();
@@ -496,7 +594,7 @@ mod tests {
         ));
         pool.insert(transaction(1, 7, 1100, 200), &terms()).unwrap();
         pool.insert(transaction(2, 7, 500, 200), &terms()).unwrap();
-        let taken = pool.take(1 << 20, 10, 100, 2);
+        let taken = pool.take(1, 1 << 20, 10, 100, 2);
         let fees: Vec<Wei> = taken.iter().map(|tx| tx.body.max_fee).collect();
         assert_eq!(fees, [1100, 500]);
     }
@@ -533,7 +631,7 @@ mod tests {
         let fee = 2 * size() as Wei;
         pool.insert(transaction(1, 0, fee, 200), &terms()).unwrap();
         pool.insert(transaction(1, 1, 3 * fee, 200), &terms()).unwrap();
-        let taken = pool.take(1 << 20, 10, 100, 3);
+        let taken = pool.take(1, 1 << 20, 10, 100, 3);
         assert_eq!(taken.len(), 1);
         assert_eq!(taken[0].body.salt, 1);
         assert_eq!(pool.size(), (0, 0));
@@ -544,10 +642,111 @@ mod tests {
         let pool = Mempool::new(1 << 20);
         pool.insert(transaction(1, 0, 1000, 150), &terms()).unwrap();
         pool.insert(transaction(1, 1, 1000, 250), &terms()).unwrap();
-        pool.expire(151);
+        pool.advance(151, 1);
         assert_eq!(pool.size().1, 1);
-        assert!(pool.take(1 << 20, 10, 251, 2).is_empty());
+        assert!(pool.take(1, 1 << 20, 10, 251, 2).is_empty());
         let pool = pool.lock();
         assert!(pool.by_end.is_empty() && pool.by_salt.is_empty() && pool.senders.is_empty());
+    }
+
+    fn bid(sender: u8, height: Height, sequence: u64, amount: Wei) -> Verified<Transaction> {
+        let leg = Leg { namespace: NamespaceId(1), data: vec![Bytes::from_static(b"x")] };
+        let legs = if amount == 0 { vec![] } else { vec![leg] };
+        let payload = Payload::Bid { sequence, height, amount, legs };
+        let body =
+            TransactionBody { chain_id: 1, valid_until: 200, salt: 0, max_fee: 5000, payload };
+        Unverified::new(Signed::new(body, 1, &key(sender))).verify(1).unwrap()
+    }
+
+    fn amounts(taken: &[Verified<Transaction>]) -> Vec<Wei> {
+        let amount = |tx: &Verified<Transaction>| match tx.body.payload {
+            Payload::Bid { amount, .. } => amount,
+            _ => 0,
+        };
+        taken.iter().map(amount).collect()
+    }
+
+    #[test]
+    fn bids_wait_for_their_height_and_go_by_what_they_offer() {
+        let pool = Mempool::new(1 << 20);
+        for (sender, height, amount) in [(1, 1, 50), (2, 1, 70), (3, 2, 90), (4, 4, 95)] {
+            pool.insert(bid(sender, height, 1, amount), &terms()).unwrap();
+        }
+        pool.insert(transaction(5, 0, 1 << 40, 200), &terms()).unwrap();
+        pool.advance(100, 1);
+        let ready = *pool.watch().borrow();
+        let size = size_of(&bid(1, 1, 1, 50));
+        assert_eq!(ready, Ready { now: 2 * size + self::size(), ahead: size });
+        let taken = pool.take(1, 1 << 20, 10, 100, 2);
+        assert_eq!(amounts(&taken), [70, 50, 0], "bids first, whatever else pays");
+        assert_eq!(*pool.watch().borrow(), Ready { now: 0, ahead: size });
+        assert!(pool.take(3, 1 << 20, 10, 100, 2).is_empty());
+        pool.advance(100, 3);
+        assert!(pool.take(2, 1 << 20, 10, 100, 2).is_empty(), "that height has passed");
+        assert_eq!(amounts(&pool.take(4, 1 << 20, 10, 100, 2)), [95]);
+        assert!(pool.lock().bids.is_drained());
+    }
+
+    #[test]
+    fn a_higher_sequence_replaces_a_bid_and_nothing_else_does() {
+        let pool = Mempool::new(1 << 20);
+        pool.insert(bid(1, 1, 5, 50), &terms()).unwrap();
+        let again = pool.insert(bid(1, 1, 5, 60), &terms());
+        assert_eq!(again, Err(Refusal::Sequence { sequence: 5, waiting: 5 }));
+        pool.insert(bid(1, 2, 5, 60), &terms()).unwrap();
+        pool.insert(bid(1, 1, 6, 40), &terms()).unwrap();
+        pool.insert(bid(2, 1, 0, 45), &terms()).unwrap();
+        pool.insert(bid(2, 1, 1, 0), &terms()).unwrap();
+        assert_eq!(amounts(&pool.take(1, 1 << 20, 10, 100, 2)), [40, 0]);
+    }
+
+    #[test]
+    fn bids_that_would_not_count_are_refused() {
+        let pool = Mempool::new(1 << 20);
+        let next =
+            |next, reserve| Terms { bid: BidTerms { next, reserve, ..terms().bid }, ..terms() };
+        let insert = |tx, terms: Terms| pool.insert(tx, &terms);
+        let past = Refusal::PastHeight { height: 1, next: 2 };
+        assert_eq!(insert(bid(1, 1, 0, 50), next(2, Ok(0))), Err(past));
+        let far = Refusal::FarHeight { height: 66, next: 1 };
+        assert_eq!(insert(bid(1, 66, 0, 50), next(1, Ok(0))), Err(far));
+        assert_eq!(insert(bid(1, 65, 0, 50), next(1, Ok(0))), Ok(()));
+        let below = Refusal::BelowReserve { amount: 9, reserve: 10 };
+        assert_eq!(insert(bid(1, 1, 0, 9), terms()), Err(below));
+        let insolvent = Refusal::Insolvent { amount: 1001, collateral: 1000 };
+        assert_eq!(insert(bid(1, 1, 0, 1001), terms()), Err(insolvent));
+        let none = Refusal::NoLot { namespace: NamespaceId(1), height: 1 };
+        assert_eq!(insert(bid(1, 1, 0, 50), next(1, Err(NamespaceId(1)))), Err(none));
+        let size = size_of(&bid(1, 1, 0, 50));
+        let fee = 2 * size as Wei + 7;
+        let poor = |balance| Terms { balance, ..terms() };
+        assert_eq!(insert(bid(2, 1, 0, 50), poor(fee)), Ok(()));
+        let two = Refusal::CannotPay { balance: fee, fees: 2 * fee };
+        assert_eq!(insert(bid(2, 2, 0, 50), poor(fee)), Err(two));
+        assert_eq!(insert(bid(2, 1, 1, 60), poor(fee)), Ok(()), "it is instead of the first");
+    }
+
+    #[test]
+    fn bids_fill_half_a_batch_and_the_lowest_go_when_there_is_no_room() {
+        let size = size_of(&bid(1, 1, 0, 50));
+        let pool = Mempool::new(BIDS_SHARE * size * 3);
+        for (sender, amount) in [(1, 50), (2, 60), (3, 70)] {
+            pool.insert(bid(sender, 1, 0, amount), &terms()).unwrap();
+        }
+        assert_eq!(pool.insert(bid(4, 1, 0, 50), &terms()), Err(Refusal::Full));
+        pool.insert(bid(5, 1, 0, 51), &terms()).unwrap();
+        let taken = pool.take(1, 4 * size, 10, 100, 2);
+        assert_eq!(amounts(&taken), [70, 60]);
+        assert_eq!(amounts(&pool.take(1, 4 * size, 10, 100, 2)), [51]);
+    }
+
+    #[test]
+    fn bids_are_lent_once() {
+        let pool = Mempool::new(1 << 20);
+        pool.insert(bid(1, 9, 0, 50), &terms()).unwrap();
+        let later = Instant::now() + Duration::from_secs(600);
+        assert_eq!(pool.lend(1 << 20, 9, 100, 1, later).len(), 1);
+        assert_eq!(pool.lend(1 << 20, 9, 100, 1, later).len(), 0);
+        assert_eq!(pool.size().1, 1, "until it is ordered or its height has passed");
     }
 }
