@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use weft_types::{
     Address, B256, Batch, Height, L1Events, L1Origin, NamespaceId, Outcome, Payload, Receipt,
-    ReceiptStatus, Results, SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei, Withdrawal,
+    ReceiptStatus, Results, SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei,
+    Withdrawal,
     slice::{NamespaceTree, SliceLeaf},
     transaction::TransactionWitness,
     withdrawal::withdrawals_root,

@@ -134,8 +134,7 @@ impl State {
             let recipient = namespace.settings.revenue_recipient;
             let earned = namespace.earned.saturating_add(revenue);
             let next = next_reserve(reserve, floor, Some(share));
-            let after =
-                Namespace { reserve: next, reserve_at: height, earned, ..namespace };
+            let after = Namespace { reserve: next, reserve_at: height, earned, ..namespace };
             self.set_namespace(id, after);
             self.credit(recipient, revenue);
             lots.push(SoldLot {

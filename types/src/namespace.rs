@@ -7,8 +7,8 @@ use alloy_primitives::Address;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::{Height, Wei};
 use crate::limits::{MAX_BID_AMOUNT, MAX_SUBMITTERS};
+use crate::{Height, Wei};
 
 /// A rollup's namespace. For an EVM rollup it is its EIP-155 chain id.
 #[derive(

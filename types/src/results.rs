@@ -222,7 +222,8 @@ impl Results {
     pub fn proven(&self) -> Vec<ProvenResult> {
         let tree = self.tree();
         let count = (self.lots.len() + self.bids.len()) as u64;
-        let proven = |(place, result)| Some(ProvenResult { result, count, path: tree.path(place)? });
+        let proven =
+            |(place, result)| Some(ProvenResult { result, count, path: tree.path(place)? });
         self.all().enumerate().filter_map(proven).collect()
     }
 

@@ -330,10 +330,8 @@ mod tests {
             assert_eq!(actual, Err(expected));
         }
         let bid = |amount, namespaces: &[u64]| {
-            let leg = |n: &u64| Leg {
-                namespace: NamespaceId(*n),
-                data: vec![Bytes::from_static(b"x")],
-            };
+            let leg =
+                |n: &u64| Leg { namespace: NamespaceId(*n), data: vec![Bytes::from_static(b"x")] };
             let legs = namespaces.iter().map(leg).collect();
             let payload = Payload::Bid { sequence: 1, height: 2, amount, legs };
             payload.check()
