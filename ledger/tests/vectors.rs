@@ -11,14 +11,14 @@ mod document;
 use document::{Vector, hex, settle};
 use serde_json::{Value as Json, json};
 use weft_ledger::{
-    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Remembered, SnapshotError, State,
+    Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Release, Remembered, SnapshotError, State,
     ValidatorRecord, Value,
 };
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::hash::keccak256;
 use weft_types::{
-    Address, B256, BatchDigest, Committee, Genesis, L1Origin, Member, NamespaceId,
-    NamespaceSettings, Params, Quota, Stake, Submitters, TransactionId, Withdrawal,
+    Address, AuctionSettings, B256, BatchDigest, Committee, Genesis, L1Origin, Member, NamespaceId,
+    NamespaceSettings, Params, Quota, Results, Stake, Submitters, TransactionId, Withdrawal,
     merkle::{Keccak, Peaks},
 };
 
@@ -39,7 +39,7 @@ fn ledger_state() {
     vectors.push(vector("one of each", &all));
     let member = [&[0xaa; 20][..], &1u64.to_le_bytes()].concat();
     let undecodable = [
-        ("key tag 13", vec![13, 7, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("key tag 15", vec![15, 7, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("value tag 10", vec![0, 10, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("no peak of one withdrawal", [&[9, 8, 1][..], &[0; 7], &[0; 4]].concat()),
         (
@@ -93,7 +93,7 @@ fn ledger_genesis() {
 fn of_genesis(name: &str, genesis: &Genesis) -> Vector {
     let state = State::genesis(genesis).unwrap();
     let entries: Vec<String> = state.entries().map(|entry| hex(element(entry))).collect();
-    let outcome = state.outcome(&[]);
+    let outcome = state.outcome(&[], Results::default().root());
     assert_eq!(outcome.ledger_root, state.ledger_root());
     Vector::of(name, genesis).hash("entries", entries).verdict("accepted", Ok::<_, String>(outcome))
 }
@@ -131,9 +131,20 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
     let price = GlobalPrice { base_fee: 1_250_000, at_ms: NOW };
     let clock =
         Clock { height: 1_234_567, time_ms: NOW, non_empty_blocks: 1_200_000, l1_origin: origin() };
-    let namespace =
-        Namespace { settings: limited(), price, tokens: 654_321, tokens_at_ms: NOW + 1 };
-    let record = ValidatorRecord { last_seen: 1_199_999, debt: 3 * 10u128.pow(15) };
+    let namespace = Namespace {
+        settings: limited(),
+        price,
+        tokens: 654_321,
+        tokens_at_ms: NOW + 1,
+        reserve: 4 * 10u128.pow(15),
+        reserve_at: 1_234_560,
+        earned: 5 * 10u128.pow(19),
+    };
+    let record = ValidatorRecord {
+        last_seen: 1_199_999,
+        debt: 3 * 10u128.pow(15),
+        earned: 6 * 10u128.pow(19),
+    };
     let cut = LaneCut {
         incarnation: 3,
         seq: 98_765,
@@ -147,6 +158,7 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
         withdrawals.push(Withdrawal { index, to: address("receiver"), amount: 1 << 60 }.leaf());
     }
     let relay = Relay { pool: 7 * 10u128.pow(15), paid_at: 23_456_700 };
+    let release = Release { at_ms: NOW + 60_000, account: address("bidder") };
     let next = Committee::new(members()[1..].to_vec()).unwrap();
     vec![
         ("clock", (Key::Clock, Value::Clock(clock))),
@@ -166,6 +178,8 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
         ("stake", (Key::Stake(members()[2].address), Value::Wei(32 * 10u128.pow(18)))),
         ("next committee", (Key::NextCommittee, Value::Committee(Box::new(next)))),
         ("relay", (Key::Relay, Value::Relay(relay))),
+        ("collateral", (Key::Collateral(address("bidder")), Value::Wei(8 * 10u128.pow(18)))),
+        ("release", (Key::Release(release), Value::Wei(9 * 10u128.pow(18)))),
     ]
 }
 
@@ -174,7 +188,12 @@ fn genesis() -> Genesis {
     let mut accounts =
         vec![allocation("rich", 10u128.pow(24)), allocation("poor", 1), allocation("broke", 0)];
     accounts.sort_by_key(|allocation| allocation.address);
-    let open = NamespaceSettings { submitters: Submitters::Anyone, quota: None, ..limited() };
+    let open = NamespaceSettings {
+        submitters: Submitters::Anyone,
+        quota: None,
+        auction: None,
+        ..limited()
+    };
     Genesis {
         chain_id: 1477,
         time_ms: NOW,
@@ -202,6 +221,7 @@ fn limited() -> NamespaceSettings {
         revenue_recipient: address("treasury"),
         submitters: Submitters::Only(vec![address("gateway")]),
         quota: Some(Quota { bytes_per_second: 65_536, burst_bytes: 1_000_000 }),
+        auction: Some(AuctionSettings { every: 12, floor: 3 * 10u128.pow(15) }),
     }
 }
 
@@ -242,6 +262,10 @@ fn key_content(key: &Key) -> Json {
         Key::Stake(validator) => json!({ "stake": validator }),
         Key::NextCommittee => json!("next_committee"),
         Key::Relay => json!("relay"),
+        Key::Collateral(account) => json!({ "collateral": account }),
+        Key::Release(Release { at_ms, account }) => {
+            json!({ "release": { "at_ms": at_ms.to_string(), "account": account } })
+        }
     }
 }
 
@@ -261,10 +285,14 @@ fn value_content(value: &Value) -> Json {
             "price": price_content(&namespace.price),
             "tokens": namespace.tokens.to_string(),
             "tokens_at_ms": namespace.tokens_at_ms.to_string(),
+            "reserve": namespace.reserve.to_string(),
+            "reserve_at": namespace.reserve_at.to_string(),
+            "earned": namespace.earned.to_string(),
         } }),
         Value::Validator(record) => json!({ "validator": {
             "last_seen": record.last_seen.to_string(),
             "debt": record.debt.to_string(),
+            "earned": record.earned.to_string(),
         } }),
         Value::Lane(cut) => json!({ "lane": {
             "incarnation": cut.incarnation,

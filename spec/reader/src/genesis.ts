@@ -14,6 +14,9 @@ import { checkSettings, settings } from "./transaction.ts";
 /** The light client keeps the origin's number in 48 bits. */
 const ORIGIN_NUMBERS = 1n << 48n;
 
+/** What parts of a winning bid are parts of. */
+const WHOLE = 10_000n;
+
 /** The contracts on L1, and which chain that is. */
 const contracts = struct({
   chain_id: u64,
@@ -35,6 +38,11 @@ const params = struct({
   epoch_ms: u64,
   relay_reward: u128,
   relay_interval: u64,
+  bid_fee: u128,
+  bid_penalty: u128,
+  collateral_delay_ms: u64,
+  auction_validators: u16,
+  auction_burned: u16,
 });
 
 export const genesis = struct({
@@ -64,6 +72,10 @@ function checkParams(of: Of<typeof params>): void {
   range("committee_size", 1n, 256n);
   range("epoch_ms", 1_000n);
   range("relay_reward", 0n, 1n << 80n);
+  range("bid_fee", 0n, 1n << 80n);
+  range("bid_penalty", 0n, 1n << 80n);
+  range("auction_validators", 0n, WHOLE);
+  range("auction_burned", 0n, WHOLE - BigInt(of.auction_validators));
 }
 
 function checkGenesis(value: Genesis): void {

@@ -15,6 +15,7 @@ import { observationKind } from "./observation.ts";
 import { observationSetKind } from "./observation-set.ts";
 import { provenSliceKind, sliceProofKind } from "./proof.ts";
 import { receiptKind } from "./receipt.ts";
+import { provenResultKind, resultsKind } from "./results.ts";
 import { signingKind } from "./signature.ts";
 import { slicesKind } from "./slice.ts";
 import { transactionKind } from "./transaction.ts";
@@ -39,9 +40,11 @@ export const KINDS: { [name: string]: Kind<any> } = {
   observation_set: observationSetKind,
   proposal: proposalKind,
   proposed_block: proposedBlockKind,
+  proven_result: provenResultKind,
   proven_slice: provenSliceKind,
   proven_withdrawal: provenWithdrawalKind,
   receipt: receiptKind,
+  results: resultsKind,
   signing: signingKind,
   slice_proof: sliceProofKind,
   slices: slicesKind,

@@ -1,14 +1,14 @@
 /** Ledger entries, the root over them, and the state that a genesis stands for (protocol sections 6 and 10). */
 
-import { type Bytes, ZERO_HASH, toHex } from "./bytes.ts";
+import { type Bytes, toHex } from "./bytes.ts";
 import { type Codec, type Of, Malformed, address, encode, hash, list, nothing, struct, u128, u32, u64, variants } from "./borsh.ts";
 import { type Member, checkCommittee, dealSeats, members } from "./committee.ts";
 import { type Genesis, genesis } from "./genesis.ts";
 import { blake3, stretch } from "./hash.ts";
 import { NO_KEY, outcome } from "./header.ts";
 import type { Kind } from "./kind.ts";
-import { commit } from "./merkle.ts";
 import { Refused } from "./refusal.ts";
+import { NO_RESULTS } from "./results.ts";
 import { NO_SLICES } from "./slice.ts";
 import { settings } from "./transaction.ts";
 import { NO_WITHDRAWALS } from "./withdrawal.ts";
@@ -46,6 +46,16 @@ const withdrawals: Codec<Peaks> = {
 
 const price = struct({ base_fee: u128, at_ms: u64 });
 
+const namespace = struct({
+  settings,
+  price,
+  tokens: u64,
+  tokens_at_ms: u64,
+  reserve: u128,
+  reserve_at: u64,
+  earned: u128,
+});
+
 const key = variants({
   clock: [0, nothing],
   global_price: [1, nothing],
@@ -60,6 +70,8 @@ const key = variants({
   stake: [10, address],
   next_committee: [11, nothing],
   relay: [12, nothing],
+  collateral: [13, address],
+  release: [14, struct({ at_ms: u64, account: address })],
 });
 
 const value = variants({
@@ -70,8 +82,8 @@ const value = variants({
   global_price: [1, price],
   wei: [2, u128],
   committee: [3, committee],
-  namespace: [4, struct({ settings, price, tokens: u64, tokens_at_ms: u64 })],
-  validator: [5, struct({ last_seen: u64, debt: u128 })],
+  namespace: [4, namespace],
+  validator: [5, struct({ last_seen: u64, debt: u128, earned: u128 })],
   lane: [6, struct({ incarnation: u32, seq: u64, digest: hash, carry: u32 })],
   height: [7, u64],
   withdrawals: [8, withdrawals],
@@ -127,11 +139,12 @@ function entriesOf(of: Genesis): Entry[] {
   }
   for (const { namespace, settings } of namespaces) {
     const tokens = settings.quota?.burst_bytes ?? 0n;
-    const content = { settings, price: floor, tokens, tokens_at_ms: time_ms };
+    const auction = { reserve: 0n, reserve_at: 0n, earned: 0n };
+    const content = { settings, price: floor, tokens, tokens_at_ms: time_ms, ...auction };
     entries.push({ key: { is: "namespace", of: namespace }, value: { is: "namespace", of: content } });
   }
   for (const { address } of validators) {
-    const record = { last_seen: 0n, debt: 0n };
+    const record = { last_seen: 0n, debt: 0n, earned: 0n };
     entries.push({ key: { is: "validator", of: address }, value: { is: "validator", of: record } });
   }
   return [...entries, ...entriesOfL1(of)];
@@ -153,7 +166,7 @@ export const ledgerGenesisKind: Kind<Genesis> = {
     outcome.show({
       ledger_root: ledgerRoot(entriesOf(value)),
       slices_root: NO_SLICES,
-      results_root: commit("weft/results/v1", ZERO_HASH, 0),
+      results_root: NO_RESULTS,
       withdrawals_root: NO_WITHDRAWALS,
       unseal_key: NO_KEY,
     }),

@@ -9,6 +9,7 @@ import { blockId, header } from "./header.ts";
 import type { Kind } from "./kind.ts";
 import { follow, path } from "./merkle.ts";
 import { Refused, refuseIf, within } from "./refusal.ts";
+import { type ProvenResult, provenResult, resultsRootOf } from "./results.ts";
 import {
   type SliceLeaf, NO_SLICES, commitSlices, entry, leafHash, leafOf, leavesOf, sliceLeaf, slicesRoot,
 } from "./slice.ts";
@@ -63,9 +64,40 @@ export const sliceProofKind: Kind<SliceProof> = {
     showLeaf(checkProof(proof, context.number("namespace"), slicesRoot(leavesOf(context)))),
 };
 
-/** A slice of one height, the headers of that height and the next, and the next one's certificate. */
-const provenSlice = struct({ header, child: header, certificate, proof: sliceProof, entries: list(entry) });
+/**
+ * A slice of one height, the headers of that height and the next, and the next one's certificate; with a head,
+ * the lot that it was sold for.
+ */
+const provenSlice = struct({
+  header,
+  child: header,
+  certificate,
+  proof: sliceProof,
+  entries: list(entry),
+  lot: option(provenResult),
+});
 type ProvenSlice = Of<typeof provenSlice>;
+
+/** Whether a path leads from a lot to a results root. */
+function isOf(lot: ProvenResult, resultsRoot: Bytes): boolean {
+  try {
+    return equal(resultsRootOf(lot), resultsRoot);
+  } catch (error) {
+    if (error instanceof Refused) return false;
+    throw error;
+  }
+}
+
+/** Refuses a head that is not shown to be that of the namespace's lot, and a lot without a head. */
+function checkHead({ child, entries, lot }: ProvenSlice, namespace: bigint): void {
+  const first = entries[0];
+  if (first?.is !== "head") return refuseIf(lot !== null, "wrong_head");
+  if (lot?.result.is !== "lot") throw new Refused("wrong_head");
+  const { transaction, bidder } = first.of;
+  const sold = lot.result.of;
+  const itsLot = sold.namespace === namespace && equal(sold.bid, transaction) && equal(sold.bidder, bidder);
+  refuseIf(!itsLot || !isOf(lot, child.parent_outcome.results_root), "wrong_head");
+}
 
 export const provenSliceKind: Kind<ProvenSlice> = {
   codec: provenSlice,
@@ -74,7 +106,8 @@ export const provenSliceKind: Kind<ProvenSlice> = {
     header: toHex(blockId(value.header)),
     child: toHex(blockId(value.child)),
   }),
-  judge({ header, child, certificate, proof, entries }, context) {
+  judge(value, context) {
+    const { header, child, certificate, proof, entries } = value;
     const chainId = context.number("chain_id");
     const namespace = context.number("namespace");
     const members = committeeOf(context);
@@ -88,6 +121,7 @@ export const provenSliceKind: Kind<ProvenSlice> = {
     const delivered = entries.length === 0 ? null : leafOf({ namespace, entries });
     const bytes = (of: SliceLeaf | null) => (of === null ? new Uint8Array() : encode(sliceLeaf, of));
     refuseIf(!equal(bytes(leaf), bytes(delivered)), "wrong_entries");
+    checkHead(value, namespace);
     return showLeaf(leaf);
   },
 };

@@ -18,6 +18,7 @@ const status = variants({
       not_owner: [7, nothing],
       namespace_fee_not_covered: [8, nothing],
       overflow: [9, nothing],
+      collateral_too_low: [10, nothing],
     }),
   ],
 });

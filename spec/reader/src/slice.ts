@@ -9,6 +9,7 @@ import { commit, leaf, root } from "./merkle.ts";
 import { ascending, refuseIf } from "./refusal.ts";
 
 export const entry = records({
+  head: [1, struct({ transaction: hash, bidder: address, data: list(bytes) })],
   forced: [2, struct({ index: u64, sender: address, data: bytes })],
   submission: [3, struct({ transaction: hash, submitter: address, data: list(bytes) })],
 });

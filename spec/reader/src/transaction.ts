@@ -11,6 +11,9 @@ import { type Slot, showSigning, signed, signer } from "./signature.ts";
 const MOST_BYTES = 128 * 1024;
 const MOST_ITEMS = 4096;
 const MOST_SUBMITTERS = 64;
+const MOST_LEGS = 8;
+/** The most that a bid offers or an auction's floor is, in wei. */
+const MOST_AMOUNT = 1n << 100n;
 
 const SLOT: Slot = { is: "transaction", of: null };
 
@@ -19,8 +22,16 @@ export const settings = struct({
   revenue_recipient: address,
   submitters: variants({ anyone: [0, nothing], only: [1, list(address)] }),
   quota: option(struct({ bytes_per_second: u64, burst_bytes: u64 })),
+  auction: option(struct({ every: u64, floor: u128 })),
 });
 export type Settings = Of<typeof settings>;
+
+const bid = struct({
+  sequence: u64,
+  height: u64,
+  amount: u128,
+  legs: list(struct({ namespace: u64, data: list(bytes) })),
+});
 
 const payload = variants({
   submit: [0, struct({ namespace: u64, data: list(bytes) })],
@@ -28,6 +39,9 @@ const payload = variants({
   register_namespace: [2, struct({ namespace: u64, settings })],
   update_namespace: [3, struct({ namespace: u64, settings })],
   withdraw: [4, struct({ to: address, amount: u128 })],
+  bid: [5, bid],
+  lock_collateral: [6, struct({ amount: u128 })],
+  release_collateral: [7, struct({ amount: u128 })],
 });
 
 const body = struct({ chain_id: u64, valid_until: u64, salt: u64, max_fee: u128, payload });
@@ -35,25 +49,49 @@ const body = struct({ chain_id: u64, valid_until: u64, salt: u64, max_fee: u128,
 export const transaction = signed(body);
 export type Transaction = Of<typeof transaction>;
 
-export function checkSettings({ submitters, quota }: Settings): void {
+export function checkSettings({ submitters, quota, auction }: Settings): void {
   if (submitters.is === "only") {
     refuseIf(submitters.of.length > MOST_SUBMITTERS, "too_many_submitters");
     refuseIf(!ascending(submitters.of, compare), "unsorted_submitters");
   }
   refuseIf(quota !== null && (quota.bytes_per_second === 0n || quota.burst_bytes === 0n), "empty_quota");
+  if (auction === null) return;
+  refuseIf(auction.every === 0n, "auction_never");
+  refuseIf(auction.floor > MOST_AMOUNT, "auction_floor");
+}
+
+/** Refuses what cannot go to a rollup. */
+function checkData(data: Bytes[]): void {
+  refuseIf(data.length === 0, "no_items");
+  refuseIf(data.length > MOST_ITEMS, "too_many_items");
+  refuseIf(data.some((item) => item.length === 0), "empty_item");
+}
+
+/** Refuses what neither offers something for lots nor withdraws. */
+function checkBid({ amount, legs }: Of<typeof bid>): void {
+  refuseIf(legs.length > MOST_LEGS, "too_many_legs");
+  refuseIf(!ascending(legs, (a, b) => (a.namespace < b.namespace ? -1 : 1)), "unsorted_legs");
+  refuseIf(amount > MOST_AMOUNT, "too_much");
+  refuseIf((legs.length === 0) !== (amount === 0n), "half_bid");
+  legs.forEach(({ data }) => checkData(data));
 }
 
 function checkPayload(payload: Transaction["body"]["payload"]): void {
   switch (payload.is) {
     case "submit":
-      refuseIf(payload.of.data.length === 0, "no_items");
-      refuseIf(payload.of.data.length > MOST_ITEMS, "too_many_items");
-      refuseIf(payload.of.data.some((item) => item.length === 0), "empty_item");
+      checkData(payload.of.data);
       return;
     case "transfer":
       return;
     case "withdraw":
       refuseIf(payload.of.amount === 0n, "nothing_to_withdraw");
+      return;
+    case "bid":
+      checkBid(payload.of);
+      return;
+    case "lock_collateral":
+    case "release_collateral":
+      refuseIf(payload.of.amount === 0n, "no_collateral");
       return;
     case "register_namespace":
     case "update_namespace":

@@ -2,8 +2,8 @@
 
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::{
-    Address, Genesis, L1Contracts, L1Origin, Member, NamespaceId, NamespaceSettings, Params, Quota,
-    Stake, Submitters,
+    Address, AuctionSettings, Genesis, L1Contracts, L1Origin, Member, NamespaceId,
+    NamespaceSettings, Params, Quota, Stake, Submitters,
 };
 
 use crate::document::{Vector, hex};
@@ -34,6 +34,11 @@ pub(crate) fn vectors() -> Vec<Vector> {
         epoch_ms: 1_000,
         relay_reward: 0,
         relay_interval: 0,
+        bid_fee: 0,
+        bid_penalty: 0,
+        collateral_delay_ms: 0,
+        auction_validators: 0,
+        auction_burned: 0,
     };
     let other = Params {
         max_block_bytes: 4_194_304,
@@ -44,23 +49,32 @@ pub(crate) fn vectors() -> Vec<Vector> {
         epoch_ms: u64::MAX,
         relay_reward: 1 << 80,
         relay_interval: u64::MAX,
+        bid_fee: 1 << 80,
+        bid_penalty: 1 << 80,
+        collateral_delay_ms: u64::MAX,
+        auction_validators: 10_000,
         ..chosen
     };
+    let burning = Params { auction_burned: 10_000, ..chosen };
+    let halved = Params { auction_validators: 4_999, auction_burned: 5_001, ..chosen };
     let change = |change: &dyn Fn(&mut Genesis)| {
         let mut changed = sample();
         change(&mut changed);
         changed
     };
     let param = |set: &dyn Fn(&mut Params)| change(&|g| set(&mut g.params));
+    let with = |params| Genesis { params, ..least.clone() };
     let allocation = |name, balance| Allocation { address: address(name), balance };
     let bytes = borsh::to_vec(&fine).unwrap();
     let mut vectors = vec![
         vector("full", &fine, "accepted"),
         vector("one validator and nothing else", &least, "accepted"),
-        vector("lowest parameters", &Genesis { params: chosen, ..least.clone() }, "accepted"),
-        vector("other extremes of parameters", &Genesis { params: other, ..least }, "accepted"),
+        vector("lowest parameters", &with(chosen), "accepted"),
+        vector("other extremes of parameters", &with(other), "accepted"),
+        vector("all that lots bring is burned", &with(burning), "accepted"),
+        vector("nothing that lots bring is for rollups", &with(halved), "accepted"),
     ];
-    let refused: [(&str, Genesis, &str); 27] = [
+    let refused: [(&str, Genesis, &str); 34] = [
         ("no validators", change(&|g| g.validators.clear()), "validators/size"),
         ("validators descending", change(&|g| g.validators.reverse()), "validators/unsorted"),
         ("no seats", change(&|g| g.validators[0].seats = 0), "validators/seats"),
@@ -88,10 +102,21 @@ pub(crate) fn vectors() -> Vec<Vector> {
             "settings/unsorted_submitters",
         ),
         (
-            "balances above 128 bits",
-            change(&|g| g.accounts[0].balance = u128::MAX),
-            "too_much_wei",
+            "an auction at no height",
+            change(&|g| {
+                g.namespaces[1].settings.auction = Some(AuctionSettings { every: 0, floor: 1 });
+            }),
+            "settings/auction_never",
         ),
+        (
+            "an auction with a floor too high",
+            change(&|g| {
+                let floor = (1 << 100) + 1;
+                g.namespaces[1].settings.auction = Some(AuctionSettings { every: 1, floor });
+            }),
+            "settings/auction_floor",
+        ),
+        ("balances above 128 bits", change(&|g| g.accounts[0].balance = u128::MAX), "too_much_wei"),
         ("blocks too small", param(&|p| p.max_block_bytes = 262_143), "param/max_block_bytes"),
         ("blocks too large", param(&|p| p.max_block_bytes = 4_194_305), "param/max_block_bytes"),
         ("validity too short", param(&|p| p.max_validity_ms = 999), "param/max_validity_ms"),
@@ -99,11 +124,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         ("absence at once", param(&|p| p.absence_window = 0), "param/absence_window"),
         ("base fee too low", param(&|p| p.min_base_fee = 7), "param/min_base_fee"),
         ("base fee too high", param(&|p| p.min_base_fee = (1 << 64) + 1), "param/min_base_fee"),
-        (
-            "no target",
-            param(&|p| p.target_bytes_per_second = 0),
-            "param/target_bytes_per_second",
-        ),
+        ("no target", param(&|p| p.target_bytes_per_second = 0), "param/target_bytes_per_second"),
         (
             "no target of namespaces",
             param(&|p| p.namespace_target_bytes_per_second = 0),
@@ -113,10 +134,31 @@ pub(crate) fn vectors() -> Vec<Vector> {
         ("too many seats to deal", param(&|p| p.committee_size = 257), "param/committee_size"),
         ("epochs too short", param(&|p| p.epoch_ms = 999), "param/epoch_ms"),
         ("too much for relayers", param(&|p| p.relay_reward = (1 << 80) + 1), "param/relay_reward"),
+        ("bids too dear", param(&|p| p.bid_fee = (1 << 80) + 1), "param/bid_fee"),
+        ("too high a penalty", param(&|p| p.bid_penalty = (1 << 80) + 1), "param/bid_penalty"),
+        (
+            "more than all for validators",
+            param(&|p| (p.auction_validators, p.auction_burned) = (10_001, 0)),
+            "param/auction_validators",
+        ),
+        (
+            "more than all burned",
+            param(&|p| (p.auction_validators, p.auction_burned) = (0, 10_001)),
+            "param/auction_burned",
+        ),
+        (
+            "more than all for validators and burned",
+            param(&|p| (p.auction_validators, p.auction_burned) = (5_000, 5_001)),
+            "param/auction_burned",
+        ),
         ("stakes descending", change(&|g| g.stakes.reverse()), "unsorted/stakes"),
         ("a stake of nothing", change(&|g| g.stakes[1].stake = 0), "no_stake"),
         ("an origin too far", change(&|g| g.l1_origin.number = 1 << 48), "l1_origin"),
-        ("a validator twice", change(&|g| g.validators[1] = g.validators[0]), "validators/unsorted"),
+        (
+            "a validator twice",
+            change(&|g| g.validators[1] = g.validators[0]),
+            "validators/unsorted",
+        ),
         ("too many seats", change(&|g| g.validators[0].seats = 1024), "validators/seats"),
     ];
     vectors.extend(refused.map(|(name, genesis, reason)| vector(name, &genesis, reason)));
@@ -126,15 +168,15 @@ pub(crate) fn vectors() -> Vec<Vector> {
 }
 
 fn sample() -> Genesis {
-    let mut accounts =
-        vec![("rich", 10u128.pow(24)), ("poor", 1), ("sender", 25 * 10u128.pow(17))]
-            .into_iter()
-            .map(|(name, balance)| Allocation { address: address(name), balance })
-            .collect::<Vec<_>>();
+    let mut accounts = vec![("rich", 10u128.pow(24)), ("poor", 1), ("sender", 25 * 10u128.pow(17))]
+        .into_iter()
+        .map(|(name, balance)| Allocation { address: address(name), balance })
+        .collect::<Vec<_>>();
     accounts.sort_by_key(|allocation| allocation.address);
     let limited = NamespaceSettings {
         submitters: Submitters::Only(vec![address("gateway")]),
         quota: Some(Quota { bytes_per_second: 65_536, burst_bytes: 1_000_000 }),
+        auction: Some(AuctionSettings { every: 12, floor: 3 * 10u128.pow(15) }),
         ..settings()
     };
     Genesis {

@@ -32,9 +32,11 @@ kinds! {
     observation_set
     proposal
     proposed_block
+    proven_result
     proven_slice
     proven_withdrawal
     receipt
+    results
     signing
     slice_proof
     slices

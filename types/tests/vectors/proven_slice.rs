@@ -1,14 +1,17 @@
 //! A slice of one height with all that proves it, and what must not pass for one.
 
 use weft_types::slice::{NamespaceTree, ProvenSlice};
-use weft_types::{BlockId, Header, NamespaceId, Outcome, Slice, SliceProof, Verify};
+use weft_types::{
+    B256, BidResult, BlockId, Header, NamespaceId, OpenedBid, Outcome, ProvenResult, Results,
+    Slice, SliceEntry, SliceProof, SoldLot, TransactionId, Verify,
+};
 
 use crate::certificate::Network;
 use crate::document::Vector;
-use crate::fixtures::{CHAIN, hash_of};
+use crate::fixtures::{CHAIN, address, hash_of};
 use crate::header;
 use crate::refusal::Refusal;
-use crate::slices::slice;
+use crate::slices::{bid, headed, slice};
 
 pub(crate) fn vectors() -> Vec<Vector> {
     let chain = Chain::new();
@@ -79,28 +82,139 @@ pub(crate) fn vectors() -> Vec<Vector> {
     let mut invented = chain.prove(25);
     invented.entries = fine.entries.clone();
     vectors.push(chain.long("entries of an absent namespace", &invented, 25, "wrong_entries"));
+    vectors.extend(heads());
     vectors.push(Vector::undecodable::<ProvenSlice>("one byte short", &bytes[..bytes.len() - 1]));
+    // The option stands last.
+    let tag = [&bytes[..bytes.len() - 1], &[2]].concat();
+    vectors.push(Vector::undecodable::<ProvenSlice>("option tag 2", &tag));
     vectors
+}
+
+/// Slices that begin with a head, or would.
+fn heads() -> Vec<Vector> {
+    let chain = Chain::with_auction(auction());
+    let change = |namespace: u64, change: &dyn Fn(&mut ProvenSlice)| {
+        let mut changed = chain.prove(namespace);
+        change(&mut changed);
+        changed
+    };
+    let lot = |namespace: u64| chain.results.proven_lot(NamespaceId(namespace));
+    let its_bid = || chain.results.proven().pop();
+    // Slices of which the auction says something else than they do.
+    let otherwise = |change: fn(&mut SoldLot)| {
+        let mut results = auction();
+        change(&mut results.lots[0]);
+        Chain::with_auction(results).prove(10)
+    };
+    let another_root = |change: fn(&mut SoldLot)| {
+        let mut results = auction();
+        change(&mut results.lots[0]);
+        results.proven_lot(NamespaceId(10))
+    };
+    let path = |change: &dyn Fn(&mut ProvenResult)| {
+        let mut lot = lot(10).unwrap();
+        change(&mut lot);
+        Some(lot)
+    };
+    let mut vectors = vec![
+        chain.shown("a head and its lot", &chain.prove(10), 10),
+        chain.shown("no head beside slices with heads", &chain.prove(20), 20),
+        chain.shown("a head alone", &chain.prove(30), 30),
+        chain.shown("absent beside slices with heads", &chain.prove(25), 25),
+    ];
+    let refused = [
+        ("a head without a lot", 10, change(10, &|s| s.lot = None)),
+        ("a head with another lot of its bid", 10, change(10, &|s| s.lot = lot(30))),
+        ("a head with its bid for a lot", 10, change(10, &|s| s.lot = its_bid())),
+        (
+            "a head of another bid",
+            10,
+            otherwise(|lot| lot.bid = TransactionId(hash_of("another bid"))),
+        ),
+        ("a head of another bidder", 10, otherwise(|lot| lot.bidder = address("another bidder"))),
+        (
+            "a lot of another auction",
+            10,
+            change(10, &|s| s.lot = another_root(|lot| lot.revenue += 1)),
+        ),
+        ("a lot of a larger tree", 10, change(10, &|s| s.lot = path(&|lot| lot.count += 1))),
+        ("a lot in another place", 10, change(10, &|s| s.lot = path(&|lot| lot.path.index = 1))),
+        (
+            "a lot with a sibling missing",
+            10,
+            change(10, &|s| s.lot = path(&|lot| lot.path.siblings.truncate(1))),
+        ),
+        ("a lot without a head", 40, change(40, &|s| s.lot = lot(40))),
+        ("another's lot without a head", 20, change(20, &|s| s.lot = lot(10))),
+        ("a lot of an absent namespace", 25, change(25, &|s| s.lot = lot(10))),
+    ];
+    vectors.extend(refused.map(|(name, of, slice)| chain.long(name, &slice, of, "wrong_head")));
+    vectors.push(chain.long(
+        "a head left out, and its lot too",
+        &change(10, &|s| {
+            s.entries.remove(0);
+            s.lot = None;
+        }),
+        10,
+        "wrong_entries",
+    ));
+    vectors
+}
+
+/// One bid took three lots, of 10, 30 and 40.
+fn auction() -> Results {
+    let bidder = address("bidder");
+    let (reserve, amount) = (1_000, 90_000);
+    let lot = |namespace| SoldLot {
+        namespace: NamespaceId(namespace),
+        reserve,
+        bid: bid(),
+        bidder,
+        payment: amount,
+        revenue: 24_000,
+    };
+    let (result, detail) = (BidResult::Won, B256::ZERO);
+    Results {
+        lots: [10, 30, 40].map(lot).to_vec(),
+        bids: vec![OpenedBid {
+            bid: bid(),
+            bidder,
+            height: 100,
+            sequence: 1,
+            amount,
+            result,
+            detail,
+        }],
+    }
 }
 
 /// Two headers, the first's slices, and who certifies the second.
 struct Chain {
     network: Network,
     slices: Vec<Slice>,
+    results: Results,
     header: Header,
 }
 
 impl Chain {
     fn new() -> Self {
-        Self::of([10, 20, 30].map(|namespace| slice(namespace, &["one", "two"])).to_vec())
+        let slices = [10, 20, 30].map(|namespace| slice(namespace, &["one", "two"]));
+        Self::of(slices.to_vec(), Results::default())
     }
 
     fn without_slices() -> Self {
-        Self::of(vec![])
+        Self::of(vec![], Results::default())
     }
 
-    fn of(slices: Vec<Slice>) -> Self {
-        Self { network: Network::new(&[1; 4]), slices, header: header::sample(100) }
+    /// Namespaces 10 and 30 have heads, 20 and 40 have none.
+    fn with_auction(results: Results) -> Self {
+        let slices =
+            [headed(10, &["one"]), slice(20, &["two"]), headed(30, &[]), slice(40, &["four"])];
+        Self::of(slices.to_vec(), results)
+    }
+
+    fn of(slices: Vec<Slice>, results: Results) -> Self {
+        Self { network: Network::new(&[1; 4]), slices, results, header: header::sample(100) }
     }
 
     fn prove(&self, namespace: u64) -> ProvenSlice {
@@ -112,7 +226,11 @@ impl Chain {
         let child = Header {
             parent: self.header.id(),
             validators_hash: self.network.committee.hash(),
-            parent_outcome: Outcome { slices_root: tree.slices_root(), ..sample.parent_outcome },
+            parent_outcome: Outcome {
+                slices_root: tree.slices_root(),
+                results_root: self.results.root(),
+                ..sample.parent_outcome
+            },
             ..sample
         };
         ProvenSlice {
@@ -120,6 +238,9 @@ impl Chain {
             child,
             certificate: self.network.certify(101, child.id(), &[0, 1, 3]),
             proof: tree.prove(namespace),
+            lot: of_namespace
+                .filter(|slice| matches!(slice.entries[0], SliceEntry::Head { .. }))
+                .and_then(|_| self.results.proven_lot(namespace)),
             entries: of_namespace.map(|slice| slice.entries.clone()).unwrap_or_default(),
         }
     }

@@ -16,6 +16,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         ("skipped: not owner", SkipReason::NotOwner, 180_000_005),
         ("skipped: namespace fee not covered", SkipReason::NamespaceFeeNotCovered, 180_000_006),
         ("skipped: overflow", SkipReason::Overflow, u128::MAX),
+        ("skipped: collateral too low", SkipReason::CollateralTooLow, 180_000_007),
     ];
     let executed = |fee| Receipt { status: ReceiptStatus::Executed, fee };
     let mut vectors =
@@ -24,7 +25,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector(name, Receipt { status: ReceiptStatus::Skipped(reason), fee })
     }));
     let fee = [1; 16];
-    for (name, head) in [("status tag 2", &[2][..]), ("reason 10", &[1, 10])] {
+    for (name, head) in [("status tag 2", &[2][..]), ("reason 11", &[1, 11])] {
         vectors.push(Vector::undecodable::<Receipt>(name, &[head, &fee].concat()));
     }
     vectors.push(Vector::undecodable::<Receipt>("no reason", &[&[1][..], &fee].concat()));

@@ -46,6 +46,8 @@ reasons! {
         SettingsError::TooManySubmitters(_) => "too_many_submitters",
         SettingsError::UnsortedSubmitters => "unsorted_submitters",
         SettingsError::EmptyQuota => "empty_quota",
+        SettingsError::AuctionNever => "auction_never",
+        SettingsError::AuctionFloor(_) => "auction_floor",
     }
     TransactionError {
         TransactionError::ChainId { .. } => "chain_id",
@@ -54,6 +56,11 @@ reasons! {
         TransactionError::TooManyItems(_) => "too_many_items",
         TransactionError::EmptyItem(_) => "empty_item",
         TransactionError::NothingToWithdraw => "nothing_to_withdraw",
+        TransactionError::NoCollateral => "no_collateral",
+        TransactionError::TooManyLegs(_) => "too_many_legs",
+        TransactionError::UnsortedLegs => "unsorted_legs",
+        TransactionError::TooMuch(_) => "too_much",
+        TransactionError::HalfBid => "half_bid",
         TransactionError::Settings(error) => within("settings", error),
         TransactionError::Signature(error) => within("signature", error),
     }
@@ -117,5 +124,6 @@ reasons! {
         ProvenSliceError::Certificate(error) => within("certificate", error),
         ProvenSliceError::Proof(error) => within("proof", error),
         ProvenSliceError::WrongEntries => "wrong_entries",
+        ProvenSliceError::WrongHead => "wrong_head",
     }
 }

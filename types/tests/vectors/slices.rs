@@ -37,10 +37,26 @@ pub(crate) fn vectors() -> Vec<Vector> {
             }],
             "accepted",
         ),
+        vector("a head alone", vec![headed(7, &[])], "accepted"),
+        vector("a head before submissions", vec![headed(7, &["one", "two"])], "accepted"),
+        vector(
+            "a head before a forced message and a submission",
+            vec![Slice {
+                namespace: NamespaceId(7),
+                entries: [headed(7, &[]), forced_to(7, &["hear me"]), slice(7, &["one"])]
+                    .map(|slice| slice.entries)
+                    .concat(),
+            }],
+            "accepted",
+        ),
+        vector(
+            "one bid's heads of two slices",
+            vec![headed(7, &["one"]), slice(8, &["two"]), headed(9, &[])],
+            "accepted",
+        ),
         vector("descending", vec![slice(9, &["two"]), one.clone()], "unsorted"),
         vector("a namespace twice", vec![one, slice(7, &["two"])], "unsorted"),
         Vector::undecodable::<Vec<Slice>>("entry tag 0", &tagged(0)),
-        Vector::undecodable::<Vec<Slice>>("entry tag 1", &tagged(1)),
         Vector::undecodable::<Vec<Slice>>("entry tag 4", &tagged(4)),
         Vector::undecodable::<Vec<Slice>>("one byte short", &bytes[..bytes.len() - 1]),
         Vector::undecodable::<Vec<Slice>>("one byte more", &[&bytes[..], &[0]].concat()),
@@ -56,6 +72,19 @@ pub(crate) fn slice(namespace: u64, names: &[&str]) -> Slice {
     };
     let entries = names.iter().enumerate().map(entry).collect();
     Slice { namespace: NamespaceId(namespace), entries }
+}
+
+/// A namespace's slice that begins with what [`bid`] brings, two items, and then has these entries.
+pub(crate) fn headed(namespace: u64, names: &[&str]) -> Slice {
+    let data = [b"head", b"neck"].map(|item| Bytes::from_static(item)).to_vec();
+    let head = SliceEntry::Head { transaction: bid(), bidder: address("bidder"), data };
+    let entries = [vec![head], slice(namespace, names).entries].concat();
+    Slice { namespace: NamespaceId(namespace), entries }
+}
+
+/// The bid that took the lots of [`headed`] slices.
+pub(crate) fn bid() -> TransactionId {
+    TransactionId(hash_of("bid"))
 }
 
 /// A namespace's slice of forced messages only.

@@ -1,9 +1,11 @@
 //! Transactions: each payload, each rule of form, each limit.
 
-use weft_types::limits::{MAX_SUBMIT_ITEMS, MAX_SUBMITTERS, MAX_TRANSACTION_BYTES};
+use weft_types::limits::{
+    MAX_BID_AMOUNT, MAX_BID_LEGS, MAX_SUBMIT_ITEMS, MAX_SUBMITTERS, MAX_TRANSACTION_BYTES,
+};
 use weft_types::{
-    Address, Bytes, NamespaceId, NamespaceSettings, Payload, Quota, Signable, Signed, Submitters,
-    Transaction, TransactionBody, Verify, transaction,
+    Address, AuctionSettings, Bytes, Leg, NamespaceId, NamespaceSettings, Payload, Quota, Signable,
+    Signed, Submitters, Transaction, TransactionBody, Verify, Wei, transaction,
 };
 
 use crate::document::Vector;
@@ -27,6 +29,20 @@ fn accepted() -> Vec<Vector> {
     };
     let nobody =
         NamespaceSettings { submitters: Submitters::Only(vec![]), quota: None, ..settings() };
+    let auction = |every, floor| NamespaceSettings {
+        auction: Some(AuctionSettings { every, floor }),
+        ..listed.clone()
+    };
+    let (sold_rarely, sold_always) = (auction(u64::MAX, MAX_BID_AMOUNT), auction(1, 0));
+    let several = leg(7, vec![b"first", b"\x00", b"third item"]);
+    let dearest = Payload::Bid {
+        sequence: u64::MAX,
+        height: u64::MAX,
+        amount: MAX_BID_AMOUNT,
+        legs: vec![leg(u64::MAX, vec![b"x"])],
+    };
+    let cheapest =
+        Payload::Bid { sequence: 0, height: 0, amount: 1, legs: vec![leg(0, vec![b"x"])] };
     let namespace = NamespaceId(845_300);
     let update = |settings| Payload::UpdateNamespace { namespace, settings };
     let dear = TransactionBody {
@@ -54,11 +70,31 @@ fn accepted() -> Vec<Vector> {
             "register namespace",
             sign(body(Payload::RegisterNamespace { namespace, settings: listed })),
         ),
+        (
+            "register namespace with an auction",
+            sign(body(Payload::RegisterNamespace { namespace, settings: sold_rarely })),
+        ),
+        ("update namespace with an auction", sign(body(update(sold_always)))),
         ("update namespace, anyone", sign(body(update(settings())))),
         ("update namespace, nobody", sign(body(update(nobody)))),
         (
             "withdraw",
             sign(body(Payload::Withdraw { to: address("receiver"), amount: 3 * 10u128.pow(18) })),
+        ),
+        ("bid for one lot", sample_bid()),
+        ("bid for two lots", sign(body(bid(10u128.pow(17), vec![several, leg(9, vec![b"x"])])))),
+        ("bid that withdraws another", sign(body(bid(0, vec![])))),
+        ("bid of the largest numbers", sign(body(dearest))),
+        ("bid of the smallest numbers", sign(body(cheapest))),
+        ("lock collateral", sign(body(Payload::LockCollateral { amount: 7 * 10u128.pow(18) }))),
+        (
+            "release collateral",
+            sign(body(Payload::ReleaseCollateral { amount: 5 * 10u128.pow(18) })),
+        ),
+        ("lock all there could be", sign(body(Payload::LockCollateral { amount: u128::MAX }))),
+        (
+            "release all there could be",
+            sign(body(Payload::ReleaseCollateral { amount: u128::MAX })),
         ),
     ]
     .into_iter()
@@ -78,6 +114,14 @@ fn at_the_limits() -> Vec<Vector> {
         let settings = NamespaceSettings { submitters: Submitters::Only(list), ..settings() };
         sign(body(Payload::RegisterNamespace { namespace: NamespaceId(7), settings }))
     };
+    let of_leg = |items: usize| {
+        let data = vec![Bytes::from_static(b"x"); items];
+        sign(body(bid(1, vec![Leg { namespace: NamespaceId(7), data }])))
+    };
+    let of_legs = |legs: usize| {
+        let legs = (1..=legs as u64).map(|namespace| leg(namespace, vec![b"x"]));
+        sign(body(bid(1, legs.collect())))
+    };
     let most = MAX_SUBMITTERS as u8;
     let one_item = b"\x01\x00\x00\x00x";
     vec![
@@ -92,6 +136,15 @@ fn at_the_limits() -> Vec<Vector> {
             &[],
             "settings/too_many_submitters",
         ),
+        vector("most legs", &of_legs(MAX_BID_LEGS), "accepted"),
+        vector("one leg too many", &of_legs(MAX_BID_LEGS + 1), "too_many_legs"),
+        long("most items of a leg", &of_leg(MAX_SUBMIT_ITEMS), one_item, "accepted"),
+        long(
+            "one item too many of a leg",
+            &of_leg(MAX_SUBMIT_ITEMS + 1),
+            one_item,
+            "too_many_items",
+        ),
     ]
 }
 
@@ -101,11 +154,12 @@ fn refused() -> Vec<Vector> {
     };
     let only = |list| of(NamespaceSettings { submitters: Submitters::Only(list), ..settings() });
     let quota = |bytes_per_second, burst_bytes| {
-        of(NamespaceSettings {
-            quota: Some(Quota { bytes_per_second, burst_bytes }),
-            ..settings()
-        })
+        of(NamespaceSettings { quota: Some(Quota { bytes_per_second, burst_bytes }), ..settings() })
     };
+    let auction = |every, floor| {
+        of(NamespaceSettings { auction: Some(AuctionSettings { every, floor }), ..settings() })
+    };
+    let two_legs = |first, second| sign(body(bid(1, vec![first, second])));
     let mut descending = sorted(["gateway", "sequencer"]);
     descending.reverse();
     let fine = sample();
@@ -118,6 +172,33 @@ fn refused() -> Vec<Vector> {
             "withdraw nothing",
             sign(body(Payload::Withdraw { to: address("receiver"), amount: 0 })),
             "nothing_to_withdraw",
+        ),
+        ("lock no collateral", sign(body(Payload::LockCollateral { amount: 0 })), "no_collateral"),
+        (
+            "release no collateral",
+            sign(body(Payload::ReleaseCollateral { amount: 0 })),
+            "no_collateral",
+        ),
+        ("legs descending", two_legs(leg(9, vec![b"x"]), leg(7, vec![b"x"])), "unsorted_legs"),
+        ("two legs for one lot", two_legs(leg(7, vec![b"x"]), leg(7, vec![b"y"])), "unsorted_legs"),
+        (
+            "bid of 1 wei too much",
+            sign(body(bid(MAX_BID_AMOUNT + 1, vec![leg(7, vec![b"x"])]))),
+            "too_much",
+        ),
+        ("bid of nothing for a lot", sign(body(bid(0, vec![leg(7, vec![b"x"])]))), "half_bid"),
+        ("bid of something for no lot", sign(body(bid(1, vec![]))), "half_bid"),
+        ("a leg without items", two_legs(leg(7, vec![b"x"]), leg(9, vec![])), "no_items"),
+        (
+            "a leg with an empty item",
+            two_legs(leg(7, vec![b"x"]), leg(9, vec![b"y", b""])),
+            "empty_item",
+        ),
+        ("an auction at no height", auction(0, 1), "settings/auction_never"),
+        (
+            "an auction with a floor too high",
+            auction(1, MAX_BID_AMOUNT + 1),
+            "settings/auction_floor",
         ),
         ("an empty item", sign(body(submit(vec![b"first", b"", b"third"]))), "empty_item"),
         ("submitters descending", only(descending), "settings/unsorted_submitters"),
@@ -151,17 +232,23 @@ fn undecodable() -> Vec<Vector> {
         bytes[tag + from_tag] = byte;
         bytes
     };
+    // After the tag: sequence, height and amount.
+    let legs = tag + 1 + 8 + 8 + 16;
+    let mut endless = borsh::to_vec(&sample_bid()).unwrap();
+    endless[legs..legs + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     // After the tag: the namespace and two addresses.
     let submitters = 1 + 8 + 20 + 20;
     [
         ("no bytes", vec![]),
         ("one byte short", fine[..fine.len() - 1].to_vec()),
         ("one byte more", [&fine[..], &[0]].concat()),
-        ("payload tag 5", changed(tag, &[5])),
+        ("payload tag 8", changed(tag, &[8])),
         ("more items than bytes", changed(items, &u32::MAX.to_le_bytes())),
         ("an item longer than the rest", changed(items + 4, &u32::MAX.to_le_bytes())),
         ("submitters tag 2", in_settings(submitters, 2)),
-        ("option tag 2", in_settings(submitters + 1, 2)),
+        ("quota's option tag 2", in_settings(submitters + 1, 2)),
+        ("auction's option tag 2", in_settings(submitters + 2, 2)),
+        ("more legs than bytes", endless),
     ]
     .into_iter()
     .map(|(name, bytes)| Vector::undecodable::<Transaction>(name, &bytes))
@@ -197,7 +284,22 @@ pub(crate) fn settings() -> NamespaceSettings {
         revenue_recipient: address("treasury"),
         submitters: Submitters::Anyone,
         quota: None,
+        auction: None,
     }
+}
+
+/// A well-formed bid.
+fn sample_bid() -> Transaction {
+    sign(body(bid(25 * 10u128.pow(15), vec![leg(845_300, vec![b"first of all"])])))
+}
+
+fn bid(amount: Wei, legs: Vec<Leg>) -> Payload {
+    Payload::Bid { sequence: 3, height: 1_234_568, amount, legs }
+}
+
+fn leg(namespace: u64, items: Vec<&'static [u8]>) -> Leg {
+    let data = items.into_iter().map(Bytes::from_static).collect();
+    Leg { namespace: NamespaceId(namespace), data }
 }
 
 fn payload(data: Vec<Bytes>) -> Payload {
