@@ -87,10 +87,11 @@ fn bids_that_are_sealed_late_hold_the_observation_until_others_have_them() {
     let mut node = Lone::with_lots(1, Duration::ZERO);
     node.start();
     let effects = node.step(Input::Mempool { now: 300, ahead: 0 });
-    assert_eq!((starts(&effects), seals_for(&effects)), (true, Some(1)));
+    assert_eq!(seals_for(&effects), Some(1));
     let bids = node.bid_for(1);
     let sealed_at = node.now_ms + 1;
-    assert!(!observes(&node.step(Input::Sealed(Some(bids)))));
+    let sealed = node.step(Input::Sealed(Some(bids)));
+    assert_eq!((starts(&sealed), observes(&sealed)), (true, false));
     assert!(!observes(&node.run_to(sealed_at + 29)));
     assert!(observes(&node.run_to(sealed_at + 30)));
 

@@ -81,6 +81,11 @@ impl State {
         let allocation = determine(&field);
         let winners = allocation.by_lot(&field);
 
+        for (bid, opened) in bids.iter().zip(&opening.0) {
+            if matches!(opened, Err(Rejection::Insolvent(_))) {
+                self.punish(bid.bidder);
+            }
+        }
         let mut for_validators: Wei = 0;
         let mut lots = BTreeMap::new();
         for place in &allocation.winners {
@@ -91,11 +96,6 @@ impl State {
             for leg in included.legs.get(*at).copied().unwrap_or_default() {
                 let (transaction, bidder, data) = (bid.id, bid.bidder, leg.data.clone());
                 progress.head(leg.namespace, SliceEntry::Head { transaction, bidder, data });
-            }
-        }
-        for (bid, opened) in bids.iter().zip(&opening.0) {
-            if matches!(opened, Err(Rejection::Insolvent(_))) {
-                self.punish(bid.bidder);
             }
         }
         let opened = bids.iter().zip(opening.0).map(|(bid, opened)| result(bid, opened, &winners));

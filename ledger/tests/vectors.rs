@@ -93,7 +93,7 @@ fn ledger_genesis() {
 fn of_genesis(name: &str, genesis: &Genesis) -> Vector {
     let state = State::genesis(genesis).unwrap();
     let entries: Vec<String> = state.entries().map(|entry| hex(element(entry))).collect();
-    let outcome = state.outcome(&[], Results::default().root());
+    let outcome = state.outcome(&[], &Results::default());
     assert_eq!(outcome.ledger_root, state.ledger_root());
     Vector::of(name, genesis).hash("entries", entries).verdict("accepted", Ok::<_, String>(outcome))
 }

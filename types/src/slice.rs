@@ -314,6 +314,10 @@ pub enum ProvenSliceError {
 impl ProvenSlice {
     /// Whether the lot given is that of the head, sold to whom the head names, or there is neither.
     fn is_head_proven(&self, of: NamespaceId) -> bool {
+        let is_head = |entry: &&SliceEntry| matches!(entry, SliceEntry::Head { .. });
+        if self.entries.iter().skip(1).any(|entry| is_head(&entry)) {
+            return false;
+        }
         let Some(SliceEntry::Head { transaction, bidder, .. }) = self.entries.first() else {
             return self.lot.is_none();
         };

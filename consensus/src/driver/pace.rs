@@ -59,6 +59,7 @@ impl Driver {
         if self.stage == Stage::Waiting
             && self.lots_open
             && !self.window_sealed
+            && self.mempool.0 > 0
             && now.mono + self.timing.linger >= self.window_ends()
         {
             self.window_sealed = true;
