@@ -83,6 +83,7 @@ impl Rpc {
             "eth_sendTransaction" | "eth_sign" | "eth_signTransaction" => {
                 Err(RpcError::server("unknown account: this node holds no keys"))
             }
+            "eth_callBundle" => self.call_bundle(typed.get(0)?).await,
             "weft_status" => self.weft_status(typed.get(0)?).await,
             "weft_endpoints" => {
                 serde_json::to_value(setup.source.snapshot()).map_err(RpcError::internal)

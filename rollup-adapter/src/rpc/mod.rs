@@ -11,11 +11,13 @@
 //! | [`proxy`] | reading methods of an external engine |
 //! | [`filters`], [`subscribe`] | what wallets poll for, and what is pushed to them |
 //! | [`status`] | `weft_status` |
+//! | `bundle` | `eth_callBundle` |
 //!
 //! Sending always goes through the [gateway](crate::gateway), whichever engine executes. What tags
 //! mean stands in `spec/evm-rollup.md`: `latest`, `safe` and `pending` are the last block executed,
 //! since everything executed is final on Weft; `finalized` is the last one that is settled on L1.
 
+mod bundle;
 pub mod dispatch;
 pub mod error;
 pub mod filters;
