@@ -118,11 +118,20 @@ impl Client {
 
     /// The node's blocks from a height on, as they come.
     pub async fn blocks(&self, from: u64) -> eyre::Result<BlockStream> {
+        self.events(&format!("/v1/blocks/stream?from={from}")).await.map(BlockStream)
+    }
+
+    /// What a stream sends, as it comes.
+    pub async fn events(&self, path: &str) -> eyre::Result<EventStream> {
         // Without a time limit: a stream has no end.
         let http = reqwest::Client::builder().build()?;
-        let url = self.url(&format!("/v1/blocks/stream?from={from}"));
-        let body = http.get(url).send().await?.error_for_status()?.bytes_stream();
-        Ok(BlockStream { body: body.boxed(), text: Vec::new() })
+        let body = http.get(self.url(path)).send().await?.error_for_status()?.bytes_stream();
+        Ok(EventStream { body: body.boxed(), text: Vec::new() })
+    }
+
+    /// A decided block, whole.
+    pub async fn block(&self, height: u64) -> eyre::Result<Block> {
+        borsh::from_slice(&self.block_bytes(height).await?).wrap_err("not the borsh of a block")
     }
 
     /// Submits a transaction.
@@ -187,20 +196,30 @@ pub struct BlockEvent {
 }
 
 /// A node's blocks as they come.
-pub struct BlockStream {
-    body: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    text: Vec<u8>,
-}
+pub struct BlockStream(EventStream);
 
 impl BlockStream {
     /// The next block; `None` when the node ends the stream.
     pub async fn next(&mut self) -> eyre::Result<Option<BlockEvent>> {
+        self.0.next().await?.as_ref().map(read_block).transpose()
+    }
+}
+
+/// A stream's events as they come.
+pub struct EventStream {
+    body: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    text: Vec<u8>,
+}
+
+impl EventStream {
+    /// The next event's data; `None` when the node ends the stream.
+    pub async fn next(&mut self) -> eyre::Result<Option<Value>> {
         loop {
             while let Some(end) = self.text.windows(2).position(|w| w == b"\n\n") {
                 let event: Vec<u8> = self.text.drain(..end + 2).collect();
                 let mut lines = event.split(|b| *b == b'\n');
                 if let Some(data) = lines.find_map(|line| line.strip_prefix(b"data: ")) {
-                    return Ok(Some(read_block(&serde_json::from_slice(data)?)?));
+                    return Ok(Some(serde_json::from_slice(data)?));
                 }
             }
             match self.body.next().await {

@@ -37,6 +37,8 @@ pub enum As {
     BackDatingProposer,
     /// Proposes blocks that say something else of their parent's outcome
     LyingProposer,
+    /// Proposes blocks that say that somebody else has won an auction
+    SwappingProposer,
     /// Proposes empty blocks although there is something to order
     EmptyProposer,
     /// Proposes blocks that leave out what comes from Ethereum

@@ -136,6 +136,7 @@ impl Conduct for Faulty {
             }
             As::BackDatingProposer => header.time_ms -= 1,
             As::LyingProposer => header.parent_outcome.ledger_root.0[0] ^= 1,
+            As::SwappingProposer => header.parent_outcome.results_root.0[0] ^= 1,
             As::EmptyProposer => {
                 block.observations.clear();
                 header.observations_root = weft_types::block::observations_root(&[]);

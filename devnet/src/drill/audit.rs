@@ -6,7 +6,7 @@ use std::path::Path;
 use eyre::{WrapErr, ensure, eyre};
 use weft_rollup_adapter::api::Endpoint;
 use weft_rollup_adapter::cursor::Cursor;
-use weft_rollup_adapter::light::LightClient;
+use weft_rollup_adapter::light::{LightClient, VerifiedSlice};
 use weft_types::{Address, B256, NamespaceId, SliceEntry, Slot, TransactionId};
 
 use super::Findings;
@@ -43,14 +43,36 @@ pub async fn chain(network: &Network, load: &Report, findings: &mut Findings) ->
     Ok(())
 }
 
-/// Every transaction that a node's slices hold, with its height: verified from the genesis file on,
-/// as an adapter does. Fails if one is there twice.
+/// Every submission that a node's slices hold, with its height. Fails if one is there twice.
 pub async fn executed(
     network: &Network,
     node: &Node,
     through: u64,
 ) -> eyre::Result<BTreeMap<TransactionId, u64>> {
     let mut found = BTreeMap::new();
+    let mut twice = None;
+    slices(network, node, through, |_, slice| {
+        for entry in slice.entries() {
+            let SliceEntry::Submission { transaction, .. } = entry else { continue };
+            if let Some(before) = found.insert(*transaction, slice.height()) {
+                twice = Some((*transaction, before, slice.height()));
+            }
+        }
+    })
+    .await?;
+    match twice {
+        Some((id, first, second)) => Err(eyre!("{id} was executed at {first} and {second}")),
+        None => Ok(found),
+    }
+}
+
+/// Goes through all slices of a node, verified from the genesis file on, as an adapter does.
+pub async fn slices(
+    network: &Network,
+    node: &Node,
+    through: u64,
+    mut each: impl FnMut(NamespaceId, &VerifiedSlice),
+) -> eyre::Result<()> {
     let endpoint =
         Endpoint::new(format!("http://{}", node.plan.api).parse()?, Endpoint::http_client()?);
     let rollups = network.plan.rollups.iter().map(|rollup| rollup.namespace);
@@ -65,18 +87,10 @@ pub async fn executed(
                 light.learn(height, hash, endpoint.committee(height).await?)?;
             }
             let slice = light.advance(slice)?;
-            for entry in slice.entries() {
-                let SliceEntry::Submission { transaction, .. } = entry else { continue };
-                let before = found.insert(*transaction, slice.height());
-                ensure!(
-                    before.is_none(),
-                    "{transaction} was executed at {before:?} and {}",
-                    slice.height()
-                );
-            }
+            each(namespace, &slice);
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Checks from the records of validators that run as `weft-conduct` that nobody signed two things

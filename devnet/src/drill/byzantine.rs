@@ -38,6 +38,7 @@ fn trace_of(conduct: As) -> Trace {
         | As::ReorderingProposer
         | As::BackDatingProposer
         | As::LyingProposer
+        | As::SwappingProposer
         | As::EmptyProposer
         | As::OmittingProposer => Trace::InvalidProposals,
         As::SplitAuthor | As::SplitObserver | As::DoubleVoter => Trace::Evidence,
@@ -48,8 +49,9 @@ fn trace_of(conduct: As) -> Trace {
 pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let lasts = lab.scale.pick(Duration::from_secs(6), Duration::from_secs(60));
     let calm = one(lab, As::Honest, lasts, findings).await?;
-    // What leaves Ethereum out has its place where there is some: in the drill "forced".
-    let elsewhere = [As::Honest, As::OmittingProposer];
+    // What leaves Ethereum out has its place where there is some, in the drill "forced"; what swaps
+    // winners where there are auctions, in the drill "auction".
+    let elsewhere = [As::Honest, As::OmittingProposer, As::SwappingProposer];
     for conduct in As::value_variants().iter().filter(|conduct| !elsewhere.contains(conduct)) {
         let report = one(lab, *conduct, lasts, findings).await?;
         findings.note(

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod all_killed;
+mod auction;
 mod audit;
 mod byzantine;
 mod command;
@@ -67,6 +68,10 @@ pub enum Drill {
     Forced,
     /// The committee stops, and a rollup goes on by way of Ethereum until it is back
     Escape,
+    /// Searchers bid against each other while proposers lie and nodes are killed
+    Auction,
+    /// Bids come in floods, of every bad kind
+    Flood,
 }
 
 impl Drill {
@@ -133,6 +138,14 @@ impl Drill {
                 "A rollup whose committee has stopped goes on with what Ethereum says, and returns \
                  when headers are posted again: all its nodes at the same points, each message once."
             }
+            Self::Auction => {
+                "Every result of every auction is what anybody finds who reads the chain, no bid that all \
+                 validators had in time is missing, and no proposer can change that."
+            }
+            Self::Flood => {
+                "Honest bidders win what they would have won without a flood of bad bids, and who floods \
+                 pays."
+            }
             Self::Garbage => {
                 "Garbage gets clear errors; nothing panics, grows without bound, or stops ordering."
             }
@@ -159,6 +172,8 @@ impl Drill {
             Self::Slashing => slashing::run(lab, &mut findings).await,
             Self::Forced => forced::run(lab, &mut findings).await,
             Self::Escape => escape::run(lab, &mut findings).await,
+            Self::Auction => auction::run(lab, &mut findings).await,
+            Self::Flood => auction::flood(lab, &mut findings).await,
         };
         findings.into_report(self, lab.scale, started.elapsed(), ended)
     }
