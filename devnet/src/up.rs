@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use eyre::{WrapErr, ensure};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
-use weft_types::{Bytes, NamespaceId, Params, Payload};
+use weft_types::{AuctionSettings, Bytes, NamespaceId, Params, Payload, Wei};
 
 use crate::dir::Dir;
 use crate::l1::Terms;
@@ -31,6 +31,12 @@ const EPOCH_MS: u64 = 30_000;
 
 /// Blocks of the devnet's Ethereum, a second each, from one post that is paid to the next.
 const RELAY_INTERVAL: u64 = 10;
+
+/// At every so many heights the head of every slice is for sale in the devnet, for so many wei at
+/// least, and validators wait so long for bids.
+const LOT_EVERY: u64 = 4;
+const LOT_FLOOR: Wei = 1_000_000_000_000;
+const BID_WINDOW: Duration = Duration::from_millis(50);
 
 /// Namespaces of the devnet's rollups, with what executes them.
 pub const ROLLUPS: [(u64, RollupKind); 2] =
@@ -122,6 +128,8 @@ impl Up {
             full_nodes: self.full_nodes,
             rollups: ROLLUPS.to_vec(),
             l1: Some(Terms::default()),
+            auction: Some(AuctionSettings { every: LOT_EVERY, floor: LOT_FLOOR }),
+            config: format!("bid_window = \"{}ms\"", BID_WINDOW.as_millis()),
             params: Params {
                 epoch_ms: EPOCH_MS,
                 relay_interval: RELAY_INTERVAL,

@@ -15,7 +15,7 @@ use crate::network::Network;
 use crate::plan::{Options, Plan, clear};
 
 /// Transactions per second: light, and not in step with blocks.
-const RATE: f64 = 23.0;
+pub const RATE: f64 = 23.0;
 
 pub async fn run(lab: &Lab) -> eyre::Result<Vec<Figure>> {
     let lasts = lab.scale.pick(Duration::from_secs(10), Duration::from_secs(60));

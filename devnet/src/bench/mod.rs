@@ -10,6 +10,7 @@ mod latency;
 mod memory;
 mod overhead;
 mod throughput;
+mod window;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,8 @@ pub enum Part {
     Overhead,
     /// What it takes to determine an auction's winners
     Auction,
+    /// What waiting for bids costs in latency
+    Window,
 }
 
 /// A figure.
@@ -117,6 +120,7 @@ impl BenchCommand {
                 Part::Cost => cost::run(&lab)?,
                 Part::Overhead => overhead::run()?,
                 Part::Auction => auction::run(&lab)?,
+                Part::Window => window::run(&lab).await?,
             });
         }
         ensure!(!figures.is_empty(), "nothing was measured");
