@@ -5,9 +5,11 @@
 use std::fs::File;
 
 use rustix::fs::{FlockOperation, flock};
+use serde_json::{Value, json};
 use weft_devnet::Options;
 use weft_devnet::drill::{Drill, Lab, Scale, free_base_port};
 use weft_devnet::exchange;
+use weft_devnet::load::evm;
 use weft_devnet::programs::{Programs, workspace};
 use weft_devnet::tools::Tools;
 use weft_devnet::up::ROLLUPS;
@@ -65,6 +67,8 @@ drills! {
     who_signs_twice_loses_its_bond: Slashing;
     nobody_can_keep_a_message_out: Forced;
     a_rollup_goes_on_without_its_committee: Escape;
+    auctions_end_as_anybody_finds_who_reads_the_chain: Auction;
+    a_flood_of_bad_bids_changes_nothing: Flood;
 }
 
 /// Both engines run the same transactions of the same wallet, so they must give the same answers.
@@ -81,5 +85,46 @@ async fn an_exchange_works_on_both_rollups() {
         reports.push((report.contracts, report.amounts));
     }
     assert_eq!(reports[0], reports[1], "the engines disagree");
+    network.stop().await.unwrap();
+}
+
+/// A bundle that pays somebody twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bundles_are_simulated_alike_by_both_engines_and_leave_no_trace() {
+    let (lab, _lock) = lab().await;
+    let options = Options { rollups: ROLLUPS.to_vec(), ..lab.options("simulation") };
+    let mut network = lab.start(options).await.unwrap();
+    let key = &network.plan.accounts[6];
+    let to = network.plan.accounts[7].address();
+    let mut answers = Vec::new();
+    for rollup in &network.rollups {
+        let raw: Vec<String> =
+            [0, 1].map(|nonce| evm::transfer(key, rollup.plan.namespace, nonce, to).1).into();
+        let call = |bundle: Value| rollup.rpc.call("eth_callBundle", json!([bundle]));
+        let bundle = json!({ "txs": raw, "accounts": [to, key.address()] });
+        let answer = call(bundle.clone()).await.unwrap();
+        let gained = |at: usize| {
+            let wei = |name: &str| {
+                let digits = answer["accounts"][at][name].as_str().unwrap().to_owned();
+                u128::from_str_radix(digits.trim_start_matches("0x"), 16).unwrap()
+            };
+            i128::try_from(wei("after")).unwrap() - i128::try_from(wei("before")).unwrap()
+        };
+        assert_eq!(gained(0), 2);
+        assert!(gained(1) < -2, "the sender pays for gas");
+        answers.push((
+            answer["totalGasUsed"].clone(),
+            answer["results"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect(),
+            gained(1),
+        ));
+        let again: (Value, Vec<Value>, i128) = answers[0].clone();
+        assert_eq!(call(bundle).await.unwrap()["totalGasUsed"], again.0, "nothing was kept");
+        let strange = call(json!({ "txs": ["0x01"], "accounts": [] })).await.unwrap();
+        assert_eq!(strange["skipped"].as_array().unwrap().len(), 1);
+        assert!(call(json!({ "txs": [], "blockNumber": "0x1" })).await.is_err(), "unknown field");
+        let later = json!({ "txs": [], "afterHeight": "0xffffff" });
+        assert!(call(later).await.is_err(), "that slice is not there");
+    }
+    assert_eq!(answers[0], answers[1], "the engines disagree");
     network.stop().await.unwrap();
 }

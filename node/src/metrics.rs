@@ -32,6 +32,13 @@ pub struct ByTier {
     pub tier: Tier,
 }
 
+/// What became of a bid, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByResult {
+    /// As the API names it.
+    pub result: String,
+}
+
 /// An L1 provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByProvider {
@@ -96,6 +103,10 @@ pub struct Metrics {
     pub late_heights: Counter,
     /// Non-empty blocks that did not embed a validator's observation.
     pub missed_observations: Family<ByValidator, Counter>,
+    /// Bids that were opened.
+    pub bids: Family<ByResult, Counter>,
+    /// Lots that were sold.
+    pub lots_sold: Counter,
     /// Whether a validator is absent.
     pub absent: Family<ByValidator, Gauge>,
     /// Seconds from a transaction's arrival at this node to each tier.
@@ -220,6 +231,8 @@ impl Metrics {
             leader_changes: Counter::default(),
             late_heights: Counter::default(),
             missed_observations: Family::default(),
+            bids: Family::default(),
+            lots_sold: Counter::default(),
             absent: Family::default(),
             latency: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 2.0, 15))
@@ -256,6 +269,8 @@ impl Metrics {
                 "Non-empty blocks without a validator's observation",
                 m.missed_observations.clone(),
             );
+            r.register("bids", "Bids that were opened, by what became of them", m.bids.clone());
+            r.register("lots_sold", "Heads of slices that were sold", m.lots_sold.clone());
             r.register("absent", "Whether a validator is absent", m.absent.clone());
             r.register(
                 "transaction_latency_seconds",

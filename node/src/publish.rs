@@ -9,7 +9,7 @@ use weft_types::{Committee, TransactionId};
 
 use crate::chain::{Chain, ids_of};
 use crate::mempool::Mempool;
-use crate::metrics::{ByTier, ByValidator, Metrics, Tier};
+use crate::metrics::{ByResult, ByTier, ByValidator, Metrics, Tier};
 use crate::p2p::{P2p, Seats};
 use crate::sequencer::Tracker;
 
@@ -112,6 +112,12 @@ impl Publisher {
         metrics.transactions.inc_by(transactions as u64);
         let bytes: u64 = delivery.batches.iter().map(|b| u64::from(b.witness().bytes)).sum();
         metrics.bytes.inc_by(bytes);
+        metrics.lots_sold.inc_by(delivery.applied.results.lots.len() as u64);
+        for bid in &delivery.applied.results.bids {
+            let name = serde_json::to_value(bid.result).ok();
+            let result = name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+            metrics.bids.get_or_create(&ByResult { result }).inc();
+        }
         if delivery.observers.is_empty() {
             metrics.empty_blocks.inc();
             return;

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use eyre::{bail, ensure, eyre};
-use weft_types::{Address, Bytes, Leg, NamespaceId, Payload, Wei};
+use weft_types::{Address, Bytes, Leg, NamespaceId, NamespaceSettings, Payload, Wei};
 
 use super::amount::amount;
 use super::client::Client;
@@ -22,7 +22,8 @@ pub(super) struct Bid {
     /// What to pay if it wins: wei, or as in `0.1ether`.
     #[arg(long, value_parser = amount, required_unless_present = "withdraw")]
     amount: Option<Wei>,
-    /// For which height; without it the second from now.
+    /// For which height; without it the first from the second from now on at which all that is bid for is
+    /// for sale.
     #[arg(long)]
     height: Option<u64>,
     /// A higher one replaces a lower one for the same height.
@@ -63,6 +64,9 @@ pub(super) enum Collateral {
 /// How many heights ahead to bid: the next one may be over before the bid is there.
 const AHEAD: u64 = 2;
 
+/// How many heights ahead to look.
+const MOST_AHEAD: u64 = 60;
+
 fn item(text: &str) -> Result<(u64, Bytes), String> {
     let (namespace, data) = text.split_once(':').ok_or("expected NAMESPACE:0x-hex")?;
     let namespace = namespace.parse().map_err(|e| format!("namespace: {e}"))?;
@@ -75,7 +79,7 @@ impl Bid {
         let client = self.sender.client()?;
         let height = match self.height {
             Some(height) => height,
-            None => client.status().await?.height.parse::<u64>()? + AHEAD,
+            None => self.next_height(&client).await?,
         };
         let payload = Payload::Bid {
             sequence: self.sequence,
@@ -96,6 +100,26 @@ impl Bid {
         let expected = if self.withdraw { "withdrawn" } else { "won" };
         ensure!(bid["result"] == expected, "the bid did not win: {reason}");
         Ok(())
+    }
+}
+
+impl Bid {
+    /// The first height, not too soon, at which every namespace offers a lot.
+    async fn next_height(&self, client: &Client) -> eyre::Result<u64> {
+        let mut offered = Vec::new();
+        for (namespace, _) in &self.leg {
+            let found = client.get(&format!("/v1/namespaces/{namespace}")).await?;
+            let settings: NamespaceSettings = serde_json::from_value(found["settings"].clone())?;
+            let auction = settings.auction;
+            offered.push(auction.ok_or_else(|| eyre!("namespace {namespace} has no auction"))?);
+        }
+        let first = client.status().await?.height.parse::<u64>()? + AHEAD;
+        let mut heights = first..first + MOST_AHEAD;
+        let all_offer = |height: &u64| offered.iter().all(|auction| auction.offers(*height));
+        let found = heights.find(all_offer);
+        found.ok_or_else(|| {
+            eyre!("within {MOST_AHEAD} heights not all of them are for sale at once")
+        })
     }
 }
 

@@ -168,7 +168,7 @@ async fn external(
             "input": tx.input(),
         })
     });
-    let mut overrides = json!({});
+    let mut overrides = json!({ "baseFeePerGas": U64::from(spec.base_fee) });
     if let Some(at) = bundle.timestamp {
         overrides["time"] = json!(at);
     }
@@ -181,12 +181,13 @@ async fn external(
     let reads =
         bundle.accounts.iter().map(|address| json!({ "to": PROBE, "input": probe(address) }));
     let state = json!({ PROBE.to_string(): { "code": BALANCE_CODE } });
+    let free = json!({ "baseFeePerGas": "0x0" });
     let simulation = json!({
         "blockStateCalls": [
             { "blockOverrides": overrides, "calls": calls },
-            { "stateOverrides": state, "calls": reads.collect::<Vec<_>>() },
+            { "blockOverrides": free, "stateOverrides": state, "calls": reads.collect::<Vec<_>>() },
         ],
-        "validation": false,
+        "validation": true,
     });
     let blocks: Vec<SimulatedBlock> =
         engine.call("eth_simulateV1", json!([simulation, U64::from(number)])).await?;
