@@ -10,7 +10,7 @@
 mod chain;
 
 use weft_types::{
-    Address, BlockId, Bytes, L1Event, Member, NamespaceId, Payload, SecretKey, SkipReason,
+    Address, BlockId, Bytes, L1Event, Member, NamespaceId, Payload, Results, SecretKey, SkipReason,
     SliceEntry, Stake, TimeMs, Wei, Withdrawal,
 };
 
@@ -159,7 +159,7 @@ fn forced_messages_head_their_slice_whoever_may_submit() {
         .map(|slice| {
             let index = |entry: &SliceEntry| match entry {
                 SliceEntry::Forced { index, .. } => Some(*index),
-                SliceEntry::Submission { .. } => None,
+                SliceEntry::Head { .. } | SliceEntry::Submission { .. } => None,
             };
             (slice.namespace.0, slice.entries.iter().map(index).collect())
         })
@@ -175,7 +175,7 @@ fn a_withdrawal_leaves_at_once_and_is_in_the_root() {
     let all = chain.sign(&alice(), withdraw(to, ENDOWMENT));
     let some = chain.sign(&alice(), withdraw(to, 5));
     let more = chain.sign(&bob(), withdraw(to, 6));
-    let before = chain.state.outcome(&[]).withdrawals_root;
+    let before = chain.state.outcome(&[], &Results::default()).withdrawals_root;
     let applied = chain.block(&[(0, &[&all, &some]), (1, &[&more])]);
     let fees = inclusion(&all);
     assert_eq!(applied.receipts[0], [skipped(SkipReason::BalanceTooLow, fees), executed(fees)]);
@@ -184,7 +184,10 @@ fn a_withdrawal_leaves_at_once_and_is_in_the_root() {
     assert_eq!(applied.withdrawals, expected);
     assert_ne!(applied.outcome.withdrawals_root, before);
     let applied = chain.block(&[]);
-    assert_eq!(applied.outcome.withdrawals_root, chain.state.outcome(&[]).withdrawals_root);
+    assert_eq!(
+        applied.outcome.withdrawals_root,
+        chain.state.outcome(&[], &Results::default()).withdrawals_root
+    );
     assert_eq!(chain.state.withdrawals().count(), 2);
 }
 

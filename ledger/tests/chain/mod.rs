@@ -60,6 +60,7 @@ pub(crate) fn open() -> NamespaceSettings {
         revenue_recipient: alice().address(),
         submitters: Submitters::Anyone,
         quota: None,
+        auction: None,
     }
 }
 

@@ -13,8 +13,8 @@ use proptest::sample::Index;
 use weft_ledger::LaneCut;
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::{
-    Address, B256, BatchDigest, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params,
-    Quota, SecretKey, Stake, Submitters, Wei,
+    Address, AuctionSettings, B256, BatchDigest, Genesis, L1Origin, Member, NamespaceId,
+    NamespaceSettings, Params, Quota, SecretKey, Stake, Submitters, Wei,
 };
 
 pub(crate) use world::{Block, World};
@@ -132,6 +132,19 @@ enum PayloadPlan {
     Register { namespace: u64, settings: NamespaceSettings },
     Update { namespace: u64, by_owner: bool, settings: NamespaceSettings },
     Withdraw { to: usize, amount: Amount },
+    Bid { namespaces: Vec<u64>, height: i8, sequence: u8, amount: BidAmount },
+    Lock(Amount),
+    Release(Amount),
+}
+
+#[derive(Clone, Debug)]
+enum BidAmount {
+    Exactly(Wei),
+    /// What its lots' reserves are together, give or take.
+    Reserve(i8),
+    /// What the sender has put up, give or take.
+    Collateral(i8),
+    Withdraw,
 }
 
 #[derive(Clone, Debug)]
@@ -169,6 +182,13 @@ enum Flaw {
     EmptyQuota,
     UnsortedSubmitters,
     TooManySubmitters,
+    NeverAuction,
+    HighFloor,
+    NoLegs,
+    TooManyLegs,
+    UnsortedLegs,
+    TooMuch,
+    NoCollateral,
 }
 
 pub(crate) fn histories(blocks: std::ops::Range<usize>) -> impl Strategy<Value = History> {
@@ -197,6 +217,7 @@ fn params() -> impl Strategy<Value = Params> {
         prop::sample::select(vec![0, 5_000, 1 << 50, 1 << 90, Wei::MAX]),
         (1u16..=9, prop::sample::select(vec![1_000, 1_777, 40_000, u64::MAX])),
         (prop::sample::select(vec![0, 1, 9_000, 1 << 80]), 0u64..3),
+        auction_params(),
     )
         .prop_map(
             |(
@@ -207,6 +228,7 @@ fn params() -> impl Strategy<Value = Params> {
                 registration_fee,
                 (committee_size, epoch_ms),
                 (relay_reward, relay_interval),
+                auction,
             )| Params {
                 max_validity_ms,
                 absence_window,
@@ -218,9 +240,26 @@ fn params() -> impl Strategy<Value = Params> {
                 epoch_ms,
                 relay_reward,
                 relay_interval,
-                ..Params::default()
+                ..auction
             },
         )
+}
+
+fn auction_params() -> impl Strategy<Value = Params> {
+    (
+        prop::sample::select(vec![0, 700, 1 << 40]),
+        prop::sample::select(vec![0, 5_000, 1 << 80]),
+        prop::sample::select(vec![0, 1, 900, 1 << 20]),
+        prop::sample::select(vec![(0, 0), (1_500, 500), (3_333, 6_667), (10_000, 0), (1, 2)]),
+    )
+        .prop_map(|(bid_fee, bid_penalty, collateral_delay_ms, (validators, burned))| Params {
+            bid_fee,
+            bid_penalty,
+            collateral_delay_ms,
+            auction_validators: validators,
+            auction_burned: burned,
+            ..Params::default()
+        })
 }
 
 /// Some that are equal, some far apart.
@@ -312,15 +351,21 @@ fn settings() -> impl Strategy<Value = NamespaceSettings> {
     let bursts = prop_oneof![1u64..300, 300u64..2_000, Just(u64::MAX)];
     let quota = (rates, bursts)
         .prop_map(|(bytes_per_second, burst_bytes)| Quota { bytes_per_second, burst_bytes });
-    (0..KEYS, 0..ACCOUNTS, prop::option::weighted(0.3, listed), prop::option::weighted(0.6, quota))
-        .prop_map(|(owner, revenue_recipient, listed, quota)| NamespaceSettings {
+    let floors = prop_oneof![9 => Just(0), 4 => 1u128..60, 1 => Just(20_000), 1 => Just(1 << 100)];
+    let auction = (prop_oneof![2 => Just(1u64), 1 => 2u64..4], floors)
+        .prop_map(|(every, floor)| AuctionSettings { every, floor });
+    let rest = (prop::option::weighted(0.6, quota), prop::option::weighted(0.8, auction));
+    (0..KEYS, 0..ACCOUNTS, prop::option::weighted(0.3, listed), rest).prop_map(
+        |(owner, revenue_recipient, listed, (quota, auction))| NamespaceSettings {
             owner: address(owner),
             revenue_recipient: address(revenue_recipient),
             submitters: listed.map_or(Submitters::Anyone, |listed| {
                 Submitters::Only(listed.into_iter().map(address).collect())
             }),
             quota,
-        })
+            auction,
+        },
+    )
 }
 
 fn block_plans([next, some, far]: [u32; 3]) -> impl Strategy<Value = BlockPlan> {
@@ -381,7 +426,10 @@ fn batch_plans() -> impl Strategy<Value = BatchPlan> {
         any::<Index>(),
         prop::bool::weighted(0.1),
         0u32..300_000,
-        prop::collection::vec(transaction_plans(), 1..5),
+        prop_oneof![
+            5 => prop::collection::vec(transaction_plans(), 1..5),
+            1 => prop::collection::vec(transactions_of(bids().boxed()), 3..8),
+        ],
     )
         .prop_map(|(author, reboots, carry, transactions)| BatchPlan {
             author,
@@ -392,22 +440,43 @@ fn batch_plans() -> impl Strategy<Value = BatchPlan> {
 }
 
 fn transaction_plans() -> impl Strategy<Value = TransactionPlan> {
-    let sender = prop_oneof![3 => 0..KEYS, 2 => 0..3usize];
-    let new =
-        (sender, valid_until(), max_fee(), payload_plans(), prop::option::weighted(0.06, flaws()))
-            .prop_map(|(sender, valid_until, max_fee, payload, flaw)| TransactionPlan::New {
-                sender,
-                valid_until,
-                max_fee,
-                payload,
-                flaw,
-            });
     prop_oneof![
-        16 => new,
+        16 => transactions_of(payload_plans().boxed()),
         3 => (prop_oneof![1 => 1u64..3, 3 => 15u64..19], any::<Index>())
             .prop_map(|(heights, which)| TransactionPlan::Again(heights, which)),
         1 => any::<Index>().prop_map(TransactionPlan::AnyAgain),
     ]
+}
+
+fn transactions_of(payloads: BoxedStrategy<PayloadPlan>) -> impl Strategy<Value = TransactionPlan> {
+    let sender = prop_oneof![3 => 0..KEYS, 2 => 0..3usize];
+    (sender, valid_until(), max_fee(), payloads, prop::option::weighted(0.06, flaws())).prop_map(
+        |(sender, valid_until, max_fee, payload, flaw)| TransactionPlan::New {
+            sender,
+            valid_until,
+            max_fee,
+            payload,
+            flaw,
+        },
+    )
+}
+
+fn bids() -> impl Strategy<Value = PayloadPlan> {
+    let amount = prop_oneof![
+        6 => (1u32..200).prop_map(|wei| BidAmount::Exactly(wei.into())),
+        6 => (1u32..100_000).prop_map(|wei| BidAmount::Exactly(wei.into())),
+        2 => (-1i8..2).prop_map(BidAmount::Reserve),
+        3 => (-1i8..2).prop_map(BidAmount::Collateral),
+        2 => Just(BidAmount::Withdraw),
+    ];
+    let lots = prop_oneof![
+        3 => prop::sample::subsequence((0..NAMESPACES).collect::<Vec<_>>(), 1..=2),
+        1 => prop::sample::subsequence((0..NAMESPACES).collect::<Vec<_>>(), 1..=4),
+    ];
+    let height = prop_oneof![12 => Just(0i8), 1 => -1i8..2];
+    (lots, height, 0u8..4, amount).prop_map(|(namespaces, height, sequence, amount)| {
+        PayloadPlan::Bid { namespaces, height, sequence, amount }
+    })
 }
 
 fn valid_until() -> impl Strategy<Value = ValidUntil> {
@@ -445,7 +514,11 @@ fn payload_plans() -> impl Strategy<Value = PayloadPlan> {
             1 => (0u16..500).prop_map(Amount::KeepRegistration),
         ]
     };
+    let enough = prop_oneof![2 => Just(Amount::Exactly(1 << 40)), 1 => amount()];
     prop_oneof![
+        14 => bids(),
+        6 => enough.prop_map(PayloadPlan::Lock),
+        2 => amount().prop_map(PayloadPlan::Release),
         12 => (0..NAMESPACES, data)
             .prop_map(|(namespace, data)| PayloadPlan::Submit { namespace, data }),
         4 => (0..ACCOUNTS, amount()).prop_map(|(to, amount)| PayloadPlan::Transfer { to, amount }),
@@ -472,5 +545,12 @@ fn flaws() -> impl Strategy<Value = Flaw> {
         4 => Just(Flaw::EmptyQuota),
         4 => Just(Flaw::UnsortedSubmitters),
         4 => Just(Flaw::TooManySubmitters),
+        2 => Just(Flaw::NeverAuction),
+        2 => Just(Flaw::HighFloor),
+        2 => Just(Flaw::NoLegs),
+        2 => Just(Flaw::TooManyLegs),
+        2 => Just(Flaw::UnsortedLegs),
+        2 => Just(Flaw::TooMuch),
+        2 => Just(Flaw::NoCollateral),
     ]
 }

@@ -105,7 +105,7 @@ fn same_outcome(state: &State, applied: &Applied, expected: &Expected) -> Check 
     let expected_slices: Vec<_> = expected.slices.clone().into_iter().collect();
     prop_assert_eq!(slices, expected_slices);
     prop_assert_eq!(applied.outcome, expected.outcome);
-    prop_assert_eq!(state.outcome(&applied.leaves), expected.outcome);
+    prop_assert_eq!(state.outcome(&applied.leaves, &applied.results), expected.outcome);
     prop_assert_eq!(&applied.withdrawals, &expected.withdrawals);
     Ok(())
 }
@@ -152,10 +152,15 @@ fn same_state(state: &State, oracle: &Oracle) -> Check {
             prop_assert_eq!(state.namespace_price(namespace, now), price);
             prop_assert_eq!(state.global_price(now), oracle.price_at(oracle.price, now));
         }
+        for height in oracle.height..oracle.height + 9 {
+            let lot = (namespace.reserve(height + 1), namespace.lot(height + 1));
+            prop_assert_eq!(lot, (oracle.reserve(*id, height + 1), oracle.lot(*id, height + 1)));
+        }
     }
-    for (address, (last_seen, debt)) in &oracle.validators {
+    for (address, (last_seen, debt, earned)) in &oracle.validators {
         let record = state.validator(address);
-        prop_assert_eq!((record.last_seen, record.debt), (*last_seen, *debt));
+        let found = (record.last_seen, record.debt, record.earned);
+        prop_assert_eq!(found, (*last_seen, *debt, *earned));
         prop_assert_eq!(state.is_absent(address), oracle.is_absent(address));
         let cut = oracle.lanes.get(address).copied().unwrap_or_default();
         prop_assert_eq!(state.lane(address), cut);
@@ -199,7 +204,9 @@ fn brought(event: &L1Event) -> Wei {
 /// All there is: whatever is paid is received, burned, or waits for relayers.
 fn wei_of(state: &State) -> Wei {
     let balances = state.entries().map(|(key, value)| match (key, value) {
-        (Key::Account(_) | Key::Burned, Value::Wei(wei)) => *wei,
+        (Key::Account(_) | Key::Burned | Key::Collateral(_) | Key::Release(_), Value::Wei(wei)) => {
+            *wei
+        }
         (Key::Relay, Value::Relay(relay)) => relay.pool,
         _ => 0,
     });
@@ -273,11 +280,15 @@ struct Met {
     epochs_with_others: u32,
     events: BTreeMap<&'static str, u32>,
     relayers_paid: u32,
+    bids_for_several_won: u32,
+    releases_paid: u32,
+    raised_reserves: u32,
     /// As they were before the block.
     debts: BTreeMap<Address, Wei>,
     remembered: Vec<B256>,
     committee: Vec<Member>,
     paid_at: u64,
+    releases: usize,
 }
 
 impl Met {
@@ -285,6 +296,13 @@ impl Met {
         for end in &expected.ends {
             *self.ends.entry(*end).or_insert(0) += 1;
         }
+        let several = expected.won.iter().filter(|lots| **lots > 1).count();
+        self.bids_for_several_won += u32::try_from(several).unwrap();
+        self.releases_paid += u32::from(oracle.releases.len() < self.releases);
+        self.releases = oracle.releases.len();
+        let raised =
+            oracle.namespaces.values().any(|n| n.reserve_at == block.height && n.reserve > 0);
+        self.raised_reserves += u32::from(raised && !expected.won.is_empty());
         self.empty_blocks += u32::from(block.observers.is_empty());
         self.prices_at_the_top += u32::from(oracle.price.0 == 1 << 80);
 
@@ -311,7 +329,7 @@ impl Met {
         self.blocks_that_forgot += u32::from(block.height > 1 && forgot);
         self.remembered = remembered;
 
-        for (address, (_, debt)) in &oracle.validators {
+        for (address, (_, debt, _)) in &oracle.validators {
             let before = self.debts.insert(*address, *debt).unwrap_or(0);
             self.debts_paid_off += u32::from(block.height > 1 && before > 0 && *debt == 0);
         }
@@ -333,7 +351,11 @@ impl Met {
             End::Registered,
             End::Updated,
             End::Withdrawn,
+            End::Locked,
+            End::Released,
         ];
+        wanted.extend((0..8).map(End::Bid));
+        wanted.push(End::Skipped(SkipReason::CollateralTooLow as u8));
         // Overflow is left out: no history can leave a genesis with so much wei.
         wanted.extend((0..SkipReason::Overflow as u8).map(End::Skipped));
         for end in wanted {
@@ -345,6 +367,9 @@ impl Met {
         for (name, count) in [
             ("changes of committee", self.epochs_with_others),
             ("relayers paid", self.relayers_paid),
+            ("winners of several lots", self.bids_for_several_won),
+            ("releases that were paid", self.releases_paid),
+            ("reserves after a sale", self.raised_reserves),
             ("empty blocks", self.empty_blocks),
             ("forgetting", self.blocks_that_forgot),
             ("debts paid off", self.debts_paid_off),

@@ -4,6 +4,7 @@
 //! It shares no code with the ledger; of the types it uses the objects a block is made of, borsh of
 //! whole transactions and batches, the two hash functions and the recovery of a signature's signer.
 
+mod auction;
 mod commitment;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +16,9 @@ use weft_types::{
     Receipt, ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei, Withdrawal,
 };
 
+use auction::Bid;
 pub(crate) use commitment::Entries;
-use commitment::{commit, length, slices_root, withdrawal_leaf, withdrawals_root};
+use commitment::{length, results_root, slices_root, withdrawal_leaf, withdrawals_root};
 
 /// Wei per byte, and the block time it is as of.
 type Price = (Wei, u64);
@@ -29,6 +31,9 @@ pub(crate) struct Namespace {
     pub(crate) price: Price,
     pub(crate) tokens: u64,
     pub(crate) tokens_at_ms: u64,
+    pub(crate) reserve: Wei,
+    pub(crate) reserve_at: u64,
+    pub(crate) earned: Wei,
 }
 
 /// The ledger at some height.
@@ -50,8 +55,11 @@ pub(crate) struct Oracle {
     pub(crate) relay: (Wei, u64),
     pub(crate) accounts: BTreeMap<Address, Wei>,
     pub(crate) namespaces: BTreeMap<u64, Namespace>,
-    /// `last_seen` and `debt`.
-    pub(crate) validators: BTreeMap<Address, (u64, Wei)>,
+    /// What backs bids, and what is on its way back, by when.
+    pub(crate) collateral: BTreeMap<Address, Wei>,
+    pub(crate) releases: BTreeMap<(u64, Address), Wei>,
+    /// `last_seen`, `debt` and `earned`.
+    pub(crate) validators: BTreeMap<Address, (u64, Wei, Wei)>,
     pub(crate) lanes: BTreeMap<Address, LaneCut>,
     /// By `valid_until` and id, the height that ordered it.
     pub(crate) remembered: BTreeMap<(u64, B256), u64>,
@@ -73,6 +81,10 @@ pub(crate) enum End {
     Registered,
     Updated,
     Withdrawn,
+    Locked,
+    Released,
+    /// With its result's number.
+    Bid(u8),
 }
 
 /// What a block came to.
@@ -83,6 +95,8 @@ pub(crate) struct Expected {
     pub(crate) slices: BTreeMap<u64, Vec<Vec<u8>>>,
     pub(crate) withdrawals: Vec<Withdrawal>,
     pub(crate) ends: Vec<End>,
+    /// How many lots each winner of the auction has.
+    pub(crate) won: Vec<usize>,
 }
 
 /// A transaction that is well formed.
@@ -108,6 +122,9 @@ impl Oracle {
             price: floor,
             tokens: full(settings),
             tokens_at_ms: genesis.time_ms,
+            reserve: 0,
+            reserve_at: 0,
+            earned: 0,
         };
         let stakes: BTreeMap<_, _> =
             genesis.stakes.iter().map(|s| (s.validator, s.stake)).collect();
@@ -133,7 +150,9 @@ impl Oracle {
             namespaces: (genesis.namespaces.iter())
                 .map(|n| (n.namespace.0, namespace(&n.settings)))
                 .collect(),
-            validators: genesis.validators.iter().map(|m| (m.address, (0, 0))).collect(),
+            collateral: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            validators: genesis.validators.iter().map(|m| (m.address, (0, 0, 0))).collect(),
             lanes: BTreeMap::new(),
             remembered: BTreeMap::new(),
             embedded: Vec::new(),
@@ -164,6 +183,13 @@ impl Oracle {
     pub(crate) fn apply(&mut self, block: &OrderedBlock<'_>) -> Expected {
         let now = block.time_ms;
         self.remembered.retain(|(valid_until, _), _| *valid_until >= now);
+        for ((at_ms, account), amount) in std::mem::take(&mut self.releases) {
+            if at_ms <= now {
+                *self.accounts.entry(account).or_default() += amount;
+            } else {
+                self.releases.insert((at_ms, account), amount);
+            }
+        }
 
         let base_fee = self.price_at(self.price, now);
         let mut running = Running {
@@ -180,11 +206,32 @@ impl Oracle {
         }
         let (mut ends, mut receipts, mut block_bytes) = (Vec::new(), Vec::new(), 0u128);
         let mut unpaid: Vec<(Address, u128)> = Vec::new();
-        for ordered in &block.batches {
+        let (mut early, mut bids) = (BTreeMap::new(), Vec::new());
+        for (batch, ordered) in block.batches.iter().enumerate() {
+            for (at, transaction) in ordered.batch.body.transactions.iter().enumerate() {
+                if matches!(transaction.body.payload, Payload::Bid { .. }) {
+                    let ended = self.transaction(transaction, block.height, now, &mut running);
+                    if ended.0 == End::Bid(0) {
+                        let Checked { id, sender } = check(transaction, self.chain_id).unwrap();
+                        bids.push(Bid::new(id, sender, &transaction.body.payload));
+                    }
+                    early.insert((batch, at), ended);
+                }
+            }
+        }
+        let auction = self.auction(block.height, &bids, &mut running);
+        for (batch, ordered) in block.batches.iter().enumerate() {
             let mut of_batch = Vec::new();
             block_bytes += size(&**ordered.batch);
-            for transaction in &ordered.batch.body.transactions {
-                let (end, receipt) = self.transaction(transaction, block.height, now, &mut running);
+            for (at, transaction) in ordered.batch.body.transactions.iter().enumerate() {
+                let (end, receipt) = match early.remove(&(batch, at)) {
+                    Some((End::Bid(_), receipt)) => {
+                        let id = check(transaction, self.chain_id).unwrap().id;
+                        (End::Bid(auction.results[&id]), receipt)
+                    }
+                    Some(ended) => ended,
+                    None => self.transaction(transaction, block.height, now, &mut running),
+                };
                 let pays = match end {
                     End::Malformed | End::OutsideWindow | End::LateDuplicate => false,
                     End::Duplicate => true,
@@ -205,7 +252,8 @@ impl Oracle {
         let room = (self.params.relay_reward * 64).saturating_sub(self.relay.0);
         let for_relayers = (running.collected / 20).min(room);
         self.relay.0 += for_relayers;
-        self.share_out(running.collected - for_relayers, &block.observers);
+        let shared = running.collected - for_relayers + auction.for_validators;
+        self.share_out(shared, &block.observers);
 
         self.price = (raised(base_fee, block_bytes, self.params.target_bytes_per_second), now);
         for (id, bytes) in running.submitted_bytes {
@@ -237,12 +285,12 @@ impl Oracle {
         let outcome = Outcome {
             ledger_root: self.ledger_root(),
             slices_root: slices_root(&running.slices),
-            results_root: commit("weft/results/v1", B256::ZERO, 0),
+            results_root: results_root(&auction.leaves),
             withdrawals_root: withdrawals_root(&self.withdrawals),
             unseal_key: UnsealKey([0; 48]),
         };
         let Running { slices, withdrawals, .. } = running;
-        Expected { outcome, receipts, slices, withdrawals, ends }
+        Expected { outcome, receipts, slices, withdrawals, ends, won: auction.won }
     }
 
     fn l1_event(&mut self, number: u64, event: &L1Event, running: &mut Running) {
@@ -273,7 +321,8 @@ impl Oracle {
 
     /// All wei there is.
     pub(crate) fn supply(&self) -> Wei {
-        self.accounts.values().sum::<Wei>() + self.burned + self.relay.0
+        let put_up = self.collateral.values().chain(self.releases.values()).sum::<Wei>();
+        self.accounts.values().sum::<Wei>() + put_up + self.burned + self.relay.0
     }
 
     /// Gives everything collected to the embedded validators, as far as they have no debt, and
@@ -289,9 +338,10 @@ impl Oracle {
             // collected * seats / n, in an order that does not overflow.
             let held = u128::from(member.seats);
             let part = collected / n * held + collected % n * held / n;
-            let debt = &mut self.validators.get_mut(&member.address).unwrap().1;
+            let (_, debt, earned) = self.validators.get_mut(&member.address).unwrap();
             let covered = part.min(*debt);
             *debt -= covered;
+            *earned += part - covered;
             *self.accounts.entry(member.address).or_insert(0) += part - covered;
             given += part - covered;
         }
@@ -320,7 +370,9 @@ impl Oracle {
         self.remembered.insert((body.valid_until, id), height);
 
         let bytes = size(transaction);
-        let inclusion = bytes * running.base_fee;
+        let flat =
+            if matches!(body.payload, Payload::Bid { .. }) { self.params.bid_fee } else { 0 };
+        let inclusion = bytes * running.base_fee + flat;
         if body.max_fee < inclusion {
             return skipped(SkipReason::FeeAboveMax, 0);
         }
@@ -328,7 +380,7 @@ impl Oracle {
             return skipped(SkipReason::CannotPayFee, 0);
         }
         self.charge(sender, inclusion, running);
-        match self.payload(transaction, id, sender, inclusion, now, running) {
+        match self.payload(transaction, id, sender, inclusion, (height, now), running) {
             Err(reason) => skipped(reason, inclusion),
             Ok((end, more)) => {
                 let fee = inclusion + more;
@@ -344,7 +396,7 @@ impl Oracle {
         id: B256,
         sender: Address,
         inclusion: Wei,
-        now: u64,
+        (height, now): (u64, u64),
         running: &mut Running,
     ) -> Result<(End, Wei), SkipReason> {
         match &transaction.body.payload {
@@ -418,6 +470,9 @@ impl Oracle {
                     price: (self.params.min_base_fee, now),
                     tokens: full(settings),
                     tokens_at_ms: now,
+                    reserve: 0,
+                    reserve_at: height,
+                    earned: 0,
                 };
                 self.namespaces.insert(namespace.0, new);
                 Ok((End::Registered, fee))
@@ -430,12 +485,33 @@ impl Oracle {
                 }
                 // Without a bucket before, the new one (if any) starts full.
                 let kept = self.tokens_at(namespace.0, now).unwrap_or(u64::MAX);
+                let reserve = self.reserve(namespace.0, height + 1);
                 let known = self.namespaces.get_mut(&namespace.0).unwrap();
                 known.settings = settings.clone();
                 known.tokens = kept.min(full(settings));
                 known.tokens_at_ms = now;
+                known.reserve = reserve.unwrap_or(known.reserve);
+                known.reserve_at = height;
                 Ok((End::Updated, 0))
             }
+            Payload::LockCollateral { amount } => {
+                if self.balance(&sender) < *amount {
+                    return Err(SkipReason::BalanceTooLow);
+                }
+                *self.accounts.entry(sender).or_default() -= amount;
+                *self.collateral.entry(sender).or_default() += amount;
+                Ok((End::Locked, 0))
+            }
+            Payload::ReleaseCollateral { amount } => {
+                if self.locked(&sender) < *amount {
+                    return Err(SkipReason::CollateralTooLow);
+                }
+                *self.collateral.entry(sender).or_default() -= amount;
+                let at_ms = now.saturating_add(self.params.collateral_delay_ms);
+                *self.releases.entry((at_ms, sender)).or_default() += amount;
+                Ok((End::Released, 0))
+            }
+            Payload::Bid { .. } => Ok((End::Bid(0), 0)),
         }
     }
 
@@ -506,7 +582,17 @@ fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
             (1..=4096).contains(&data.len()) && data.iter().all(|item| !item.is_empty())
         }
         Payload::Transfer { .. } => true,
-        Payload::Withdraw { amount, .. } => *amount > 0,
+        Payload::Withdraw { amount, .. }
+        | Payload::LockCollateral { amount }
+        | Payload::ReleaseCollateral { amount } => *amount > 0,
+        Payload::Bid { amount, legs, .. } => {
+            let ascend = legs.windows(2).all(|pair| pair[0].namespace < pair[1].namespace);
+            let filled = legs.iter().all(|leg| {
+                (1..=4096).contains(&leg.data.len()) && leg.data.iter().all(|item| !item.is_empty())
+            });
+            let offers = (1..=1 << 100).contains(amount) && (1..=8).contains(&legs.len());
+            ascend && filled && (offers || (*amount == 0 && legs.is_empty()))
+        }
         Payload::RegisterNamespace { settings, .. } | Payload::UpdateNamespace { settings, .. } => {
             let listed = match &settings.submitters {
                 Submitters::Anyone => true,
@@ -515,7 +601,10 @@ fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
                 }
             };
             let quota = settings.quota;
-            listed && quota.is_none_or(|q| q.bytes_per_second > 0 && q.burst_bytes > 0)
+            let sells = |a: weft_types::AuctionSettings| a.every > 0 && a.floor <= 1 << 100;
+            listed
+                && quota.is_none_or(|q| q.bytes_per_second > 0 && q.burst_bytes > 0)
+                && settings.auction.is_none_or(sells)
         }
     };
     if !fine || body.chain_id != chain_id || size(transaction) > 128 * 1024 {

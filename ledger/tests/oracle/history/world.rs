@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 
 use weft_ledger::LaneCut;
 use weft_types::{
-    Address, Batch, BatchBody, BlockId, Bytes, L1Event, L1Events, L1Origin, LaneId, NamespaceId,
-    NamespaceSettings, Payload, Quota, SecretKey, Signature, Signed, Submitters, Transaction,
-    TransactionBody, Unverified, Verified, Wei,
+    Address, AuctionSettings, Batch, BatchBody, BlockId, Bytes, L1Event, L1Events, L1Origin,
+    LaneId, Leg, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey, Signature, Signed,
+    Submitters, Transaction, TransactionBody, Unverified, Verified, Wei,
 };
 
 use super::{
-    Amount, BatchPlan, BlockPlan, CHAIN_ID, Data, EventPlan, Flaw, Gap, KEYRING, KEYS, MaxFee,
-    PayloadPlan, TransactionPlan, ValidUntil, address,
+    Amount, BatchPlan, BidAmount, BlockPlan, CHAIN_ID, Data, EventPlan, Flaw, Gap, KEYRING, KEYS,
+    MaxFee, PayloadPlan, TransactionPlan, ValidUntil, address,
 };
 use crate::oracle::Oracle;
 
 /// What a submission of one item has beyond it: chain id, end, salt, max_fee, tag, namespace, two
 /// lengths, signature.
 const AROUND_ONE_ITEM: usize = 8 + 8 + 8 + 16 + 1 + 8 + 4 + 4 + 65;
+
+/// Accounts that bid.
+const BIDDERS: usize = 8;
 
 /// A block that a plan came to: what a ledger is given.
 pub(crate) struct Block {
@@ -177,6 +180,10 @@ impl World {
             PayloadPlan::Update { namespace, by_owner: true, .. } => {
                 chain.namespaces.get(namespace).map_or(address(*sender), |n| n.settings.owner)
             }
+            // Few enough that they meet.
+            PayloadPlan::Bid { .. } | PayloadPlan::Lock(_) | PayloadPlan::Release(_) => {
+                address(*sender % BIDDERS)
+            }
             _ => address(*sender),
         };
         body.payload = payload_of(payload, sender, &body, chain, now);
@@ -184,8 +191,12 @@ impl World {
             apply_flaw(flaw, &mut body);
         }
         let size = size_of(&body);
-        let [inclusion, namespace] =
+        let is_bid = matches!(body.payload, Payload::Bid { .. });
+        let [mut inclusion, namespace] =
             prices(&body.payload, chain, now).map(|p| p.saturating_mul(size));
+        if is_bid {
+            inclusion = inclusion.saturating_add(chain.params.bid_fee);
+        }
         body.max_fee = match max_fee {
             MaxFee::Unlimited => Wei::MAX,
             MaxFee::Inclusion(plus) => give_or_take(inclusion, *plus),
@@ -278,6 +289,38 @@ fn payload_of(
             namespace: NamespaceId(*namespace),
             settings: settings.clone(),
         },
+        PayloadPlan::Lock(amount) => Payload::LockCollateral { amount: amount_of(amount) },
+        PayloadPlan::Release(Amount::Everything(plus)) => {
+            Payload::ReleaseCollateral { amount: give_or_take(chain.locked(&sender), *plus) }
+        }
+        PayloadPlan::Release(amount) => Payload::ReleaseCollateral { amount: amount_of(amount) },
+        PayloadPlan::Bid { namespaces, height, sequence, amount } => {
+            // Who has put up nothing does so first, more often than not.
+            let half = chain.balance(&sender) / 2;
+            if *sequence < 3 && chain.locked(&sender) == 0 && half > 0 {
+                return Payload::LockCollateral { amount: half.min(1 << 50) };
+            }
+            let next = chain.height + 1;
+            let mut namespaces = namespaces.clone();
+            if *sequence < 3 && namespaces.iter().any(|lot| chain.lot(*lot, next).is_some()) {
+                namespaces.retain(|lot| chain.lot(*lot, next).is_some());
+            }
+            let reserves = namespaces.iter().filter_map(|lot| chain.lot(*lot, next));
+            let amount = match amount {
+                BidAmount::Exactly(wei) => *wei,
+                BidAmount::Reserve(plus) => give_or_take(reserves.sum(), *plus),
+                BidAmount::Collateral(plus) => give_or_take(chain.locked(&sender), *plus),
+                BidAmount::Withdraw => 0,
+            };
+            let leg = |lot: &u64| Leg {
+                namespace: NamespaceId(*lot),
+                data: vec![Bytes::from(vec![*sequence + 1; 3]); 2],
+            };
+            let legs = if amount == 0 { vec![] } else { namespaces.iter().map(leg).collect() };
+            let height = next.saturating_add_signed((*height).into());
+            let amount = amount.min(1 << 100);
+            Payload::Bid { sequence: (*sequence).into(), height, amount, legs }
+        }
         PayloadPlan::Update { namespace, settings, .. } => Payload::UpdateNamespace {
             namespace: NamespaceId(*namespace),
             settings: settings.clone(),
@@ -317,9 +360,30 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
             revenue_recipient: Address::ZERO,
             submitters: Submitters::Only(listed),
             quota,
+            auction: None,
         },
     };
+    let sells = |every, floor| {
+        let Payload::RegisterNamespace { namespace, mut settings } = settings(vec![], None) else {
+            unreachable!("it registers");
+        };
+        settings.auction = Some(AuctionSettings { every, floor });
+        Payload::RegisterNamespace { namespace, settings }
+    };
+    let bid = |amount, namespaces: &[u64]| {
+        let data = vec![Bytes::from_static(b"x")];
+        let leg = |id: &u64| Leg { namespace: NamespaceId(*id), data: data.clone() };
+        let legs = namespaces.iter().map(leg).collect();
+        Payload::Bid { sequence: 0, height: 1, amount, legs }
+    };
     match flaw {
+        Flaw::NeverAuction => body.payload = sells(0, 0),
+        Flaw::HighFloor => body.payload = sells(1, (1 << 100) + 1),
+        Flaw::NoLegs => body.payload = bid(1, &[]),
+        Flaw::TooManyLegs => body.payload = bid(1, &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        Flaw::UnsortedLegs => body.payload = bid(1, &[1, 1]),
+        Flaw::TooMuch => body.payload = bid((1 << 100) + 1, &[0]),
+        Flaw::NoCollateral => body.payload = Payload::LockCollateral { amount: 0 },
         Flaw::OtherChain => body.chain_id += 1,
         Flaw::SignedForOtherChain | Flaw::BadV | Flaw::HighS => {}
         Flaw::NoItems => body.payload = submit(vec![]),

@@ -31,10 +31,12 @@ impl Oracle {
         }
         for (id, namespace) in &self.namespaces {
             let value = Bytes::tag(4).settings(&namespace.settings).price(namespace.price);
-            put(Bytes::tag(5).u64(*id), value.u64(namespace.tokens).u64(namespace.tokens_at_ms));
+            let value = value.u64(namespace.tokens).u64(namespace.tokens_at_ms);
+            let value = value.u128(namespace.reserve).u64(namespace.reserve_at);
+            put(Bytes::tag(5).u64(*id), value.u128(namespace.earned));
         }
-        for (address, (last_seen, debt)) in &self.validators {
-            let value = Bytes::tag(5).u64(*last_seen).u128(*debt);
+        for (address, (last_seen, debt, earned)) in &self.validators {
+            let value = Bytes::tag(5).u64(*last_seen).u128(*debt).u128(*earned);
             put(Bytes::tag(6).raw(address.as_slice()), value);
         }
         for (address, cut) in &self.lanes {
@@ -60,6 +62,12 @@ impl Oracle {
         }
         put(Bytes::tag(11), Bytes::tag(3).members(&self.next_committee));
         put(Bytes::tag(12), Bytes::tag(9).u128(self.relay.0).u64(self.relay.1));
+        for (address, locked) in self.collateral.iter().filter(|(_, locked)| **locked > 0) {
+            put(Bytes::tag(13).raw(address.as_slice()), Bytes::tag(2).u128(*locked));
+        }
+        for ((at_ms, address), amount) in &self.releases {
+            put(Bytes::tag(14).u64(*at_ms).raw(address.as_slice()), Bytes::tag(2).u128(*amount));
+        }
         entries
     }
 
@@ -101,6 +109,11 @@ pub(super) fn slices_root(slices: &BTreeMap<u64, Vec<Vec<u8>>>) -> B256 {
     commit("weft/slices/v1", keccak_root(leaves), count)
 }
 
+pub(super) fn results_root(leaves: &[Vec<u8>]) -> B256 {
+    let hashes = leaves.iter().map(|leaf| keccak256(&[&[0], leaf])).collect();
+    commit("weft/results/v1", keccak_root(hashes), leaves.len() as u64)
+}
+
 pub(super) fn withdrawal_leaf(index: u64, to: &Address, amount: Wei) -> B256 {
     keccak256(&[&[0], &index.to_be_bytes(), to.as_slice(), &amount.to_be_bytes()])
 }
@@ -127,7 +140,7 @@ fn root(mut level: Vec<B256>, node: impl Fn(&[u8], &[u8]) -> B256) -> B256 {
     level.first().copied().unwrap_or(B256::ZERO)
 }
 
-pub(super) fn commit(tag: &str, root: B256, count: u64) -> B256 {
+fn commit(tag: &str, root: B256, count: u64) -> B256 {
     let tag = keccak256(&[tag.as_bytes()]);
     keccak256(&[tag.as_slice(), &count.to_be_bytes(), root.as_slice()])
 }
@@ -177,9 +190,13 @@ impl Bytes {
                     bytes.raw(account.as_slice())
                 }),
         };
-        match settings.quota {
+        bytes = match settings.quota {
             None => bytes.raw(&[0]),
             Some(quota) => bytes.raw(&[1]).u64(quota.bytes_per_second).u64(quota.burst_bytes),
+        };
+        match settings.auction {
+            None => bytes.raw(&[0]),
+            Some(auction) => bytes.raw(&[1]).u64(auction.every).u128(auction.floor),
         }
     }
 }
