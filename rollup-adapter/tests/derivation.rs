@@ -139,7 +139,7 @@ impl World {
                             }
                             SliceEntry::Forced { .. } => {}
                             SliceEntry::Head { data, .. } | SliceEntry::Submission { data, .. } => {
-                                items.extend(data.clone())
+                                items.extend(data.clone());
                             }
                         }
                     }

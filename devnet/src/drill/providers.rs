@@ -36,7 +36,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
 
     september(lab, &network, findings).await?;
     all_dead(&mut network, findings).await?;
-    nonsense(lab, &mut network, findings).await?;
+    nonsense(lab, &network, findings).await?;
 
     let load = traffic.finish(findings).await?;
     ensure!(load.missing == 0, "{} accepted transactions are not final", load.missing);

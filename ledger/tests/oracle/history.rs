@@ -94,7 +94,7 @@ enum TransactionPlan {
         sender: usize,
         valid_until: ValidUntil,
         max_fee: MaxFee,
-        payload: PayloadPlan,
+        payload: Box<PayloadPlan>,
         flaw: Option<Flaw>,
     },
     /// One that an earlier block ordered, so many heights ago.
@@ -455,7 +455,7 @@ fn transactions_of(payloads: BoxedStrategy<PayloadPlan>) -> impl Strategy<Value 
             sender,
             valid_until,
             max_fee,
-            payload,
+            payload: Box::new(payload),
             flaw,
         },
     )

@@ -4,7 +4,8 @@ mod flood;
 mod oracle;
 mod searchers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::time::Duration;
 
 use eyre::{ensure, eyre};
@@ -159,11 +160,11 @@ async fn nothing_is_missing(
     let (mut in_time, mut late, mut late_and_in) = (0u64, 0u64, 0u64);
     let mut ordered: BTreeMap<u64, BTreeSet<TransactionId>> = BTreeMap::new();
     for bid in sent.iter().filter(|bid| bid.height < last) {
-        if !ordered.contains_key(&bid.height) {
+        if let Entry::Vacant(entry) = ordered.entry(bid.height) {
             let results = client.get(&format!("/v1/auctions/{}", bid.height)).await?;
             let bids = results["bids"].as_array().ok_or_else(|| eyre!("no bids in {results}"))?;
             let ids = bids.iter().filter_map(|bid| bid["bid"].as_str()?.parse().ok());
-            ordered.insert(bid.height, ids.collect());
+            entry.insert(ids.collect());
         }
         let is_in = ordered[&bid.height].contains(&bid.id);
         if bid.all_had_it_after.is_some_and(|after| after <= IN_TIME) {

@@ -148,7 +148,10 @@ impl World {
                     sender: which.index(KEYS),
                     valid_until: ValidUntil::Limit(0),
                     max_fee: MaxFee::Unlimited,
-                    payload: PayloadPlan::Submit { namespace: 0, data: Data::Items(vec![20]) },
+                    payload: Box::new(PayloadPlan::Submit {
+                        namespace: 0,
+                        data: Data::Items(vec![20]),
+                    }),
                     flaw: None,
                 };
                 self.new_transaction(&instead, chain, now)
@@ -176,7 +179,7 @@ impl World {
             max_fee: 0,
             payload: Payload::Transfer { to: Address::ZERO, amount: 0 },
         };
-        let sender = match payload {
+        let sender = match &**payload {
             PayloadPlan::Update { namespace, by_owner: true, .. } => {
                 chain.namespaces.get(namespace).map_or(address(*sender), |n| n.settings.owner)
             }

@@ -68,7 +68,7 @@ impl Oracle {
     /// The reserve of a namespace's lot at a height, if it offers one there.
     pub(crate) fn lot(&self, namespace: u64, height: u64) -> Option<Wei> {
         let auction = self.namespaces.get(&namespace)?.settings.auction?;
-        (height % auction.every == 0).then(|| self.reserve(namespace, height)).flatten()
+        height.is_multiple_of(auction.every).then(|| self.reserve(namespace, height)).flatten()
     }
 
     /// The reserve at a height, whether or not a lot is offered there.
@@ -76,7 +76,9 @@ impl Oracle {
         let known = self.namespaces.get(&namespace)?;
         let auction = known.settings.auction?;
         let mut reserve = known.reserve;
-        for _ in (known.reserve_at + 1..height).filter(|height| height % auction.every == 0) {
+        for _ in
+            (known.reserve_at + 1..height).filter(|height| height.is_multiple_of(auction.every))
+        {
             reserve -= reserve / 8;
         }
         Some(reserve.max(auction.floor))
@@ -256,7 +258,7 @@ impl<'a> Field<'a> {
             set.extend(free.map(|(_, bid)| *bid));
             let pays: Wei = set.iter().map(|bid| bid.amount).sum();
             let has = |bid: &&Bid| chosen.iter().any(|other| other.id == bid.id);
-            let which: Vec<bool> = self.several.iter().map(|bid| has(bid)).collect();
+            let which: Vec<bool> = self.several.iter().map(has).collect();
             if best.as_ref().is_none_or(|(most, before, _)| (pays, &which) > (*most, before)) {
                 best = Some((pays, which, set));
             }
