@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "the reader's input and output are files")]
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+mod npm;
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use npm::{Package, text};
 use serde_json::{Value, json};
+
+static READER: Package = Package::at("spec/reader");
 
 #[test]
 fn agrees_with_every_vector() {
@@ -28,8 +32,7 @@ fn agrees_with_every_vector() {
 
 #[test]
 fn is_well_typed() {
-    install();
-    let output = run("npm", &["run", "--silent", "check"]);
+    let output = READER.run("npm", &["run", "--silent", "check"]);
     assert!(output.status.success(), "tsc:\n{}", text(&output));
 }
 
@@ -148,43 +151,9 @@ fn copy(name: &str) -> PathBuf {
 
 /// Runs the reader over a directory of vectors.
 fn check(directory: &Path) -> Output {
-    install();
-    run("node", &["--import", "tsx", "src/main.ts", directory.to_str().unwrap()])
-}
-
-/// Installs the reader's packages unless they are newer than the lock file.
-fn install() {
-    static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let lock_file = reader().join("package-lock.json");
-        // Others may run this test at the same time; the lock ends with the file's scope.
-        let lock = File::open(&lock_file).unwrap();
-        lock.lock().unwrap();
-        let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-        let installed = changed(&reader().join("node_modules/.package-lock.json"));
-        if installed.is_ok_and(|installed| installed >= changed(&lock_file).unwrap()) {
-            return;
-        }
-        let output = run("npm", &["ci"]);
-        assert!(output.status.success(), "npm ci in spec/reader failed:\n{}", text(&output));
-    });
-}
-
-fn run(program: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(program).args(arguments).current_dir(reader()).output();
-    output.unwrap_or_else(|error| {
-        panic!("{program} cannot be run ({error}); checking the vectors needs Node 20.19 and npm")
-    })
-}
-
-fn text(output: &Output) -> String {
-    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
+    READER.run("node", &["--import", "tsx", "src/main.ts", directory.to_str().unwrap()])
 }
 
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors")
-}
-
-fn reader() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/reader")
 }
