@@ -132,7 +132,11 @@ fn legs(txs: &[Bytes]) -> Result<Vec<Leg>, RpcError> {
     }
     let mut legs: BTreeMap<u64, Vec<Bytes>> = BTreeMap::new();
     for raw in txs {
-        let of_chain = envelope(raw)?.chain_id().ok_or_else(|| {
+        let transaction = envelope(raw)?;
+        if transaction.is_eip4844() {
+            return Err(unsupported("txs", "blob transactions, which rollups skip"));
+        }
+        let of_chain = transaction.chain_id().ok_or_else(|| {
             RpcError::params("txs", "a transaction without a chain id could be for any rollup")
         })?;
         legs.entry(of_chain).or_default().push(raw.clone());
