@@ -251,7 +251,7 @@ fn auction_params() -> impl Strategy<Value = Params> {
     (
         prop::sample::select(vec![0, 700, 1 << 40]),
         prop::sample::select(vec![0, 5_000, 1 << 80]),
-        prop::sample::select(vec![0, 1, 900, 1 << 20]),
+        prop::sample::select(vec![0, 1, 2, 900, 1 << 20]),
         prop::sample::select(vec![(0, 0), (1_500, 500), (3_333, 6_667), (10_000, 0), (1, 2)]),
     )
         .prop_map(|(bid_fee, bid_penalty, collateral_delay_ms, (validators, burned))| Params {
