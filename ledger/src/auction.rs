@@ -58,11 +58,9 @@ impl Namespace {
 }
 
 impl State {
-    /// Whether any namespace offers a lot at that height.
-    pub fn offers_lots(&self, height: Height) -> bool {
-        self.namespaces().any(|(_, namespace)| {
-            namespace.settings.auction.is_some_and(|auction| auction.offers(height))
-        })
+    /// The lots that are offered at that height, with their reserves in wei, ascending.
+    pub fn lots(&self, height: Height) -> impl Iterator<Item = (NamespaceId, Wei)> {
+        self.namespaces().filter_map(move |(id, namespace)| Some((id, namespace.lot(height)?)))
     }
 
     /// Opens bids, lets the winners pay, and puts what they bring at the head of slices. Returns

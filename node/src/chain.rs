@@ -34,6 +34,8 @@ pub struct Head {
     pub absent: Arc<Vec<Address>>,
     /// Wei per byte that a block right after it charges.
     pub price: Wei,
+    /// What is for sale at the next height, with reserves in wei.
+    pub lots: Arc<Vec<(NamespaceId, Wei)>>,
 }
 
 /// A block that was decided lately.
@@ -183,8 +185,7 @@ impl Chain {
                 total -= recent.pop_front().map_or(0, |block| block.bytes);
             }
         }
-        let price = state.global_price(header.time_ms);
-        self.0.head.send_replace(Head { header, id, absent: Arc::new(absent), price });
+        self.0.head.send_replace(head_at(header, id, state, absent));
     }
 
     /// The header of a height, if it is decided.
@@ -492,8 +493,13 @@ impl Chain {
 
 /// What the head says of a tip.
 pub fn head_of(tip: &Tip, absent: Vec<Address>) -> Head {
-    let price = tip.state.global_price(tip.header.time_ms);
-    Head { header: tip.header, id: tip.id, absent: Arc::new(absent), price }
+    head_at(tip.header, tip.id, &tip.state, absent)
+}
+
+fn head_at(header: Header, id: BlockId, state: &State, absent: Vec<Address>) -> Head {
+    let lots = state.lots(header.height + 1).collect();
+    let price = state.global_price(header.time_ms);
+    Head { header, id, absent: Arc::new(absent), price, lots: Arc::new(lots) }
 }
 
 /// The leg for a namespace: its place and its items.

@@ -161,7 +161,7 @@ impl Driver {
 
     /// Looks whether lots are offered at the next height.
     pub(super) fn look_for_lots(&mut self) {
-        self.lots_open = self.tip.state.offers_lots(self.tip.next_height());
+        self.lots_open = self.tip.state.lots(self.tip.next_height()).next().is_some();
     }
 
     /// When the time for bids for the next height is over.

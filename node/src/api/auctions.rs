@@ -11,7 +11,7 @@ use weft_types::{Height, NamespaceId, OpenedBid, ProvenResult, Results, SoldLot,
 use super::blocks::parse_height;
 use super::namespaces::Proof;
 use super::{Api, Problem, answer, blocking};
-use crate::chain::{Chain, ChainError};
+use crate::chain::Chain;
 
 /// A lot that is for sale.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -81,13 +81,17 @@ pub fn view(height: Height, results: Results) -> AuctionView {
 }
 
 /// What is for sale at the next height.
-pub fn next_lots(chain: &Chain) -> Result<NextView, ChainError> {
-    let height = chain.head().header.height + 1;
-    let lot = |(namespace, settings): (NamespaceId, weft_ledger::Namespace)| {
-        settings.lot(height).map(|reserve| LotView { namespace, reserve })
+pub fn next_lots(chain: &Chain) -> NextView {
+    let head = chain.head();
+    let lot = |(namespace, reserve): &(NamespaceId, Wei)| LotView {
+        namespace: *namespace,
+        reserve: *reserve,
     };
-    let lots = chain.namespaces()?.into_iter().filter_map(lot).collect();
-    Ok(NextView { height, lots, bid_fee: chain.genesis().params.bid_fee })
+    NextView {
+        height: head.header.height + 1,
+        lots: head.lots.iter().map(lot).collect(),
+        bid_fee: chain.genesis().params.bid_fee,
+    }
 }
 
 /// What the auction of a height came to, or with `next` what is for sale at the next one.
@@ -108,8 +112,7 @@ pub async fn show(
     let chain = api.chain.clone();
     let height = match height.as_str() {
         "next" => {
-            let next = blocking(move || Ok(next_lots(&chain)?)).await?;
-            return Ok(Json(next).into_response());
+            return Ok(Json(next_lots(&chain)).into_response());
         }
         "latest" => chain.head().header.height,
         digits => parse_height(digits)?,

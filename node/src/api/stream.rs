@@ -202,7 +202,7 @@ impl Follower {
         let found = blocking(move || {
             let Some(results) = chain.results(height)? else { return Ok(None) };
             // By the time it is read another height may be next; that comes with its own event.
-            let next = next_lots(&chain)?;
+            let next = next_lots(&chain);
             Ok(Some((results, (next.height == height + 1).then_some(next))))
         });
         found

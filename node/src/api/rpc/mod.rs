@@ -120,10 +120,7 @@ async fn run(api: &Api, method: &str, params: &[Value]) -> Result<Value, RpcErro
             let results = blocking(move || Ok(chain.results(height)?)).await?;
             Ok(json!(results.map(|results| view(height, results))))
         }
-        "weft_getLots" => {
-            let chain = api.chain.clone();
-            Ok(json!(blocking(move || Ok(next_lots(&chain)?)).await?))
-        }
+        "weft_getLots" => Ok(json!(next_lots(&api.chain))),
         "weft_getAccount" => {
             let address: Address = param(params)?;
             Ok(json!(super::blocks::account_view(api, address).await?))
