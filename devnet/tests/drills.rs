@@ -69,6 +69,7 @@ drills! {
     a_rollup_goes_on_without_its_committee: Escape;
     auctions_end_as_anybody_finds_who_reads_the_chain: Auction;
     a_flood_of_bad_bids_changes_nothing: Flood;
+    bundles_stand_in_one_block_or_nowhere: Bundles;
 }
 
 /// Both engines run the same transactions of the same wallet, so they must give the same answers.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use weft_types::{
-    Address, B256, Batch, Height, L1Events, L1Origin, NamespaceId, Outcome, Payload, Receipt,
+    Address, B256, Batch, Height, L1Events, L1Origin, Legs, NamespaceId, Outcome, Payload, Receipt,
     ReceiptStatus, Results, SkipReason, Slice, SliceEntry, TimeMs, Transaction, Verified, Wei,
     Withdrawal,
     slice::{NamespaceTree, SliceLeaf},
@@ -304,13 +304,30 @@ impl Progress {
         }
     }
 
-    /// Puts an executed submission into its slice.
+    /// Puts what an executed transaction brings into slices.
     fn place(&mut self, transaction: &Transaction, checked: &TransactionWitness) {
-        let Payload::Submit { namespace, data } = &transaction.body.payload else { return };
-        let (transaction, submitter, data) = (checked.id, checked.sender, data.clone());
-        self.push(*namespace, SliceEntry::Submission { transaction, submitter, data });
-        let bytes = self.namespace_bytes.entry(*namespace).or_default();
-        *bytes = bytes.saturating_add(u64::from(checked.bytes));
+        let (id, submitter) = (checked.id, checked.sender);
+        match &transaction.body.payload {
+            Payload::Submit { namespace, data } => {
+                let (transaction, data) = (id, data.clone());
+                self.push(*namespace, SliceEntry::Submission { transaction, submitter, data });
+                self.use_bytes(*namespace, checked.bytes);
+            }
+            Payload::Bundle { legs } => {
+                for (leg, place) in legs.iter().zip(Legs::of(legs).places()) {
+                    let (transaction, data) = (id, leg.data.clone());
+                    let entry = SliceEntry::Leg { transaction, submitter, place, data };
+                    self.push(leg.namespace, entry);
+                    self.use_bytes(leg.namespace, encoded_len(leg));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn use_bytes(&mut self, namespace: NamespaceId, used: u32) {
+        let bytes = self.namespace_bytes.entry(namespace).or_default();
+        *bytes = bytes.saturating_add(u64::from(used));
     }
 }
 
@@ -326,8 +343,8 @@ fn is_bid(transaction: &Transaction) -> bool {
     matches!(transaction.body.payload, Payload::Bid { .. })
 }
 
-fn encoded_len(transaction: &Transaction) -> u32 {
-    let length = borsh::object_length(transaction).unwrap_or(usize::MAX);
+pub(crate) fn encoded_len<T: borsh::BorshSerialize>(value: &T) -> u32 {
+    let length = borsh::object_length(value).unwrap_or(usize::MAX);
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 

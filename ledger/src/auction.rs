@@ -10,8 +10,8 @@ use weft_auction::{
 use weft_types::results::number_detail;
 use weft_types::transaction::TransactionWitness;
 use weft_types::{
-    Address, B256, BidResult, Height, Leg, NamespaceId, OpenedBid, Payload, Results, SliceEntry,
-    SoldLot, Transaction, Wei,
+    Address, B256, BidResult, Height, Leg, Legs, NamespaceId, OpenedBid, Payload, Results,
+    SliceEntry, SoldLot, Transaction, Wei,
 };
 
 use crate::apply::Progress;
@@ -91,9 +91,10 @@ impl State {
             let sold = self.sell(height, bid, &field, &allocation, &conditions);
             for_validators = for_validators.saturating_add(sold.for_validators);
             lots.extend(sold.lots.into_iter().map(|lot| (lot.namespace, lot)));
-            for leg in included.legs.get(*at).copied().unwrap_or_default() {
+            let legs = included.legs.get(*at).copied().unwrap_or_default();
+            for (leg, place) in legs.iter().zip(Legs::of(legs).places()) {
                 let (transaction, bidder, data) = (bid.id, bid.bidder, leg.data.clone());
-                progress.head(leg.namespace, SliceEntry::Head { transaction, bidder, data });
+                progress.head(leg.namespace, SliceEntry::Head { transaction, bidder, place, data });
             }
         }
         let opened = bids.iter().zip(opening.0).map(|(bid, opened)| result(bid, opened, &winners));

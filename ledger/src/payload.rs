@@ -3,9 +3,10 @@
 //! Each handler either takes full effect or none, and says why.
 
 use weft_types::{
-    Address, Height, NamespaceId, NamespaceSettings, Payload, SkipReason, TimeMs, Wei,
+    Address, Height, Leg, NamespaceId, NamespaceSettings, Payload, SkipReason, TimeMs, Wei,
 };
 
+use crate::apply::encoded_len;
 use crate::entry::{GlobalPrice, Key, Namespace, Release, Value};
 use crate::state::State;
 
@@ -18,6 +19,14 @@ pub(crate) struct Call {
     pub(crate) fee_left: Wei,
     pub(crate) now: TimeMs,
     pub(crate) height: Height,
+}
+
+/// Something that a namespace takes.
+struct Order {
+    id: NamespaceId,
+    fee: Wei,
+    /// The namespace afterwards.
+    after: Namespace,
 }
 
 impl State {
@@ -34,6 +43,7 @@ impl State {
             Payload::UpdateNamespace { namespace, settings } => {
                 self.update(*namespace, settings, call)
             }
+            Payload::Bundle { legs } => self.bundle(legs, call),
             Payload::LockCollateral { amount } => self.lock(*amount, call),
             Payload::ReleaseCollateral { amount } => self.release(*amount, call),
             // Opened and settled before all else; its fee is paid, and nothing is left to do.
@@ -42,16 +52,40 @@ impl State {
     }
 
     fn submit(&mut self, id: NamespaceId, call: &Call) -> Result<Wei, SkipReason> {
+        let order = self.test_order(id, call.bytes, call)?;
+        let fee = order.fee;
+        self.pay_orders(vec![order], fee, call)
+    }
+
+    /// Tests every leg before it places any: all of them are ordered, or none.
+    fn bundle(&mut self, legs: &[Leg], call: &Call) -> Result<Wei, SkipReason> {
+        let tested = legs.iter().map(|leg| self.test_order(leg.namespace, encoded_len(leg), call));
+        let orders = tested.collect::<Result<Vec<_>, _>>()?;
+        let fee = orders.iter().fold(0, |sum: Wei, order| sum.saturating_add(order.fee));
+        self.pay_orders(orders, fee, call)
+    }
+
+    /// Tests whether a namespace takes so many bytes from the sender, but for the fee.
+    fn test_order(&self, id: NamespaceId, bytes: u32, call: &Call) -> Result<Order, SkipReason> {
         let namespace = self.namespace(id).ok_or(SkipReason::UnknownNamespace)?;
         if !namespace.settings.submitters.allows(&call.sender) {
             return Err(SkipReason::NotAdmitted);
         }
-        let bytes = u64::from(call.bytes);
+        let bytes = u64::from(bytes);
         let tokens = namespace.tokens_at(call.now);
         if tokens.is_some_and(|tokens| tokens < bytes) {
             return Err(SkipReason::OverQuota);
         }
         let fee = u128::from(bytes).saturating_mul(self.namespace_price(namespace, call.now));
+        let after = Namespace {
+            tokens: tokens.map_or(0, |tokens| tokens.saturating_sub(bytes)),
+            tokens_at_ms: call.now,
+            ..namespace.clone()
+        };
+        Ok(Order { id, fee, after })
+    }
+
+    fn pay_orders(&mut self, orders: Vec<Order>, fee: Wei, call: &Call) -> Result<Wei, SkipReason> {
         if fee > call.fee_left {
             return Err(SkipReason::NamespaceFeeNotCovered);
         }
@@ -59,14 +93,10 @@ impl State {
             .balance(&call.sender)
             .checked_sub(fee)
             .ok_or(SkipReason::NamespaceFeeNotCovered)?;
-
-        let namespace = Namespace {
-            tokens: tokens.map_or(0, |tokens| tokens.saturating_sub(bytes)),
-            tokens_at_ms: call.now,
-            ..namespace.clone()
-        };
         self.set_balance(call.sender, balance);
-        self.set_namespace(id, namespace);
+        for Order { id, after, .. } in orders {
+            self.set_namespace(id, after);
+        }
         Ok(fee)
     }
 

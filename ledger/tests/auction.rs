@@ -189,6 +189,7 @@ fn the_winners_leg_stands_before_messages_and_pushes_none_out() {
             SliceEntry::Head { .. } => "another's head",
             SliceEntry::Forced { .. } => "forced",
             SliceEntry::Submission { .. } => "submission",
+            SliceEntry::Leg { .. } => "leg",
         })
         .collect();
     assert_eq!(kinds, ["head", "forced", "forced", "submission"]);

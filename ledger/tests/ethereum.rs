@@ -159,7 +159,7 @@ fn forced_messages_head_their_slice_whoever_may_submit() {
         .map(|slice| {
             let index = |entry: &SliceEntry| match entry {
                 SliceEntry::Forced { index, .. } => Some(*index),
-                SliceEntry::Head { .. } | SliceEntry::Submission { .. } => None,
+                _ => None,
             };
             (slice.namespace.0, slice.entries.iter().map(index).collect())
         })

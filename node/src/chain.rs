@@ -7,11 +7,12 @@ use tokio::sync::watch;
 use weft_consensus::{Delivery, Tip};
 use weft_ledger::{Applied, Key, Release, State, Value};
 use weft_types::genesis::GenesisError;
-use weft_types::slice::{NamespaceTree, ProvenSlice, SliceLeaf};
+use weft_types::merkle::{Blake3, Tree, TreeHash};
+use weft_types::slice::{NamespaceTree, ProvenEntry, ProvenSlice, SliceLeaf};
 use weft_types::{
-    Address, Batch, BlockId, Certificate, Committee, Genesis, Header, Height, L1Event, L1Events,
-    NamespaceId, Payload, ProvenWithdrawal, Receipt, ReceiptStatus, Results, Slice, SliceEntry,
-    TimeMs, TransactionId, Verified, Wei,
+    Address, Batch, BlockId, Bytes, Certificate, Committee, Genesis, Header, Height, L1Event,
+    L1Events, Leg, LegPlace, Legs, NamespaceId, Payload, ProvenWithdrawal, Receipt, ReceiptStatus,
+    Results, Slice, SliceEntry, TimeMs, TransactionId, Verified, Wei,
 };
 
 use crate::store::committees::Committees;
@@ -64,6 +65,17 @@ pub struct BlockSummary {
     /// Its transactions, in order. Those that are malformed are left out while the block is
     /// recent.
     pub transactions: Vec<TransactionId>,
+}
+
+/// A bundle, or a bid for several lots, that has been ordered.
+#[derive(Clone, Debug)]
+pub struct BundleRecord {
+    /// What became of the transaction.
+    pub record: TransactionRecord,
+    /// Its legs.
+    pub legs: Legs,
+    /// The place of each leg in its slice, from 0; none if it has not been executed.
+    pub indices: Vec<Option<usize>>,
 }
 
 /// Why something cannot be read.
@@ -257,6 +269,70 @@ impl Chain {
         Ok(Some(ProvenSlice { header, child, certificate, proof, entries, lot }))
     }
 
+    /// A bundle, or a bid for several lots: what it consists of, and where its legs stand if it has been
+    /// executed. `None` for what is no such transaction, or has not been ordered.
+    pub fn bundle(&self, id: &TransactionId) -> Result<Option<BundleRecord>, ChainError> {
+        let Some(record) = self.transaction(id)? else { return Ok(None) };
+        let Some(block) = self.0.log.block(record.height)? else { return Ok(None) };
+        let mut all = block.batches.iter().flat_map(|batch| &batch.body.transactions);
+        let found = all.find(|transaction| weft_types::transaction::id_of(transaction) == *id);
+        let Some(transaction) = found else { return Ok(None) };
+        let (Payload::Bundle { legs } | Payload::Bid { legs, .. }) = &transaction.body.payload
+        else {
+            return Ok(None);
+        };
+        let mut indices = Vec::with_capacity(legs.len());
+        for leg in legs {
+            let entries = self.slice_entries(leg.namespace, record.height)?;
+            let index = entries.iter().position(|entry| match entry {
+                SliceEntry::Head { transaction, .. } | SliceEntry::Leg { transaction, .. } => {
+                    transaction == id
+                }
+                SliceEntry::Forced { .. } | SliceEntry::Submission { .. } => false,
+            });
+            indices.push(index);
+        }
+        Ok(Some(BundleRecord { record, legs: Legs::of(legs), indices }))
+    }
+
+    /// One entry of a namespace's slice, proven; `None` until the next height is decided, or if the
+    /// slice has no such entry.
+    pub fn proven_entry(
+        &self,
+        namespace: NamespaceId,
+        height: Height,
+        index: usize,
+        legs: Option<Legs>,
+    ) -> Result<Option<ProvenEntry>, ChainError> {
+        let Some(slice) = self.proven_slice(namespace, height)? else { return Ok(None) };
+        let ProvenSlice { header, child, certificate, proof, entries, .. } = slice;
+        let tree = Tree::<Blake3>::new(
+            entries.iter().map(|entry| Blake3::leaf(&borsh_of(entry))).collect(),
+        );
+        let found = entries.into_iter().nth(index).zip(tree.path(index));
+        Ok(found.map(|(entry, path)| ProvenEntry {
+            header,
+            child,
+            certificate,
+            proof,
+            entry,
+            path,
+            legs,
+        }))
+    }
+
+    fn slice_entries(
+        &self,
+        namespace: NamespaceId,
+        height: Height,
+    ) -> Result<Vec<SliceEntry>, ChainError> {
+        if let Some(block) = self.recent(height) {
+            let slice = block.slices.iter().find(|slice| slice.namespace == namespace);
+            return Ok(slice.map(|slice| slice.entries.clone()).unwrap_or_default());
+        }
+        self.entries(namespace, height)
+    }
+
     /// What the auction of a height came to, if it is decided.
     pub fn results(&self, height: Height) -> Result<Option<Results>, ChainError> {
         if let Some(block) = self.recent(height) {
@@ -399,9 +475,12 @@ impl Chain {
                         data: data.clone(),
                     }),
                     Payload::Bid { legs, .. } => {
-                        let leg = legs.iter().find(|leg| leg.namespace == namespace)?;
-                        let data = leg.data.clone();
-                        Some(SliceEntry::Head { transaction: id, bidder: sender, data })
+                        let (place, data) = leg_of(legs, namespace)?;
+                        Some(SliceEntry::Head { transaction: id, bidder: sender, place, data })
+                    }
+                    Payload::Bundle { legs } => {
+                        let (place, data) = leg_of(legs, namespace)?;
+                        Some(SliceEntry::Leg { transaction: id, submitter: sender, place, data })
                     }
                     _ => None,
                 }
@@ -423,15 +502,22 @@ fn head_at(header: Header, id: BlockId, state: &State, absent: Vec<Address>) -> 
     Head { header, id, absent: Arc::new(absent), price, lots: Arc::new(lots) }
 }
 
+/// The leg for a namespace: its place and its items.
+fn leg_of(legs: &[Leg], namespace: NamespaceId) -> Option<(LegPlace, Vec<Bytes>)> {
+    let at = legs.iter().position(|leg| leg.namespace == namespace)?;
+    Some((Legs::of(legs).places().nth(at)?, legs.get(at)?.data.clone()))
+}
+
 /// Whether a forced message is in its namespace's slice. Slices ascend by namespace, and messages, which
 /// stand before submissions, by index.
 fn has_message(slices: &[Slice], namespace: NamespaceId, index: u64) -> bool {
     let slice = slices.binary_search_by_key(&namespace, |slice| slice.namespace).ok();
     let entries = slice.and_then(|at| slices.get(at)).map_or(&[][..], |slice| &slice.entries);
-    let before = entries.iter().take_while(|entry| !matches!(entry, SliceEntry::Submission { .. }));
-    before.into_iter().any(|entry| match entry {
+    let is_before =
+        |entry: &&SliceEntry| matches!(entry, SliceEntry::Head { .. } | SliceEntry::Forced { .. });
+    entries.iter().take_while(is_before).any(|entry| match entry {
         SliceEntry::Forced { index: message, .. } => *message == index,
-        SliceEntry::Head { .. } | SliceEntry::Submission { .. } => false,
+        _ => false,
     })
 }
 
@@ -481,6 +567,11 @@ pub fn changes_of(
                     Payload::Submit { namespace, .. } if executed => {
                         places.entry(*namespace).or_default().push(place);
                     }
+                    Payload::Bundle { legs } if executed => {
+                        for leg in legs {
+                            places.entry(leg.namespace).or_default().push(place);
+                        }
+                    }
                     // A duplicate of the winner is executed once only.
                     Payload::Bid { legs, .. } if executed && won.contains(&checked.id) => {
                         for leg in legs {
@@ -523,6 +614,10 @@ pub fn ids_of(batches: &[Arc<Verified<Batch>>]) -> impl Iterator<Item = &Transac
 
 fn is_executed(receipt: Option<&Receipt>) -> bool {
     receipt.is_some_and(|receipt| receipt.status == ReceiptStatus::Executed)
+}
+
+fn borsh_of(entry: &SliceEntry) -> Vec<u8> {
+    borsh::to_vec(entry).expect("borsh into a Vec fails only on lengths above u32::MAX")
 }
 
 fn saturate(bytes: u64) -> usize {

@@ -97,9 +97,9 @@ impl FollowMetrics {
         if !step.is_empty() {
             self.slices.inc();
             let items = step.entries().map(|entry| match entry {
-                SliceEntry::Head { data, .. } | SliceEntry::Submission { data, .. } => {
-                    data.len() as u64
-                }
+                SliceEntry::Head { data, .. }
+                | SliceEntry::Submission { data, .. }
+                | SliceEntry::Leg { data, .. } => data.len() as u64,
                 SliceEntry::Forced { .. } => 1,
             });
             self.items.inc_by(items.sum());

@@ -138,7 +138,9 @@ impl World {
                                 items.push(data.clone());
                             }
                             SliceEntry::Forced { .. } => {}
-                            SliceEntry::Head { data, .. } | SliceEntry::Submission { data, .. } => {
+                            SliceEntry::Head { data, .. }
+                            | SliceEntry::Submission { data, .. }
+                            | SliceEntry::Leg { data, .. } => {
                                 items.extend(data.clone());
                             }
                         }
@@ -244,7 +246,9 @@ impl<'a> Rollup<'a> {
         assert_eq!(*step.from(), self.at);
         let data = |entry: &SliceEntry| match entry {
             SliceEntry::Forced { data, .. } => vec![data.clone()],
-            SliceEntry::Head { data, .. } | SliceEntry::Submission { data, .. } => data.clone(),
+            SliceEntry::Head { data, .. }
+            | SliceEntry::Submission { data, .. }
+            | SliceEntry::Leg { data, .. } => data.clone(),
         };
         self.at = *step.to();
         self.done.push((self.at, step.entries().flat_map(data).collect()));

@@ -14,6 +14,7 @@
 //! | [`transaction`], [`batch`], [`observation`], [`header`], [`block`], [`certificate`] | 4, objects |
 //! | [`mod@slice`] | 7, slices and their proofs |
 //! | [`results`] | 8, what an auction came to |
+//! | [`legs`] | 9, what ties a bundle together |
 //! | [`l1`], [`withdrawal`] | 10, Ethereum |
 //! | [`committee`], [`genesis`], [`limits`] | 2 and 5, who takes part and within what bounds |
 
@@ -29,6 +30,7 @@ pub mod hash;
 pub mod header;
 pub mod json;
 pub mod l1;
+pub mod legs;
 pub mod limits;
 pub mod merkle;
 pub mod namespace;
@@ -53,6 +55,7 @@ pub use genesis::{Genesis, Params, Stake};
 pub use hash::{BatchDigest, BlockId, EventsDigest, ObservationHash, TransactionId};
 pub use header::{Header, L1Origin, Outcome, UnsealKey};
 pub use l1::{L1Contracts, L1Event, L1Events};
+pub use legs::{LegDigest, LegPlace, Legs};
 pub use namespace::{AuctionSettings, NamespaceId, NamespaceSettings, Quota, Submitters};
 pub use observation::{LaneView, Observation, ObservationBody, ObservationSet};
 pub use receipt::{Receipt, ReceiptStatus, SkipReason};

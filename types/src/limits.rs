@@ -35,7 +35,7 @@ pub const MAX_EVENTS_BYTES: usize = 1024 * 1024;
 /// Most bytes of a forced message.
 pub const MAX_FORCED_BYTES: usize = 16 * 1024;
 
-/// Most namespaces of a bid.
+/// Most namespaces of a bid or bundle.
 pub const MAX_BID_LEGS: usize = 8;
 
 /// Most that a bid can offer, and a reserve can be, in wei: far above all ether there is, and low

@@ -19,14 +19,16 @@ use crate::certificate::{Certificate, CertificateError};
 use crate::committee::Committee;
 use crate::hash::TransactionId;
 use crate::header::Header;
+use crate::legs::{LegPlace, Legs};
 use crate::merkle::{self, Blake3, Keccak, Path, Tree, TreeHash};
 use crate::namespace::NamespaceId;
 use crate::results::{AuctionResult, ProvenResult};
 use crate::transaction::encode;
 use crate::verified::Verify;
 
-/// One entry of a slice. The number is its borsh tag; entries stand in order of tags. 0 belongs to
-/// decisions on atomic bundles.
+/// One entry of a slice. The number is its borsh tag. The head stands first, then forced messages,
+/// then submissions and legs of bundles in the order of the block. 0 belongs to decisions on atomic
+/// bundles.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[borsh(use_discriminant = true)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -38,6 +40,8 @@ pub enum SliceEntry {
         transaction: TransactionId,
         /// Who signed it, and pays.
         bidder: Address,
+        /// Where this leg stands among those of the bid.
+        place: LegPlace,
         /// Its items for the namespace, in its order.
         data: Vec<Bytes>,
     } = 1,
@@ -60,6 +64,17 @@ pub enum SliceEntry {
         /// Its items, in its order.
         data: Vec<Bytes>,
     } = 3,
+    /// What a `Bundle` transaction brought to this namespace.
+    Leg {
+        /// The transaction.
+        transaction: TransactionId,
+        /// Who signed it.
+        submitter: Address,
+        /// Where this leg stands among all of them.
+        place: LegPlace,
+        /// Its items, in its order.
+        data: Vec<Bytes>,
+    } = 4,
 }
 
 /// One namespace's part of a block. Never empty.
@@ -309,6 +324,35 @@ pub enum ProvenSliceError {
     /// The head is not proven to be that of the lot's winner, or a lot comes without a head.
     #[error("the head and the lot given do not belong together")]
     WrongHead,
+    /// The legs given are not those that the entry is one of.
+    #[error("the legs given are not those of the entry's bundle")]
+    WrongLegs,
+}
+
+/// Checks that a slice's header and its child are what they have to be, and that a quorum has
+/// certified the child.
+fn check_spine(
+    header: &Header,
+    child: &Header,
+    certificate: &Certificate,
+    chain_id: u64,
+    committee: &Committee,
+) -> Result<(), ProvenSliceError> {
+    for header in [header, child] {
+        if header.chain_id != chain_id {
+            return Err(ProvenSliceError::ChainId(header.chain_id));
+        }
+    }
+    if child.parent != header.id() || Some(child.height) != header.height.checked_add(1) {
+        return Err(ProvenSliceError::NotParent);
+    }
+    if child.validators_hash != committee.hash() {
+        return Err(ProvenSliceError::WrongCommittee);
+    }
+    if certificate.block != child.id() || certificate.height != child.height {
+        return Err(ProvenSliceError::WrongCertificate);
+    }
+    Ok(certificate.verify((chain_id, committee))?)
 }
 
 impl ProvenSlice {
@@ -339,24 +383,7 @@ impl Verify for ProvenSlice {
         &self,
         (chain_id, namespace, committee): Self::Context<'_>,
     ) -> Result<Option<SliceLeaf>, ProvenSliceError> {
-        for header in [&self.header, &self.child] {
-            if header.chain_id != chain_id {
-                return Err(ProvenSliceError::ChainId(header.chain_id));
-            }
-        }
-        if self.child.parent != self.header.id()
-            || Some(self.child.height) != self.header.height.checked_add(1)
-        {
-            return Err(ProvenSliceError::NotParent);
-        }
-        if self.child.validators_hash != committee.hash() {
-            return Err(ProvenSliceError::WrongCommittee);
-        }
-        if self.certificate.block != self.child.id() || self.certificate.height != self.child.height
-        {
-            return Err(ProvenSliceError::WrongCertificate);
-        }
-        self.certificate.verify((chain_id, committee))?;
+        check_spine(&self.header, &self.child, &self.certificate, chain_id, committee)?;
         let leaf = self.proof.check(namespace, self.child.parent_outcome.slices_root)?;
         let entries = (!self.entries.is_empty())
             .then(|| Slice { namespace, entries: self.entries.clone() }.leaf());
@@ -367,6 +394,65 @@ impl Verify for ProvenSlice {
             return Err(ProvenSliceError::WrongHead);
         }
         Ok(leaf)
+    }
+}
+
+/// One entry of a slice of one height with all that proves it, without the rest of the slice. An entry
+/// that is a leg comes with all legs of its bundle.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct ProvenEntry {
+    /// The header of the slice's height.
+    pub header: Header,
+    /// The header above it.
+    pub child: Header,
+    /// The certificate of `child`.
+    pub certificate: Certificate,
+    /// The path of the slice's leaf.
+    pub proof: SliceProof,
+    /// The entry.
+    pub entry: SliceEntry,
+    /// The path from it to the leaf's data root.
+    pub path: Path,
+    /// The legs of the bundle or bid that it is of, if it is.
+    pub legs: Option<Legs>,
+}
+
+/// What a proven entry shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryWitness {
+    /// Its place in its slice, from 0.
+    pub index: u64,
+    /// The slice's leaf.
+    pub leaf: SliceLeaf,
+}
+
+impl Verify for ProvenEntry {
+    /// The chain id, the namespace, and the committee that decides `child`.
+    type Context<'a> = (u64, NamespaceId, &'a Committee);
+    type Witness = EntryWitness;
+    type Error = ProvenSliceError;
+
+    fn verify(
+        &self,
+        (chain_id, namespace, committee): Self::Context<'_>,
+    ) -> Result<EntryWitness, ProvenSliceError> {
+        check_spine(&self.header, &self.child, &self.certificate, chain_id, committee)?;
+        let leaf = self.proof.check(namespace, self.child.parent_outcome.slices_root)?;
+        let leaf = leaf.ok_or(ProvenSliceError::WrongEntries)?;
+        let entry = Blake3::leaf(&encode(&self.entry));
+        if self.path.root::<Blake3>(entry, leaf.entries.into()) != Some(leaf.data_root) {
+            return Err(ProvenSliceError::WrongEntries);
+        }
+        let is_tied = match (&self.entry, &self.legs) {
+            (
+                SliceEntry::Head { place, data, .. } | SliceEntry::Leg { place, data, .. },
+                Some(legs),
+            ) => legs.holds(namespace, place, data),
+            (SliceEntry::Head { .. } | SliceEntry::Leg { .. }, None) => false,
+            (SliceEntry::Forced { .. } | SliceEntry::Submission { .. }, legs) => legs.is_none(),
+        };
+        let witness = EntryWitness { index: self.path.index, leaf };
+        is_tied.then_some(witness).ok_or(ProvenSliceError::WrongLegs)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct TransactionBody {
     pub payload: Payload,
 }
 
-/// What a bid brings to the head of one namespace's slice.
+/// What a bid or a bundle brings to one namespace's slice.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Leg {
@@ -122,6 +122,12 @@ pub enum Payload {
         #[serde(with = "crate::json::decimal")]
         amount: Wei,
     } = 7,
+    /// Orders data for several rollups in one block: for all of them, or for none (protocol section
+    /// 9).
+    Bundle {
+        /// What it brings, strictly ascending by namespace: 2 to [`MAX_BID_LEGS`].
+        legs: Vec<Leg>,
+    } = 8,
 }
 
 impl Signable for TransactionBody {
@@ -174,11 +180,11 @@ pub enum TransactionError {
     /// Collateral of nothing.
     #[error("amount of collateral is zero")]
     NoCollateral,
-    /// A bid for too many namespaces.
-    #[error("bid has {0} legs, at most {MAX_BID_LEGS} allowed")]
+    /// A bid or bundle for too many namespaces.
+    #[error("it has {0} legs, at most {MAX_BID_LEGS} allowed")]
     TooManyLegs(usize),
-    /// A bid whose legs are unsorted, or two for one namespace.
-    #[error("a bid's legs must be strictly ascending by namespace")]
+    /// Legs that are unsorted, or two for one namespace.
+    #[error("legs must be strictly ascending by namespace")]
     UnsortedLegs,
     /// A bid that offers more than any can.
     #[error("bid offers {0} wei, at most {MAX_BID_AMOUNT} allowed")]
@@ -186,6 +192,9 @@ pub enum TransactionError {
     /// A bid that offers something for nothing, or nothing for something.
     #[error("a bid has legs and an amount above zero, or withdraws and has neither")]
     HalfBid,
+    /// A bundle that binds nothing together.
+    #[error("a bundle has two legs or more, not {0}")]
+    TooFewLegs(usize),
     /// Malformed namespace settings.
     #[error("settings: {0}")]
     Settings(#[from] SettingsError),
@@ -232,26 +241,37 @@ impl Payload {
                 Err(TransactionError::NoCollateral)
             }
             Self::LockCollateral { .. } | Self::ReleaseCollateral { .. } => Ok(()),
+            Self::Bundle { legs } => {
+                if legs.len() < 2 {
+                    return Err(TransactionError::TooFewLegs(legs.len()));
+                }
+                check_legs(legs)
+            }
             Self::Bid { amount, legs, .. } => {
-                if legs.len() > MAX_BID_LEGS {
-                    return Err(TransactionError::TooManyLegs(legs.len()));
-                }
-                if !legs.is_sorted_by(|a, b| a.namespace < b.namespace) {
-                    return Err(TransactionError::UnsortedLegs);
-                }
                 if *amount > MAX_BID_AMOUNT {
                     return Err(TransactionError::TooMuch(*amount));
                 }
                 if (*amount == 0) != legs.is_empty() {
                     return Err(TransactionError::HalfBid);
                 }
-                legs.iter().try_for_each(|leg| check_data(&leg.data))
+                check_legs(legs)
             }
             Self::RegisterNamespace { settings, .. } | Self::UpdateNamespace { settings, .. } => {
                 Ok(settings.check()?)
             }
         }
     }
+}
+
+/// Checks what goes to several rollups.
+fn check_legs(legs: &[Leg]) -> Result<(), TransactionError> {
+    if legs.len() > MAX_BID_LEGS {
+        return Err(TransactionError::TooManyLegs(legs.len()));
+    }
+    if !legs.is_sorted_by(|a, b| a.namespace < b.namespace) {
+        return Err(TransactionError::UnsortedLegs);
+    }
+    legs.iter().try_for_each(|leg| check_data(&leg.data))
 }
 
 /// Checks what goes to a rollup.
@@ -345,6 +365,15 @@ mod tests {
         assert_eq!(bid(1, &nine), Err(TransactionError::TooManyLegs(9)));
         let most = MAX_BID_AMOUNT + 1;
         assert_eq!(bid(most, &[1]), Err(TransactionError::TooMuch(most)));
+        let bundle = |namespaces: &[u64]| {
+            let data = vec![Bytes::from_static(b"x")];
+            let leg = |n: &u64| Leg { namespace: NamespaceId(*n), data: data.clone() };
+            Payload::Bundle { legs: namespaces.iter().map(leg).collect() }.check()
+        };
+        assert_eq!(bundle(&[1, 2]), Ok(()));
+        assert_eq!(bundle(&[1]), Err(TransactionError::TooFewLegs(1)));
+        assert_eq!(bundle(&[2, 1]), Err(TransactionError::UnsortedLegs));
+        assert_eq!(bundle(&nine), Err(TransactionError::TooManyLegs(9)));
         let large = submit(vec![Bytes::from(vec![1; MAX_TRANSACTION_BYTES])]);
         assert!(matches!(large.verify(5), Err(TransactionError::TooLarge(_))));
     }

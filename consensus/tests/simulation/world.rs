@@ -352,7 +352,9 @@ impl World {
                                     "{transaction} is ordered twice"
                                 );
                             }
-                            SliceEntry::Head { .. } => panic!("nobody bids"),
+                            SliceEntry::Head { .. } | SliceEntry::Leg { .. } => {
+                                panic!("nobody bids")
+                            }
                             SliceEntry::Forced { index, .. } => {
                                 assert_eq!(*index, forced, "messages come in turn, once each");
                                 forced += 1;

@@ -7,6 +7,7 @@ mod adapters;
 mod all_killed;
 mod auction;
 mod audit;
+mod bundles;
 mod byzantine;
 mod command;
 mod down;
@@ -72,6 +73,8 @@ pub enum Drill {
     Auction,
     /// Bids come in floods, of every bad kind
     Flood,
+    /// Bundles over several namespaces, some of which cannot be
+    Bundles,
 }
 
 impl Drill {
@@ -146,6 +149,9 @@ impl Drill {
                 "Honest bidders win what they would have won without a flood of bad bids, and who floods \
                  pays."
             }
+            Self::Bundles => {
+                "All legs of a bundle stand in one block, or none stands anywhere, and one leg's proof says so."
+            }
             Self::Garbage => {
                 "Garbage gets clear errors; nothing panics, grows without bound, or stops ordering."
             }
@@ -174,6 +180,7 @@ impl Drill {
             Self::Escape => escape::run(lab, &mut findings).await,
             Self::Auction => auction::run(lab, &mut findings).await,
             Self::Flood => auction::flood(lab, &mut findings).await,
+            Self::Bundles => bundles::run(lab, &mut findings).await,
         };
         findings.into_report(self, lab.scale, started.elapsed(), ended)
     }

@@ -133,6 +133,7 @@ enum PayloadPlan {
     Update { namespace: u64, by_owner: bool, settings: NamespaceSettings },
     Withdraw { to: usize, amount: Amount },
     Bid { namespaces: Vec<u64>, height: i8, sequence: u8, amount: BidAmount },
+    Bundle { namespaces: Vec<u64>, items: u8 },
     Lock(Amount),
     Release(Amount),
 }
@@ -189,6 +190,7 @@ enum Flaw {
     UnsortedLegs,
     TooMuch,
     NoCollateral,
+    OneLeg,
 }
 
 pub(crate) fn histories(blocks: std::ops::Range<usize>) -> impl Strategy<Value = History> {
@@ -517,6 +519,8 @@ fn payload_plans() -> impl Strategy<Value = PayloadPlan> {
     let enough = prop_oneof![2 => Just(Amount::Exactly(1 << 40)), 1 => amount()];
     prop_oneof![
         14 => bids(),
+        6 => (prop::sample::subsequence((0..NAMESPACES).collect::<Vec<_>>(), 2..=3), 1u8..40)
+            .prop_map(|(namespaces, items)| PayloadPlan::Bundle { namespaces, items }),
         6 => enough.prop_map(PayloadPlan::Lock),
         2 => amount().prop_map(PayloadPlan::Release),
         12 => (0..NAMESPACES, data)
@@ -552,5 +556,6 @@ fn flaws() -> impl Strategy<Value = Flaw> {
         2 => Just(Flaw::UnsortedLegs),
         2 => Just(Flaw::TooMuch),
         2 => Just(Flaw::NoCollateral),
+        2 => Just(Flaw::OneLeg),
     ]
 }

@@ -346,6 +346,7 @@ impl Met {
             End::Duplicate,
             End::LateDuplicate,
             End::Submitted,
+            End::Bundled,
             End::Transferred,
             End::TransferredToOneself,
             End::Registered,

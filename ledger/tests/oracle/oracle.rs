@@ -12,13 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use weft_ledger::{LaneCut, OrderedBlock};
 use weft_types::hash::{blake3, keccak256};
 use weft_types::{
-    Address, B256, Genesis, L1Event, L1Origin, Member, NamespaceSettings, Outcome, Params, Payload,
-    Receipt, ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei, Withdrawal,
+    Address, B256, Bytes, Genesis, L1Event, L1Origin, Leg, Member, NamespaceSettings, Outcome,
+    Params, Payload, Receipt, ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei,
+    Withdrawal,
 };
 
 use auction::Bid;
 pub(crate) use commitment::Entries;
-use commitment::{length, results_root, slices_root, withdrawal_leaf, withdrawals_root};
+use commitment::{legs_root, length, results_root, slices_root, withdrawal_leaf, withdrawals_root};
 
 /// Wei per byte, and the block time it is as of.
 type Price = (Wei, u64);
@@ -76,6 +77,7 @@ pub(crate) enum End {
     LateDuplicate,
     Skipped(u8),
     Submitted,
+    Bundled,
     Transferred,
     TransferredToOneself,
     Registered,
@@ -402,34 +404,16 @@ impl Oracle {
         match &transaction.body.payload {
             Payload::Submit { namespace, data } => {
                 let bytes = size(transaction);
-                let known =
-                    self.namespaces.get(&namespace.0).ok_or(SkipReason::UnknownNamespace)?;
-                if let Submitters::Only(list) = &known.settings.submitters
-                    && !list.contains(&sender)
-                {
-                    return Err(SkipReason::NotAdmitted);
-                }
-                let tokens = self.tokens_at(namespace.0, now);
-                if tokens.is_some_and(|tokens| u128::from(tokens) < bytes) {
-                    return Err(SkipReason::OverQuota);
-                }
-                let fee = bytes * self.price_at(known.price, now);
+                let fee = self.tested(namespace.0, bytes, sender, now)?;
                 if fee > transaction.body.max_fee - inclusion || fee > self.balance(&sender) {
                     return Err(SkipReason::NamespaceFeeNotCovered);
                 }
                 self.charge(sender, fee, running);
-                let known = self.namespaces.get_mut(&namespace.0).unwrap();
-                known.tokens = tokens.map_or(0, |tokens| tokens - u64::try_from(bytes).unwrap());
-                // Moves without a bucket, too.
-                known.tokens_at_ms = now;
+                self.take_tokens(namespace.0, bytes, now);
                 let mut entry = vec![3];
                 entry.extend_from_slice(id.as_slice());
                 entry.extend_from_slice(sender.as_slice());
-                entry.extend_from_slice(&length(data.len()));
-                for item in data {
-                    entry.extend_from_slice(&length(item.len()));
-                    entry.extend_from_slice(item);
-                }
+                entry.extend_from_slice(&items(data));
                 running.slices.entry(namespace.0).or_default().push(entry);
                 *running.submitted_bytes.entry(namespace.0).or_insert(0) += bytes;
                 Ok((End::Submitted, fee))
@@ -512,7 +496,61 @@ impl Oracle {
                 Ok((End::Released, 0))
             }
             Payload::Bid { .. } => Ok((End::Bid(0), 0)),
+            Payload::Bundle { legs } => {
+                let mut all = Vec::new();
+                for leg in legs {
+                    let bytes = size(leg);
+                    let fee = self.tested(leg.namespace.0, bytes, sender, now)?;
+                    all.push((leg.namespace.0, bytes, fee));
+                }
+                let fee: Wei = all.iter().map(|(_, _, fee)| fee).sum();
+                if fee > transaction.body.max_fee - inclusion || fee > self.balance(&sender) {
+                    return Err(SkipReason::NamespaceFeeNotCovered);
+                }
+                self.charge(sender, fee, running);
+                let tie = Tie::of(legs);
+                for (index, (leg, (id_of_namespace, bytes, _))) in legs.iter().zip(all).enumerate()
+                {
+                    self.take_tokens(id_of_namespace, bytes, now);
+                    let mut entry = vec![4];
+                    entry.extend_from_slice(id.as_slice());
+                    entry.extend_from_slice(sender.as_slice());
+                    entry.extend_from_slice(&tie.place(index));
+                    entry.extend_from_slice(&items(&leg.data));
+                    running.slices.entry(id_of_namespace).or_default().push(entry);
+                    *running.submitted_bytes.entry(id_of_namespace).or_insert(0) += bytes;
+                }
+                Ok((End::Bundled, fee))
+            }
         }
+    }
+
+    /// What a namespace charges for so many bytes of the sender's, if it takes them.
+    fn tested(
+        &self,
+        namespace: u64,
+        bytes: u128,
+        sender: Address,
+        now: u64,
+    ) -> Result<Wei, SkipReason> {
+        let known = self.namespaces.get(&namespace).ok_or(SkipReason::UnknownNamespace)?;
+        if let Submitters::Only(list) = &known.settings.submitters
+            && !list.contains(&sender)
+        {
+            return Err(SkipReason::NotAdmitted);
+        }
+        if self.tokens_at(namespace, now).is_some_and(|tokens| u128::from(tokens) < bytes) {
+            return Err(SkipReason::OverQuota);
+        }
+        Ok(bytes * self.price_at(known.price, now))
+    }
+
+    fn take_tokens(&mut self, namespace: u64, bytes: u128, now: u64) {
+        let tokens = self.tokens_at(namespace, now);
+        let known = self.namespaces.get_mut(&namespace).unwrap();
+        known.tokens = tokens.map_or(0, |tokens| tokens - u64::try_from(bytes).unwrap());
+        // Moves without a bucket, too.
+        known.tokens_at_ms = now;
     }
 
     fn charge(&mut self, account: Address, fee: Wei, running: &mut Running) {
@@ -538,6 +576,42 @@ impl Oracle {
             .sum();
         if 3 * here > 2 * all { present } else { vec![true; self.committee.len()] }
     }
+}
+
+/// What ties legs together: how many, and their root.
+pub(crate) struct Tie(u8, B256);
+
+impl Tie {
+    pub(crate) fn of(legs: &[Leg]) -> Self {
+        let leaves = legs.iter().map(|leg| {
+            let digest = blake3(&[&items(&leg.data)]);
+            keccak256(&[&[0], &leg.namespace.0.to_be_bytes(), digest.as_slice()])
+        });
+        let count = u8::try_from(legs.len()).unwrap();
+        Self(count, legs_root(leaves.collect()))
+    }
+
+    /// As an entry has it.
+    pub(crate) fn place(&self, index: usize) -> Vec<u8> {
+        [&[u8::try_from(index).unwrap(), self.0], self.1.as_slice()].concat()
+    }
+}
+
+/// Items as entries have them.
+pub(crate) fn items(data: &[Bytes]) -> Vec<u8> {
+    let mut bytes = length(data.len()).to_vec();
+    for item in data {
+        bytes.extend_from_slice(&length(item.len()));
+        bytes.extend_from_slice(item);
+    }
+    bytes
+}
+
+fn fine_legs(legs: &[Leg]) -> bool {
+    legs.windows(2).all(|pair| pair[0].namespace < pair[1].namespace)
+        && legs.iter().all(|leg| {
+            (1..=4096).contains(&leg.data.len()) && leg.data.iter().all(|item| !item.is_empty())
+        })
 }
 
 fn skipped(reason: SkipReason, fee: Wei) -> (End, Option<Receipt>) {
@@ -585,13 +659,10 @@ fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
         Payload::Withdraw { amount, .. }
         | Payload::LockCollateral { amount }
         | Payload::ReleaseCollateral { amount } => *amount > 0,
+        Payload::Bundle { legs } => (2..=8).contains(&legs.len()) && fine_legs(legs),
         Payload::Bid { amount, legs, .. } => {
-            let ascend = legs.windows(2).all(|pair| pair[0].namespace < pair[1].namespace);
-            let filled = legs.iter().all(|leg| {
-                (1..=4096).contains(&leg.data.len()) && leg.data.iter().all(|item| !item.is_empty())
-            });
             let offers = (1..=1 << 100).contains(amount) && (1..=8).contains(&legs.len());
-            ascend && filled && (offers || (*amount == 0 && legs.is_empty()))
+            fine_legs(legs) && (offers || (*amount == 0 && legs.is_empty()))
         }
         Payload::RegisterNamespace { settings, .. } | Payload::UpdateNamespace { settings, .. } => {
             let listed = match &settings.submitters {

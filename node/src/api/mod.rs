@@ -3,6 +3,7 @@
 
 mod auctions;
 mod blocks;
+mod bundles;
 mod health;
 mod l1;
 mod namespaces;
@@ -145,6 +146,7 @@ impl Api {
             .route("/v1/namespaces/{namespace}/stream", get(stream::slices))
             .route("/v1/auctions/stream", get(stream::auctions))
             .route("/v1/auctions/{height}", get(auctions::show))
+            .route("/v1/bundles/{id}", get(bundles::show))
             .route("/rpc", post(rpc::rpc))
             .route("/v1/accounts/{address}", get(blocks::account))
             .route("/v1/validators", get(blocks::validators))
@@ -180,6 +182,7 @@ pub fn metrics_router() -> Router {
         transactions::submit,
         transactions::show,
         auctions::show,
+        bundles::show,
         rpc::rpc,
         blocks::show,
         blocks::account,

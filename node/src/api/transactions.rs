@@ -195,6 +195,7 @@ fn check(chain_id: u64, transaction: Transaction) -> Result<Verified<Transaction
             TransactionError::Settings(_) => "payload.settings",
             TransactionError::TooManyLegs(_)
             | TransactionError::UnsortedLegs
+            | TransactionError::TooFewLegs(_)
             | TransactionError::HalfBid => "payload.legs",
             TransactionError::TooMuch(_)
             | TransactionError::NoCollateral

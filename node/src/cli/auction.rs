@@ -1,4 +1,4 @@
-//! Commands of bidders.
+//! Commands of bidders, and of whoever has something for several rollups.
 
 use clap::{Args, Subcommand};
 use eyre::{bail, ensure, eyre};
@@ -32,6 +32,16 @@ pub(super) struct Bid {
     /// Withdraw a bid with a lower sequence instead.
     #[arg(long, conflicts_with_all = ["leg", "amount"], requires = "height")]
     withdraw: bool,
+}
+
+/// Order data for several namespaces in one block, and say where it stands.
+#[derive(Debug, Args)]
+pub(super) struct Bundle {
+    #[command(flatten)]
+    sender: Sender,
+    /// What to bring, as `NAMESPACE:0x-hex`; at least for two namespaces.
+    #[arg(long, required = true, value_parser = item)]
+    leg: Vec<(u64, Bytes)>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -120,6 +130,21 @@ impl Bid {
         found.ok_or_else(|| {
             eyre!("within {MOST_AHEAD} heights not all of them are for sale at once")
         })
+    }
+}
+
+impl Bundle {
+    pub(super) async fn run(self) -> eyre::Result<()> {
+        let client = self.sender.client()?;
+        let payload = Payload::Bundle { legs: legs(self.leg) };
+        let found = self.sender.send(|_| payload.clone()).await?;
+        let id = found["id"].as_str().unwrap_or_default();
+        let bundle = client.get(&format!("/v1/bundles/{id}")).await?;
+        for leg in bundle["legs"].as_array().into_iter().flatten() {
+            let namespace = leg["namespace"].as_str().unwrap_or("?");
+            say(&format!("leg       entry {} of namespace {namespace}'s slice", leg["entry"]));
+        }
+        Ok(())
     }
 }
 

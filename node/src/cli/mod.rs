@@ -48,6 +48,8 @@ enum Command {
     Submit(submit::Submit),
     /// Send wei to another account.
     Transfer(submit::Transfer),
+    /// Order data for several namespaces in one block, for all of them or for none.
+    Bundle(auction::Bundle),
     /// Bid for the head of one or several rollups' next slices.
     Bid(auction::Bid),
     /// Put up, take back or show what backs bids.
@@ -115,6 +117,7 @@ impl Cli {
             Command::Doctor(home) => runtime()?.block_on(doctor::run(&home.home())),
             Command::Submit(submit) => runtime()?.block_on(submit.run()),
             Command::Transfer(transfer) => runtime()?.block_on(transfer.run()),
+            Command::Bundle(bundle) => runtime()?.block_on(bundle.run()),
             Command::Bid(bid) => runtime()?.block_on(bid.run()),
             Command::Collateral(command) => runtime()?.block_on(command.run()),
             Command::Namespace(command) => runtime()?.block_on(command.run()),

@@ -41,7 +41,8 @@ pub fn items(step: &Step<'_>) -> (Vec<Bytes>, Vec<TransactionId>) {
     for entry in step.entries() {
         match entry {
             SliceEntry::Head { transaction, data, .. }
-            | SliceEntry::Submission { transaction, data, .. } => {
+            | SliceEntry::Submission { transaction, data, .. }
+            | SliceEntry::Leg { transaction, data, .. } => {
                 ids.push(*transaction);
                 items.extend(data.iter().cloned());
             }

@@ -292,6 +292,13 @@ fn payload_of(
             namespace: NamespaceId(*namespace),
             settings: settings.clone(),
         },
+        PayloadPlan::Bundle { namespaces, items } => {
+            let leg = |id: &u64| Leg {
+                namespace: NamespaceId(*id),
+                data: vec![Bytes::from(vec![0xee; 5]); (*items).into()],
+            };
+            Payload::Bundle { legs: namespaces.iter().map(leg).collect() }
+        }
         PayloadPlan::Lock(amount) => Payload::LockCollateral { amount: amount_of(amount) },
         PayloadPlan::Release(Amount::Everything(plus)) => {
             Payload::ReleaseCollateral { amount: give_or_take(chain.locked(&sender), *plus) }
@@ -382,6 +389,10 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
     match flaw {
         Flaw::NeverAuction => body.payload = sells(0, 0),
         Flaw::HighFloor => body.payload = sells(1, (1 << 100) + 1),
+        Flaw::OneLeg => {
+            let Payload::Bid { legs, .. } = bid(1, &[0]) else { unreachable!("it bids") };
+            body.payload = Payload::Bundle { legs };
+        }
         Flaw::NoLegs => body.payload = bid(1, &[]),
         Flaw::TooManyLegs => body.payload = bid(1, &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
         Flaw::UnsortedLegs => body.payload = bid(1, &[1, 1]),

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weft_types::{Address, B256, Payload, Wei};
 
-use super::commitment::length;
-use super::{Oracle, Running};
+use super::{Oracle, Running, Tie, items};
 
 /// A bid that has paid for its inclusion.
 #[derive(Clone, Debug)]
@@ -17,7 +16,7 @@ pub(super) struct Bid {
     sequence: u64,
     height: u64,
     amount: Wei,
-    /// Encoded items by namespace.
+    /// By namespace, the leg's place and its items, encoded.
     legs: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -28,14 +27,11 @@ impl Bid {
         let Payload::Bid { sequence, height, amount, legs } = payload else {
             panic!("no bid: {payload:?}");
         };
-        let encoded = legs.iter().map(|leg| {
-            let mut bytes = length(leg.data.len()).to_vec();
-            for item in &leg.data {
-                bytes.extend_from_slice(&length(item.len()));
-                bytes.extend_from_slice(item);
-            }
-            (leg.namespace.0, bytes)
-        });
+        let tie = Tie::of(legs);
+        let encoded = legs
+            .iter()
+            .enumerate()
+            .map(|(index, leg)| (leg.namespace.0, [tie.place(index), items(&leg.data)].concat()));
         let (sequence, height, amount) = (*sequence, *height, *amount);
         Self { id, bidder, sequence, height, amount, legs: encoded.collect() }
     }

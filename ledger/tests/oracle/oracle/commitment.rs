@@ -114,6 +114,11 @@ pub(super) fn results_root(leaves: &[Vec<u8>]) -> B256 {
     commit("weft/results/v1", keccak_root(hashes), leaves.len() as u64)
 }
 
+pub(super) fn legs_root(leaves: Vec<B256>) -> B256 {
+    let count = leaves.len() as u64;
+    commit("weft/legs/v1", keccak_root(leaves), count)
+}
+
 pub(super) fn withdrawal_leaf(index: u64, to: &Address, amount: Wei) -> B256 {
     keccak256(&[&[0], &index.to_be_bytes(), to.as_slice(), &amount.to_be_bytes()])
 }
