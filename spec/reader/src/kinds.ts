@@ -10,10 +10,12 @@ import { genesisKind } from "./genesis.ts";
 import { headerKind } from "./header.ts";
 import type { Kind } from "./kind.ts";
 import { ledgerGenesisKind, ledgerStateKind } from "./ledger.ts";
+import { legsKind } from "./legs.ts";
 import { pathKind, treeKind } from "./merkle.ts";
 import { observationKind } from "./observation.ts";
 import { observationSetKind } from "./observation-set.ts";
 import { provenSliceKind, sliceProofKind } from "./proof.ts";
+import { provenEntryKind } from "./proven-entry.ts";
 import { receiptKind } from "./receipt.ts";
 import { provenResultKind, resultsKind } from "./results.ts";
 import { signingKind } from "./signature.ts";
@@ -34,12 +36,14 @@ export const KINDS: { [name: string]: Kind<any> } = {
   header: headerKind,
   ledger_genesis: ledgerGenesisKind,
   ledger_state: ledgerStateKind,
+  legs: legsKind,
   merkle_path: pathKind,
   merkle_tree: treeKind,
   observation: observationKind,
   observation_set: observationSetKind,
   proposal: proposalKind,
   proposed_block: proposedBlockKind,
+  proven_entry: provenEntryKind,
   proven_result: provenResultKind,
   proven_slice: provenSliceKind,
   proven_withdrawal: provenWithdrawalKind,

@@ -5,14 +5,17 @@ import { type Of, address, bytes, encode, hash, list, records, struct, u32, u64 
 import { blake3, keccak256 } from "./hash.ts";
 import { isObject } from "./json.ts";
 import type { Context, Kind } from "./kind.ts";
+import { data, place } from "./legs.ts";
 import { commit, leaf, root } from "./merkle.ts";
 import { ascending, refuseIf } from "./refusal.ts";
 
 export const entry = records({
-  head: [1, struct({ transaction: hash, bidder: address, data: list(bytes) })],
+  head: [1, struct({ transaction: hash, bidder: address, place, data })],
   forced: [2, struct({ index: u64, sender: address, data: bytes })],
-  submission: [3, struct({ transaction: hash, submitter: address, data: list(bytes) })],
+  submission: [3, struct({ transaction: hash, submitter: address, data })],
+  leg: [4, struct({ transaction: hash, submitter: address, place, data })],
 });
+export type Entry = Of<typeof entry>;
 
 const slice = struct({ namespace: u64, entries: list(entry) });
 export type Slice = Of<typeof slice>;
@@ -20,8 +23,12 @@ export type Slice = Of<typeof slice>;
 export const sliceLeaf = struct({ namespace: u64, entries: u32, bytes: u64, data_root: hash });
 export type SliceLeaf = Of<typeof sliceLeaf>;
 
+export function entryLeaf(of: Entry): Bytes {
+  return leaf(blake3, encode(entry, of));
+}
+
 function entryLeaves({ entries }: Slice): Bytes[] {
-  return entries.map((each) => leaf(blake3, encode(entry, each)));
+  return entries.map(entryLeaf);
 }
 
 export function leafOf(slice: Slice): SliceLeaf {

@@ -1,10 +1,11 @@
 /** Transactions and namespace settings (protocol section 4). */
 
 import { type Bytes, compare, toHex } from "./bytes.ts";
-import { type Of, address, bytes, encode, list, nothing, option, struct, u128, u64, variants } from "./borsh.ts";
+import { type Of, address, encode, list, nothing, option, struct, u128, u64, variants } from "./borsh.ts";
 import { blake3 } from "./hash.ts";
 import type { JsonObject } from "./json.ts";
 import type { Kind } from "./kind.ts";
+import { type Data, leg } from "./legs.ts";
 import { ascending, refuseIf, within } from "./refusal.ts";
 import { type Slot, showSigning, signed, signer } from "./signature.ts";
 
@@ -12,6 +13,7 @@ const MOST_BYTES = 128 * 1024;
 const MOST_ITEMS = 4096;
 const MOST_SUBMITTERS = 64;
 const MOST_LEGS = 8;
+const LEAST_LEGS_OF_BUNDLE = 2;
 /** The most that a bid offers or an auction's floor is, in wei. */
 const MOST_AMOUNT = 1n << 100n;
 
@@ -30,11 +32,11 @@ const bid = struct({
   sequence: u64,
   height: u64,
   amount: u128,
-  legs: list(struct({ namespace: u64, data: list(bytes) })),
+  legs: list(leg),
 });
 
 const payload = variants({
-  submit: [0, struct({ namespace: u64, data: list(bytes) })],
+  submit: [0, leg],
   transfer: [1, struct({ to: address, amount: u128 })],
   register_namespace: [2, struct({ namespace: u64, settings })],
   update_namespace: [3, struct({ namespace: u64, settings })],
@@ -42,6 +44,7 @@ const payload = variants({
   bid: [5, bid],
   lock_collateral: [6, struct({ amount: u128 })],
   release_collateral: [7, struct({ amount: u128 })],
+  bundle: [8, struct({ legs: list(leg) })],
 });
 
 const body = struct({ chain_id: u64, valid_until: u64, salt: u64, max_fee: u128, payload });
@@ -61,19 +64,24 @@ export function checkSettings({ submitters, quota, auction }: Settings): void {
 }
 
 /** Refuses what cannot go to a rollup. */
-function checkData(data: Bytes[]): void {
-  refuseIf(data.length === 0, "no_items");
-  refuseIf(data.length > MOST_ITEMS, "too_many_items");
-  refuseIf(data.some((item) => item.length === 0), "empty_item");
+function checkData(items: Data): void {
+  refuseIf(items.length === 0, "no_items");
+  refuseIf(items.length > MOST_ITEMS, "too_many_items");
+  refuseIf(items.some((item) => item.length === 0), "empty_item");
+}
+
+/** Refuses what cannot go to several rollups. */
+function checkLegs(legs: Of<typeof leg>[]): void {
+  refuseIf(legs.length > MOST_LEGS, "too_many_legs");
+  refuseIf(!ascending(legs, (a, b) => (a.namespace < b.namespace ? -1 : 1)), "unsorted_legs");
+  legs.forEach(({ data }) => checkData(data));
 }
 
 /** Refuses what neither offers something for lots nor withdraws. */
 function checkBid({ amount, legs }: Of<typeof bid>): void {
-  refuseIf(legs.length > MOST_LEGS, "too_many_legs");
-  refuseIf(!ascending(legs, (a, b) => (a.namespace < b.namespace ? -1 : 1)), "unsorted_legs");
+  checkLegs(legs);
   refuseIf(amount > MOST_AMOUNT, "too_much");
   refuseIf((legs.length === 0) !== (amount === 0n), "half_bid");
-  legs.forEach(({ data }) => checkData(data));
 }
 
 function checkPayload(payload: Transaction["body"]["payload"]): void {
@@ -88,6 +96,10 @@ function checkPayload(payload: Transaction["body"]["payload"]): void {
       return;
     case "bid":
       checkBid(payload.of);
+      return;
+    case "bundle":
+      refuseIf(payload.of.legs.length < LEAST_LEGS_OF_BUNDLE, "too_few_legs");
+      checkLegs(payload.of.legs);
       return;
     case "lock_collateral":
     case "release_collateral":

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "vectors are files, written if the environment asks")]
 #![allow(clippy::cast_possible_truncation, reason = "test values are small")]
 
+mod chain;
 mod document;
 mod fixtures;
 mod refusal;
@@ -26,12 +27,14 @@ kinds! {
     evidence
     genesis
     header
+    legs
     merkle_path
     merkle_tree
     observation
     observation_set
     proposal
     proposed_block
+    proven_entry
     proven_result
     proven_slice
     proven_withdrawal

@@ -1,17 +1,19 @@
 //! A slice of one height with all that proves it, and what must not pass for one.
 
-use weft_types::slice::{NamespaceTree, ProvenSlice};
+use weft_types::slice::ProvenSlice;
 use weft_types::{
-    B256, BidResult, BlockId, Header, NamespaceId, OpenedBid, Outcome, ProvenResult, Results,
-    Slice, SliceEntry, SliceProof, SoldLot, TransactionId, Verify,
+    B256, BidResult, BlockId, Header, LegPlace, NamespaceId, OpenedBid, ProvenResult, Results, SliceEntry,
+    SliceProof, SoldLot, TransactionId, Verify,
 };
 
-use crate::certificate::Network;
+use crate::chain::Chain;
 use crate::document::Vector;
 use crate::fixtures::{CHAIN, address, hash_of};
-use crate::header;
 use crate::refusal::Refusal;
-use crate::slices::{bid, headed, slice};
+use crate::slices::{bid, headed, leg, of, slice};
+
+/// What the bid took.
+const LOTS: [u64; 3] = [10, 30, 40];
 
 pub(crate) fn vectors() -> Vec<Vector> {
     let chain = Chain::new();
@@ -117,8 +119,8 @@ fn heads() -> Vec<Vector> {
         Some(lot)
     };
     let mut vectors = vec![
-        chain.shown("a head and its lot", &chain.prove(10), 10),
-        chain.shown("no head beside slices with heads", &chain.prove(20), 20),
+        chain.shown("a head and its lot, and a leg", &chain.prove(10), 10),
+        chain.shown("legs among submissions, no head", &chain.prove(20), 20),
         chain.shown("a head alone", &chain.prove(30), 30),
         chain.shown("absent beside slices with heads", &chain.prove(25), 25),
     ];
@@ -149,6 +151,18 @@ fn heads() -> Vec<Vector> {
         ("a lot of an absent namespace", 25, change(25, &|s| s.lot = lot(10))),
     ];
     vectors.extend(refused.map(|(name, of, slice)| chain.long(name, &slice, of, "wrong_head")));
+    vectors.extend(misplaced_heads());
+    let others = [
+        ("a head in another place", 10, change(10, &|s| place_of(&mut s.entries[0]).index = 1)),
+        ("a leg in another place", 10, change(10, &|s| place_of(&mut s.entries[2]).index = 1)),
+        (
+            "a leg under another root",
+            10,
+            change(10, &|s| place_of(&mut s.entries[2]).root = hash_of("root")),
+        ),
+        ("a leg left out", 20, change(20, &|s| drop(s.entries.remove(1)))),
+    ];
+    vectors.extend(others.map(|(name, of, slice)| chain.long(name, &slice, of, "wrong_entries")));
     vectors.push(chain.long(
         "a head left out, and its lot too",
         &change(10, &|s| {
@@ -159,6 +173,30 @@ fn heads() -> Vec<Vector> {
         "wrong_entries",
     ));
     vectors
+}
+
+/// Slices that a block must not have: of several heads, or of one that does not stand first.
+fn misplaced_heads() -> Vec<Vector> {
+    let head = || headed(10, &LOTS, &[]).entries;
+    let one = || slice(10, &["one"]).entries;
+    [
+        ("a second head", of(10, [head(), head()])),
+        ("a second head after a submission", of(10, [head(), one(), head()])),
+        ("a head after a submission", of(10, [one(), head()])),
+    ]
+    .map(|(name, slice)| {
+        let chain = Chain::of(vec![slice], auction());
+        chain.long(name, &chain.prove(10), 10, "wrong_head")
+    })
+    .into()
+}
+
+/// Where a head or a leg says that it stands.
+fn place_of(entry: &mut SliceEntry) -> &mut LegPlace {
+    match entry {
+        SliceEntry::Head { place, .. } | SliceEntry::Leg { place, .. } => place,
+        other => panic!("no head or leg: {other:?}"),
+    }
 }
 
 /// One bid took three lots, of 10, 30 and 40.
@@ -175,7 +213,7 @@ fn auction() -> Results {
     };
     let (result, detail) = (BidResult::Won, B256::ZERO);
     Results {
-        lots: [10, 30, 40].map(lot).to_vec(),
+        lots: LOTS.map(lot).to_vec(),
         bids: vec![OpenedBid {
             bid: bid(),
             bidder,
@@ -188,14 +226,6 @@ fn auction() -> Results {
     }
 }
 
-/// Two headers, the first's slices, and who certifies the second.
-struct Chain {
-    network: Network,
-    slices: Vec<Slice>,
-    results: Results,
-    header: Header,
-}
-
 impl Chain {
     fn new() -> Self {
         let slices = [10, 20, 30].map(|namespace| slice(namespace, &["one", "two"]));
@@ -206,43 +236,16 @@ impl Chain {
         Self::of(vec![], Results::default())
     }
 
-    /// Namespaces 10 and 30 have heads, 20 and 40 have none.
+    /// Namespaces 10 and 30 have heads, 20 and 40 have none. Those of 10 and 20 have legs.
     fn with_auction(results: Results) -> Self {
-        let slices =
-            [headed(10, &["one"]), slice(20, &["two"]), headed(30, &[]), slice(40, &["four"])];
-        Self::of(slices.to_vec(), results)
-    }
-
-    fn of(slices: Vec<Slice>, results: Results) -> Self {
-        Self { network: Network::new(&[1; 4]), slices, results, header: header::sample(100) }
-    }
-
-    fn prove(&self, namespace: u64) -> ProvenSlice {
-        let leaves = self.slices.iter().map(Slice::leaf).collect();
-        let tree = NamespaceTree::new(leaves).unwrap();
-        let namespace = NamespaceId(namespace);
-        let of_namespace = self.slices.iter().find(|slice| slice.namespace == namespace);
-        let sample = header::sample(101);
-        let child = Header {
-            parent: self.header.id(),
-            validators_hash: self.network.committee.hash(),
-            parent_outcome: Outcome {
-                slices_root: tree.slices_root(),
-                results_root: self.results.root(),
-                ..sample.parent_outcome
-            },
-            ..sample
-        };
-        ProvenSlice {
-            header: self.header,
-            child,
-            certificate: self.network.certify(101, child.id(), &[0, 1, 3]),
-            proof: tree.prove(namespace),
-            lot: of_namespace
-                .filter(|slice| matches!(slice.entries[0], SliceEntry::Head { .. }))
-                .and_then(|_| self.results.proven_lot(namespace)),
-            entries: of_namespace.map(|slice| slice.entries.clone()).unwrap_or_default(),
-        }
+        let legs = |namespace| vec![leg(namespace, &[10, 20])];
+        let slices = vec![
+            of(10, [headed(10, &LOTS, &["one"]).entries, legs(10)]),
+            of(20, [slice(20, &["two"]).entries, legs(20), slice(20, &["three"]).entries]),
+            headed(30, &LOTS, &[]),
+            slice(40, &["four"]),
+        ];
+        Self::of(slices, results)
     }
 
     /// Changes the lower header and has the child follow it.
@@ -252,29 +255,22 @@ impl Chain {
     }
 
     fn shown(&self, name: &str, slice: &ProvenSlice, namespace: u64) -> Vector {
-        self.complete(Vector::of(name, slice), slice, namespace, "accepted")
+        self.checked(Vector::of(name, slice), slice, namespace, "accepted")
     }
 
     fn long(&self, name: &str, slice: &ProvenSlice, namespace: u64, expected: &str) -> Vector {
-        self.complete(Vector::long(name, slice, &[]), slice, namespace, expected)
+        self.checked(Vector::long(name, slice, &[]), slice, namespace, expected)
     }
 
-    fn complete(
+    fn checked(
         &self,
         vector: Vector,
         slice: &ProvenSlice,
         namespace: u64,
         expected: &str,
     ) -> Vector {
-        let committee = &self.network.committee;
-        let checked = slice.verify((CHAIN, NamespaceId(namespace), committee));
-        vector
-            .context("chain_id", CHAIN.to_string())
-            .context("namespace", namespace.to_string())
-            .context("committee", committee.members())
-            .hash("validators_hash", committee.hash())
-            .hash("header", slice.header.id())
-            .hash("child", slice.child.id())
+        let checked = slice.verify((CHAIN, NamespaceId(namespace), &self.network.committee));
+        self.complete(vector, namespace, (&slice.header, &slice.child))
             .verdict(expected, checked.map_err(Refusal))
     }
 }

@@ -61,6 +61,7 @@ reasons! {
         TransactionError::UnsortedLegs => "unsorted_legs",
         TransactionError::TooMuch(_) => "too_much",
         TransactionError::HalfBid => "half_bid",
+        TransactionError::TooFewLegs(_) => "too_few_legs",
         TransactionError::Settings(error) => within("settings", error),
         TransactionError::Signature(error) => within("signature", error),
     }
@@ -125,5 +126,6 @@ reasons! {
         ProvenSliceError::Proof(error) => within("proof", error),
         ProvenSliceError::WrongEntries => "wrong_entries",
         ProvenSliceError::WrongHead => "wrong_head",
+        ProvenSliceError::WrongLegs => "wrong_legs",
     }
 }

@@ -3,13 +3,16 @@
 use serde_json::{Value, json};
 use weft_types::merkle::{Blake3, TreeHash};
 use weft_types::slice::NamespaceTree;
-use weft_types::{Bytes, NamespaceId, Slice, SliceEntry, SliceLeaf, TransactionId};
+use weft_types::{
+    Bytes, Leg, LegPlace, Legs, NamespaceId, Slice, SliceEntry, SliceLeaf, TransactionId,
+};
 
 use crate::document::{Vector, hex};
 use crate::fixtures::{address, hash_of};
 
 pub(crate) fn vectors() -> Vec<Vector> {
     let one = slice(7, &["one"]);
+    let later = slice(7, &["two"]);
     let bytes = borsh::to_vec(&vec![one.clone()]).unwrap();
     // Count and namespace, then the count of entries.
     let tag = 4 + 8 + 4;
@@ -30,34 +33,69 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector("forced messages alone", vec![forced_to(7, &["hear me", "me too"])], "accepted"),
         vector(
             "forced messages before submissions",
-            vec![Slice {
-                namespace: NamespaceId(7),
-                entries: [forced_to(7, &["hear me"]).entries, slice(7, &["one", "two"]).entries]
-                    .concat(),
-            }],
+            vec![of(
+                7,
+                [forced_to(7, &["hear me"]).entries, slice(7, &["one", "two"]).entries],
+            )],
             "accepted",
         ),
-        vector("a head alone", vec![headed(7, &[])], "accepted"),
-        vector("a head before submissions", vec![headed(7, &["one", "two"])], "accepted"),
+        vector("a head alone", vec![headed(7, &[7], &[])], "accepted"),
+        vector("a head before submissions", vec![headed(7, &[7], &["one", "two"])], "accepted"),
         vector(
             "a head before a forced message and a submission",
-            vec![Slice {
-                namespace: NamespaceId(7),
-                entries: [headed(7, &[]), forced_to(7, &["hear me"]), slice(7, &["one"])]
-                    .map(|slice| slice.entries)
-                    .concat(),
-            }],
+            vec![of(
+                7,
+                [headed(7, &[7], &[]), forced_to(7, &["hear me"]), slice(7, &["one"])]
+                    .map(|slice| slice.entries),
+            )],
             "accepted",
         ),
         vector(
             "one bid's heads of two slices",
-            vec![headed(7, &["one"]), slice(8, &["two"]), headed(9, &[])],
+            vec![
+                headed(7, &[7, 9], &["one"]),
+                slice(8, &["two"]),
+                headed(9, &[7, 9], &[]),
+            ],
+            "accepted",
+        ),
+        vector(
+            "a leg among submissions",
+            vec![of(7, [slice(7, &["one"]).entries, vec![leg(7, &[7, 9])], later.entries])],
+            "accepted",
+        ),
+        vector(
+            "legs of one bundle alone in two slices",
+            vec![of(7, [vec![leg(7, &[7, 9])]]), of(9, [vec![leg(9, &[7, 9])]])],
+            "accepted",
+        ),
+        vector(
+            "legs of two bundles in one slice",
+            vec![of(9, [vec![leg(9, &[7, 9]), leg(9, &[9, 845_300])]])],
+            "accepted",
+        ),
+        vector(
+            "the last of eight legs",
+            vec![of(u64::MAX, [vec![leg(u64::MAX, &[1, 2, 3, 4, 5, 6, 7, u64::MAX])]])],
+            "accepted",
+        ),
+        vector(
+            "an entry of each kind",
+            vec![of(
+                7,
+                [
+                    headed(7, &[7, 8, 9], &[]).entries,
+                    forced_to(7, &["hear me"]).entries,
+                    vec![leg(7, &[7, 9])],
+                    slice(7, &["one"]).entries,
+                ],
+            )],
             "accepted",
         ),
         vector("descending", vec![slice(9, &["two"]), one.clone()], "unsorted"),
         vector("a namespace twice", vec![one, slice(7, &["two"])], "unsorted"),
         Vector::undecodable::<Vec<Slice>>("entry tag 0", &tagged(0)),
-        Vector::undecodable::<Vec<Slice>>("entry tag 4", &tagged(4)),
+        Vector::undecodable::<Vec<Slice>>("entry tag 5", &tagged(5)),
         Vector::undecodable::<Vec<Slice>>("one byte short", &bytes[..bytes.len() - 1]),
         Vector::undecodable::<Vec<Slice>>("one byte more", &[&bytes[..], &[0]].concat()),
     ]
@@ -74,12 +112,50 @@ pub(crate) fn slice(namespace: u64, names: &[&str]) -> Slice {
     Slice { namespace: NamespaceId(namespace), entries }
 }
 
-/// A namespace's slice that begins with what [`bid`] brings, two items, and then has these entries.
-pub(crate) fn headed(namespace: u64, names: &[&str]) -> Slice {
-    let data = [b"head", b"neck"].map(|item| Bytes::from_static(item)).to_vec();
-    let head = SliceEntry::Head { transaction: bid(), bidder: address("bidder"), data };
-    let entries = [vec![head], slice(namespace, names).entries].concat();
-    Slice { namespace: NamespaceId(namespace), entries }
+/// A namespace's slice of all these entries.
+pub(crate) fn of<const N: usize>(namespace: u64, entries: [Vec<SliceEntry>; N]) -> Slice {
+    Slice { namespace: NamespaceId(namespace), entries: entries.concat() }
+}
+
+/// A namespace's slice that begins with what [`bid`], for these lots, brings to it, and then has
+/// these entries.
+pub(crate) fn headed(namespace: u64, lots: &[u64], names: &[&str]) -> Slice {
+    let (place, data) = stand(namespace, &legs_of_bid(lots));
+    let head = SliceEntry::Head { transaction: bid(), bidder: address("bidder"), place, data };
+    of(namespace, [vec![head], slice(namespace, names).entries])
+}
+
+/// What the bid for these lots brings: two items to each.
+pub(crate) fn legs_of_bid(lots: &[u64]) -> Vec<Leg> {
+    legs(lots, "head", 2)
+}
+
+/// A namespace's leg of the bundle for these namespaces.
+pub(crate) fn leg(namespace: u64, bundle: &[u64]) -> SliceEntry {
+    let (place, data) = stand(namespace, &legs_of_bundle(bundle));
+    let transaction = TransactionId(hash_of(&format!("bundle for {bundle:?}")));
+    SliceEntry::Leg { transaction, submitter: address("submitter of bundles"), place, data }
+}
+
+/// What the bundle for these namespaces brings: an item to each.
+pub(crate) fn legs_of_bundle(namespaces: &[u64]) -> Vec<Leg> {
+    legs(namespaces, "leg", 1)
+}
+
+/// Legs for these namespaces, of so many items that say of whom they are.
+fn legs(namespaces: &[u64], name: &str, items: usize) -> Vec<Leg> {
+    let leg = |&namespace: &u64| {
+        let item = |item| Bytes::from(format!("{name} {item} of {namespace}").into_bytes());
+        Leg { namespace: NamespaceId(namespace), data: (0..items).map(item).collect() }
+    };
+    namespaces.iter().map(leg).collect()
+}
+
+/// Where a namespace's leg stands, and what it brings.
+fn stand(namespace: u64, legs: &[Leg]) -> (LegPlace, Vec<Bytes>) {
+    let mut placed = Legs::of(legs).places().zip(legs);
+    let (place, leg) = placed.find(|(_, leg)| leg.namespace == NamespaceId(namespace)).unwrap();
+    (place, leg.data.clone())
 }
 
 /// The bid that took the lots of [`headed`] slices.
@@ -88,7 +164,7 @@ pub(crate) fn bid() -> TransactionId {
 }
 
 /// A namespace's slice of forced messages only.
-fn forced_to(namespace: u64, messages: &[&str]) -> Slice {
+pub(crate) fn forced_to(namespace: u64, messages: &[&str]) -> Slice {
     let entry = |(index, message): (u64, &&str)| SliceEntry::Forced {
         index,
         sender: address(&format!("sender of {message}")),

@@ -43,6 +43,8 @@ fn accepted() -> Vec<Vector> {
     };
     let cheapest =
         Payload::Bid { sequence: 0, height: 0, amount: 1, legs: vec![leg(0, vec![b"x"])] };
+    let large = several.clone();
+    let farthest = vec![leg(0, vec![b"x"]), leg(u64::MAX, vec![b"x"])];
     let namespace = NamespaceId(845_300);
     let update = |settings| Payload::UpdateNamespace { namespace, settings };
     let dear = TransactionBody {
@@ -86,6 +88,8 @@ fn accepted() -> Vec<Vector> {
         ("bid that withdraws another", sign(body(bid(0, vec![])))),
         ("bid of the largest numbers", sign(body(dearest))),
         ("bid of the smallest numbers", sign(body(cheapest))),
+        ("bundle of two legs", sign(body(bundle(vec![large, leg(9, vec![b"x"])])))),
+        ("bundle of the farthest namespaces", sign(body(bundle(farthest)))),
         ("lock collateral", sign(body(Payload::LockCollateral { amount: 7 * 10u128.pow(18) }))),
         (
             "release collateral",
@@ -114,14 +118,17 @@ fn at_the_limits() -> Vec<Vector> {
         let settings = NamespaceSettings { submitters: Submitters::Only(list), ..settings() };
         sign(body(Payload::RegisterNamespace { namespace: NamespaceId(7), settings }))
     };
-    let of_leg = |items: usize| {
+    let full_leg = |items: usize| {
         let data = vec![Bytes::from_static(b"x"); items];
-        sign(body(bid(1, vec![Leg { namespace: NamespaceId(7), data }])))
+        Leg { namespace: NamespaceId(7), data }
     };
-    let of_legs = |legs: usize| {
-        let legs = (1..=legs as u64).map(|namespace| leg(namespace, vec![b"x"]));
-        sign(body(bid(1, legs.collect())))
-    };
+    let of_leg = |items: usize| sign(body(bid(1, vec![full_leg(items)])));
+    let of_leg_of_two =
+        |items: usize| sign(body(bundle(vec![full_leg(items), leg(9, vec![b"y"])])));
+    let legs =
+        |legs: usize| (1..=legs as u64).map(|namespace| leg(namespace, vec![b"x"])).collect();
+    let of_legs = |count: usize| sign(body(bid(1, legs(count))));
+    let of_many = |count: usize| sign(body(bundle(legs(count))));
     let most = MAX_SUBMITTERS as u8;
     let one_item = b"\x01\x00\x00\x00x";
     vec![
@@ -145,6 +152,22 @@ fn at_the_limits() -> Vec<Vector> {
             one_item,
             "too_many_items",
         ),
+        vector("bundle of most legs", &of_many(MAX_BID_LEGS), "accepted"),
+        vector("bundle of one leg too many", &of_many(MAX_BID_LEGS + 1), "too_many_legs"),
+        vector("bundle of one leg", &of_many(1), "too_few_legs"),
+        vector("bundle of no legs", &of_many(0), "too_few_legs"),
+        long(
+            "most items of a bundle's leg",
+            &of_leg_of_two(MAX_SUBMIT_ITEMS),
+            one_item,
+            "accepted",
+        ),
+        long(
+            "one item too many of a bundle's leg",
+            &of_leg_of_two(MAX_SUBMIT_ITEMS + 1),
+            one_item,
+            "too_many_items",
+        ),
     ]
 }
 
@@ -160,6 +183,7 @@ fn refused() -> Vec<Vector> {
         of(NamespaceSettings { auction: Some(AuctionSettings { every, floor }), ..settings() })
     };
     let two_legs = |first, second| sign(body(bid(1, vec![first, second])));
+    let bound = |first, second| sign(body(bundle(vec![first, second])));
     let mut descending = sorted(["gateway", "sequencer"]);
     descending.reverse();
     let fine = sample();
@@ -192,6 +216,18 @@ fn refused() -> Vec<Vector> {
         (
             "a leg with an empty item",
             two_legs(leg(7, vec![b"x"]), leg(9, vec![b"y", b""])),
+            "empty_item",
+        ),
+        ("bundle's legs descending", bound(leg(9, vec![b"x"]), leg(7, vec![b"x"])), "unsorted_legs"),
+        (
+            "two of a bundle's legs for one namespace",
+            bound(leg(7, vec![b"x"]), leg(7, vec![b"y"])),
+            "unsorted_legs",
+        ),
+        ("a bundle's leg without items", bound(leg(7, vec![b"x"]), leg(9, vec![])), "no_items"),
+        (
+            "a bundle's leg with an empty item",
+            bound(leg(7, vec![b"x", b""]), leg(9, vec![b"y"])),
             "empty_item",
         ),
         ("an auction at no height", auction(0, 1), "settings/auction_never"),
@@ -236,19 +272,23 @@ fn undecodable() -> Vec<Vector> {
     let legs = tag + 1 + 8 + 8 + 16;
     let mut endless = borsh::to_vec(&sample_bid()).unwrap();
     endless[legs..legs + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let two = bundle(vec![leg(7, vec![b"x"]), leg(9, vec![b"x"])]);
+    let mut bundle_endless = borsh::to_vec(&sign(body(two))).unwrap();
+    bundle_endless[tag + 1..tag + 5].copy_from_slice(&u32::MAX.to_le_bytes());
     // After the tag: the namespace and two addresses.
     let submitters = 1 + 8 + 20 + 20;
     [
         ("no bytes", vec![]),
         ("one byte short", fine[..fine.len() - 1].to_vec()),
         ("one byte more", [&fine[..], &[0]].concat()),
-        ("payload tag 8", changed(tag, &[8])),
+        ("payload tag 9", changed(tag, &[9])),
         ("more items than bytes", changed(items, &u32::MAX.to_le_bytes())),
         ("an item longer than the rest", changed(items + 4, &u32::MAX.to_le_bytes())),
         ("submitters tag 2", in_settings(submitters, 2)),
         ("quota's option tag 2", in_settings(submitters + 1, 2)),
         ("auction's option tag 2", in_settings(submitters + 2, 2)),
         ("more legs than bytes", endless),
+        ("more legs of a bundle than bytes", bundle_endless),
     ]
     .into_iter()
     .map(|(name, bytes)| Vector::undecodable::<Transaction>(name, &bytes))
@@ -295,6 +335,10 @@ fn sample_bid() -> Transaction {
 
 fn bid(amount: Wei, legs: Vec<Leg>) -> Payload {
     Payload::Bid { sequence: 3, height: 1_234_568, amount, legs }
+}
+
+fn bundle(legs: Vec<Leg>) -> Payload {
+    Payload::Bundle { legs }
 }
 
 fn leg(namespace: u64, items: Vec<&'static [u8]>) -> Leg {
