@@ -19,6 +19,7 @@ export type InvalidReason =
   | "unsorted_legs"
   | "too_much"
   | "half_bid"
+  | "too_few_legs"
   | "too_large"
   | "signature/recovery_byte"
   | "signature/high_s"

@@ -36,7 +36,9 @@ export type Payload =
   /** Puts up wei to back bids with. */
   | { kind: "lockCollateral"; amount: bigint }
   /** Takes collateral back. It backs nothing from then on, and is paid out after the network's delay. */
-  | { kind: "releaseCollateral"; amount: bigint };
+  | { kind: "releaseCollateral"; amount: bigint }
+  /** Orders data for several rollups, all of it in one block or nothing; legs ascend by namespace. */
+  | { kind: "bundle"; legs: Leg[] };
 
 /** What a transaction's sender signs. */
 export interface TransactionBody {
@@ -56,7 +58,7 @@ export interface Transaction extends TransactionBody {
   signature: Hex;
 }
 
-const TAGS = { submit: 0, transfer: 1, withdraw: 4, bid: 5, lockCollateral: 6, releaseCollateral: 7 } as const;
+const TAGS = { submit: 0, transfer: 1, withdraw: 4, bid: 5, lockCollateral: 6, releaseCollateral: 7, bundle: 8 } as const;
 
 /**
  * The borsh of a transaction. The form is not checked, but numbers and bytes have to fit.
@@ -79,6 +81,11 @@ function encodeBody({ chainId, validUntil, salt, maxFee, payload }: TransactionB
 function encodePayload(out: Writer, payload: Payload): void {
   const data = (items: Hex[], what: string) =>
     out.list(items, (item) => out.bytestring(fromHex(item, what)));
+  const legs = (all: Leg[]) =>
+    out.list(all, (leg) => {
+      out.u64(leg.namespace, "legs.namespace");
+      data(leg.data, "legs.data");
+    });
   const kind = TAGS[payload.kind];
   if (kind === undefined) throw new TypeError(`payload.kind: there is no ${payload.kind}`);
   out.u8(kind);
@@ -96,10 +103,10 @@ function encodePayload(out: Writer, payload: Payload): void {
       out.u64(payload.sequence, "sequence");
       out.u64(payload.height, "height");
       out.u128(payload.amount, "amount");
-      out.list(payload.legs, (leg) => {
-        out.u64(leg.namespace, "legs.namespace");
-        data(leg.data, "legs.data");
-      });
+      legs(payload.legs);
+      break;
+    case "bundle":
+      legs(payload.legs);
       break;
     case "lockCollateral":
     case "releaseCollateral":
@@ -127,6 +134,7 @@ export function decodeTransaction(bytes: Uint8Array): Transaction {
 
 function decodePayload(input: Reader): Payload {
   const data = () => input.list(() => toHex(input.bytestring()));
+  const legs = () => input.list(() => ({ namespace: input.u64(), data: data() }));
   const kind = input.u8();
   switch (kind) {
     case TAGS.submit:
@@ -141,8 +149,10 @@ function decodePayload(input: Reader): Payload {
         sequence: input.u64(),
         height: input.u64(),
         amount: input.u128(),
-        legs: input.list(() => ({ namespace: input.u64(), data: data() })),
+        legs: legs(),
       };
+    case TAGS.bundle:
+      return { kind: "bundle", legs: legs() };
     case TAGS.lockCollateral:
       return { kind: "lockCollateral", amount: input.u128() };
     case TAGS.releaseCollateral:
@@ -213,6 +223,9 @@ function checkPayload(payload: Payload): void {
       return;
     case "bid":
       return checkBid(payload);
+    case "bundle":
+      if (payload.legs.length < 2) refuse("too_few_legs", `a bundle has two legs or more, not ${payload.legs.length}`);
+      return checkLegs(payload.legs);
     case "lockCollateral":
     case "releaseCollateral":
       if (payload.amount === 0n) refuse("no_collateral", "amount of collateral is zero");
@@ -222,15 +235,19 @@ function checkPayload(payload: Payload): void {
 }
 
 function checkBid({ amount, legs }: Extract<Payload, { kind: "bid" }>): void {
-  if (legs.length > MAX_LEGS) refuse("too_many_legs", `bid has ${legs.length} legs, at most ${MAX_LEGS} allowed`);
+  if (amount > MAX_BID_AMOUNT) refuse("too_much", `bid offers ${amount} wei, at most ${MAX_BID_AMOUNT} allowed`);
+  if ((amount === 0n) !== (legs.length === 0)) {
+    refuse("half_bid", "a bid has legs and an amount above zero, or withdraws and has neither");
+  }
+  checkLegs(legs);
+}
+
+function checkLegs(legs: Leg[]): void {
+  if (legs.length > MAX_LEGS) refuse("too_many_legs", `it has ${legs.length} legs, at most ${MAX_LEGS} allowed`);
   for (let i = 1; i < legs.length; i++) {
     if (legs[i - 1]!.namespace >= legs[i]!.namespace) {
       refuse("unsorted_legs", "legs must be strictly ascending by namespace");
     }
-  }
-  if (amount > MAX_BID_AMOUNT) refuse("too_much", `bid offers ${amount} wei, at most ${MAX_BID_AMOUNT} allowed`);
-  if ((amount === 0n) !== (legs.length === 0)) {
-    refuse("half_bid", "a bid has legs and an amount above zero, or withdraws and has neither");
   }
   legs.forEach((leg) => checkData(leg.data));
 }

@@ -173,6 +173,8 @@ function showPayload(payload: Payload) {
       const numbers = { sequence: sequence.toString(), height: height.toString(), amount: amount.toString() };
       return { bid: { ...numbers, legs: legs.map(data) } };
     }
+    case "bundle":
+      return { bundle: { legs: payload.legs.map(data) } };
     case "lockCollateral":
       return { lock_collateral: { amount: payload.amount.toString() } };
     case "releaseCollateral":
