@@ -239,11 +239,14 @@ fn ether_of(wei: Wei) -> String {
 
 /// Wei in ether, with enough digits to see fees.
 fn ether(wei: i128) -> String {
-    amount(wei, ETHER, 9)
+    amount(wei, ETHER, 10)
 }
 
 /// An amount in whole units with so many digits after the point, rounded towards zero.
 fn amount(smallest: i128, unit: u128, digits: u32) -> String {
+    if smallest == 0 {
+        return "0".to_owned();
+    }
     let sign = if smallest < 0 { "-" } else { "" };
     let size = smallest.unsigned_abs();
     let scale = 10u128.pow(digits);
@@ -257,9 +260,9 @@ mod tests {
 
     #[test]
     fn amounts_are_shown_in_whole_units() {
-        assert_eq!(ether(1_500_000_000_000_000_000), "1.500000000");
-        assert_eq!(ether(-100_900_000_000), "-0.000000100");
+        assert_eq!(ether(1_500_000_000_000_000_000), "1.5000000000");
+        assert_eq!(ether(-100_900_000_000), "-0.0000001009");
         assert_eq!(amount(12_345_678, 1_000_000, 2), "12.34");
-        assert_eq!(ether(0), "0.000000000");
+        assert_eq!(ether(0), "0");
     }
 }

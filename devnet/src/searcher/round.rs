@@ -126,7 +126,7 @@ impl Search<'_> {
                 legs.push((leg, executed));
             }
             let gas = legs.iter().map(|(_, executed)| executed.gas).sum();
-            let fees = self.fees(placed.iter()).await?;
+            let fees = self.fees(last, earlier).await?;
             let costs = Costs { gas, paid: plan.amount, fees };
             let moved = sum(legs.iter().map(|(_, executed)| executed.moved));
             self.check_held(party, &before, &plan, costs).await?;
@@ -195,7 +195,7 @@ impl Search<'_> {
                 let on = &self.rollups[planned.rollup];
                 on.executed(&planned.transactions, rival.key.address()).await?;
             }
-            let fees = self.fees(std::iter::once(&mine)).await?;
+            let fees = self.fees(&mine, &[]).await?;
             let costs = Costs { gas: 0, paid: 0, fees };
             for leg in &plan.legs {
                 for signed in &leg.transactions {
@@ -295,10 +295,12 @@ impl Search<'_> {
         Ok(placed)
     }
 
-    /// What bids cost, as their receipts say. Those that were not ordered cost nothing.
-    async fn fees(&self, placed: impl Iterator<Item = &Placed>) -> eyre::Result<Wei> {
+    /// What a bid that was opened cost, as its receipt says, and those before it. What was not ordered
+    /// cost nothing.
+    async fn fees(&self, opened: &Placed, earlier: &[Placed]) -> eyre::Result<Wei> {
+        self.site.client.wait_final(&opened.id(), PATIENCE).await?;
         let mut fees: Wei = 0;
-        for bid in placed {
+        for bid in earlier.iter().chain([opened]) {
             let found = self.node()?.transaction(bid.id()).await?;
             let receipt = found.and_then(|found| found.receipt);
             fees = fees.saturating_add(receipt.map_or(0, |receipt| receipt.fee));
