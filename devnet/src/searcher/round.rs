@@ -24,6 +24,10 @@ use crate::client::wait_for;
 /// How often to bid again when a bid comes too late for its height.
 const ATTEMPTS: usize = 8;
 
+/// How many heights ahead to look for one at which all heads of a bid are for sale. Nodes take bids for
+/// up to 64 heights ahead.
+const FURTHEST: Height = 50;
+
 /// How long a bid may take to be ordered, in milliseconds of block time.
 const VALIDITY_MS: u64 = 30_000;
 
@@ -92,8 +96,9 @@ impl Search<'_> {
         while placed.len() < ATTEMPTS {
             let plan = self.plan(party, among).await?;
             let lots = self.lots(&plan).await?;
-            let height = lots.height;
+            // Where bids come too late, the next one is for a height further ahead.
             let sequence = placed.len() as u64;
+            let height = self.offered_from(lots.height + sequence, &plan)?;
             let transaction = self.sign(party, &plan, &lots, height, sequence).await?;
             placed.push(self.place(transaction).await?);
             let auction = self.feed.auction(height).await?;
@@ -165,15 +170,15 @@ impl Search<'_> {
         rival: Party<'_>,
     ) -> eyre::Result<Round> {
         let among = [0];
-        for attempt in 1..=ATTEMPTS {
+        for attempt in 1..=ATTEMPTS as u64 {
             self.move_price().await?;
             let plan = self.plan(party, &among).await?;
             let higher = self.plan(rival, &among).await?;
             ensure!(higher.amount > plan.amount, "the rival does not bid more");
             let before = self.standing(party).await?;
             let lots = self.lots(&plan).await?;
-            // A height ahead, so that both are there in time whoever is quicker.
-            let height = self.offered_after(lots.height, &plan)?;
+            // Further ahead than the next one, so that both are there in time whoever is quicker.
+            let height = self.offered_from(lots.height + attempt, &plan)?;
             let (mine, theirs) = (
                 self.sign(party, &plan, &lots, height, 0).await?,
                 self.sign(rival, &higher, &lots, height, 0).await?,
@@ -210,7 +215,7 @@ impl Search<'_> {
                 height,
                 bid: mine.id(),
                 amount: nothing.amount,
-                attempts: attempt,
+                attempts: usize::try_from(attempt)?,
                 submitted: mine.said(),
                 lost_to: Some(rival_of(won)),
                 legs: Vec::new(),
@@ -260,11 +265,11 @@ impl Search<'_> {
         Ok(lots)
     }
 
-    /// The first height after one at which the heads that a plan needs are for sale.
-    fn offered_after(&self, height: Height, plan: &Plan) -> eyre::Result<Height> {
+    /// The first height, this one or later, at which the heads that a plan needs are for sale.
+    fn offered_from(&self, height: Height, plan: &Plan) -> eyre::Result<Height> {
         let offers =
             |height: &Height| plan.legs.iter().all(|leg| self.terms[leg.rollup].offers(*height));
-        let found = (height + 1..height + 64).find(offers);
+        let found = (height..height + FURTHEST).find(offers);
         found.ok_or_else(|| eyre!("the heads are not for sale together"))
     }
 
