@@ -6,13 +6,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`market`] | tokens and exchanges, deployed for it |
-//! | [`quote`] | which trade gains the most, pure |
-//! | [`rollup`] | a rollup's JSON-RPC: reserves, signing, `eth_callBundle`, receipts |
-//! | [`plan`] | from a trade to legs, their simulation, and what to bid |
-//! | [`feed`] | auctions as they are decided |
-//! | [`round`] | an auction from the plan to the checks |
-//! | [`report`] | profit and loss |
+//! | `market` | tokens and exchanges, deployed for it |
+//! | `quote` | which trade gains the most, pure |
+//! | `rollup` | a rollup's JSON-RPC: reserves, signing, `eth_callBundle`, receipts |
+//! | `plan` | from a trade to legs, their simulation, and what to bid |
+//! | `feed` | auctions as they are decided |
+//! | `round` | an auction from the plan to the checks |
+//! | `report` | profit and loss |
 //!
 //! A trade across rollups needs no bridge: the searcher holds both tokens on both rollups, gives one on
 //! one rollup and gets it back on the other. It is one bid with two legs, so both happen or none.

@@ -192,15 +192,13 @@ impl Report {
         let fees = |round: &Round| minus(round.costs.fees);
         row("Weft fees", minus(self.setup.fees), &fees, minus(costs.fees));
         row("net", minus(self.setup.all()), &|round| ether(round.net), ether(self.net));
-        let shares: [(&str, fn(&Shares) -> Wei); 3] = [
-            ("bid: to rollups", |shares| shares.rollups),
-            ("bid: to validators", |shares| shares.validators),
-            ("bid: burned", |shares| shares.burned),
-        ];
-        for (name, share) in shares {
-            let all: Wei = self.rounds.iter().map(|round| share(&round.shares)).sum();
-            row(name, none(), &|round| ether_of(share(&round.shares)), ether_of(all));
-        }
+        let mut share = |name: &str, of: fn(&Shares) -> Wei| {
+            let all: Wei = self.rounds.iter().map(|round| of(&round.shares)).sum();
+            row(name, none(), &|round| ether_of(of(&round.shares)), ether_of(all));
+        };
+        share("bid: to rollups", |shares| shares.rollups);
+        share("bid: to validators", |shares| shares.validators);
+        share("bid: burned", |shares| shares.burned);
         let rows: Vec<[String; 6]> = rows.into_iter().map(six).collect();
         let basis = format!(
             "ether, 1 A taken to be worth {}; bids are {} % of the expected profit",

@@ -257,8 +257,14 @@ impl Rollup {
     async fn receipt(&self, hash: B256) -> eyre::Result<Value> {
         let what = format!("{} to execute {hash}", self.namespace);
         wait_for(&what, PATIENCE, || async {
-            let receipt = self.rpc.call("eth_getTransactionReceipt", json!([hash])).await?;
-            Ok((!receipt.is_null()).then_some(receipt))
+            let status = self.rpc.call("weft_status", json!([hash])).await?;
+            match status["status"].as_str() {
+                Some("final" | "settled") => Ok(Some(status["receipt"].clone())),
+                Some("skipped" | "dropped") => {
+                    bail!("{} did not execute {hash}: {status}", self.namespace)
+                }
+                _ => Ok(None),
+            }
         })
         .await
     }
