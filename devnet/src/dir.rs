@@ -53,6 +53,12 @@ impl Dir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Whether a devnet runs in a directory.
+    pub fn is_used(path: &Path) -> bool {
+        let lock = File::open(path.join(MARK));
+        lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -102,10 +108,13 @@ mod tests {
         assert!(path.join("thesis.txt").exists());
 
         let own = path.join("devnet");
+        assert!(!Dir::is_used(&own));
         let dir = Dir::open(&own, false).unwrap();
+        assert!(Dir::is_used(&own));
         let error = Dir::open(&own, false).unwrap_err();
         assert!(error.to_string().contains("a devnet runs"), "{error}");
         drop(dir);
+        assert!(!Dir::is_used(&own));
         std::fs::write(own.join("validator.log"), "").unwrap();
         drop(Dir::open(&own, true).unwrap());
         assert!(own.join("validator.log").exists());

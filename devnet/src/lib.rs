@@ -14,6 +14,7 @@ pub mod plan;
 pub mod process;
 pub mod programs;
 pub mod rpc;
+pub mod searcher;
 pub mod table;
 pub mod tools;
 pub mod up;

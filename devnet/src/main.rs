@@ -8,6 +8,7 @@ use weft_devnet::bench::{BareCommand, BenchCommand};
 use weft_devnet::drill::DrillCommand;
 use weft_devnet::l1::ProviderCommand;
 use weft_devnet::load::LoadCommand;
+use weft_devnet::searcher::SearcherCommand;
 use weft_devnet::up::Up;
 
 /// A whole Weft network on one machine.
@@ -28,6 +29,8 @@ enum Command {
     Drill(DrillCommand),
     /// Measures, and prints figures and ratios
     Bench(BenchCommand),
+    /// Takes arbitrage by bidding for the heads of slices, and reports profit and loss
+    Searcher(SearcherCommand),
     /// Runs a provider of Ethereum that can be told to go wrong
     #[command(hide = true)]
     Provider(ProviderCommand),
@@ -44,6 +47,7 @@ async fn main() -> ExitCode {
         Some(Command::Load(command)) => command.run().await,
         Some(Command::Drill(command)) => unless_told_to_stop(command.run()).await,
         Some(Command::Bench(command)) => unless_told_to_stop(command.run()).await,
+        Some(Command::Searcher(command)) => unless_told_to_stop(command.run()).await,
         Some(Command::Bare(command)) => command.run().await,
         Some(Command::Provider(command)) => command.run().await,
     };

@@ -2,37 +2,15 @@
 //! at a time: whoever runs takes a lock that other test processes wait for.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::fs::File;
+mod support;
 
-use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
+use support::{lab, say};
 use weft_devnet::Options;
-use weft_devnet::drill::{Drill, Lab, Scale, free_base_port};
+use weft_devnet::drill::Drill;
 use weft_devnet::exchange;
 use weft_devnet::load::evm;
-use weft_devnet::programs::{Programs, workspace};
-use weft_devnet::tools::Tools;
 use weft_devnet::up::ROLLUPS;
-
-#[expect(clippy::print_stderr, reason = "progress of tests that take a minute")]
-fn say(line: &str) {
-    eprintln!("{line}");
-}
-
-/// Waits for its turn, and gets everything ready.
-async fn lab() -> (Lab, File) {
-    let dir = workspace().join("target/drill-tests");
-    std::fs::create_dir_all(&dir).unwrap();
-    let lock = File::create(dir.join("lock")).unwrap();
-    let lock = tokio::task::spawn_blocking(move || {
-        flock(&lock, FlockOperation::LockExclusive).map(|()| lock)
-    });
-    let lock = lock.await.unwrap().unwrap();
-    let (programs, _) = Programs::build(false).await.unwrap();
-    let tools = Tools::install(say).await.unwrap();
-    let base_port = free_base_port().unwrap();
-    (Lab { programs, tools, dir, base_port, scale: Scale::Short, say }, lock)
-}
 
 async fn drill(drill: Drill) {
     let (lab, _lock) = lab().await;

@@ -16,6 +16,27 @@ pub fn amount_out(amount_in: U256, reserve_in: U256, reserve_out: U256) -> Optio
     numerator.checked_div(denominator)
 }
 
+/// What to give of a token so that to swap it in one pair for another token, and what that pays in a
+/// second pair back for the first, gains the most. `first` is what the first pair holds of the token
+/// given and of the one taken there, `second` what the second pair holds of the token taken in the first and
+/// of the one taken in the end. `None` if nothing is gained, or a number does not fit.
+///
+/// With reserves `a`, `b` of the first pair, `c`, `d` of the second, and `g` = 997 / 1000, giving `x`
+/// pays `g^2 b d x / (a c + g (c + g b) x)`. That grows by one for one more of `x` where
+/// `x = (g sqrt(a b c d) - a c) / (g (c + g b))`. What is rounded off costs nothing that can be seen:
+/// the gain is flat there.
+pub fn best_amount(first: [U256; 2], second: [U256; 2]) -> Option<U256> {
+    let [a, b] = first;
+    let [c, d] = second;
+    let [thousand, kept] = [U256::from(1000), U256::from(997)];
+    let roots = a.checked_mul(b)?.root(2).checked_mul(c.checked_mul(d)?.root(2))?;
+    let product = a.checked_mul(c)?.checked_mul(thousand)?;
+    // Each times a thousand, then times another thousand over what is divided by.
+    let gained = roots.checked_mul(kept)?.checked_sub(product)?.checked_mul(thousand)?;
+    let slope = c.checked_mul(thousand)?.checked_add(b.checked_mul(kept)?)?.checked_mul(kept)?;
+    gained.checked_div(slope).filter(|amount| !amount.is_zero())
+}
+
 /// The shares that who makes the first deposit receives: the geometric mean of the amounts, rounded
 /// down, less the locked ones. `None` if the product does not fit, or nothing is left.
 pub fn first_shares(amount_a: U256, amount_b: U256) -> Option<U256> {
@@ -61,6 +82,39 @@ mod tests {
             assert!(after(paid) >= product, "the product shrinks");
             assert!(after(paid + n(1)) < product, "one more would have been paid");
         }
+    }
+
+    #[test]
+    fn the_best_amount_gains_more_than_others() {
+        let one = 10u128.pow(18);
+        for (first, second) in [
+            ([10_000 * one, 44_000 * one], [40_000 * one, 10_000 * one]),
+            ([7 * one, 9_000 * one], [40_000 * one, 33 * one]),
+            ([10_000 * one, 41_000 * one], [40_000 * one, 10_000 * one]),
+        ] {
+            let (first, second) = (first.map(n), second.map(n));
+            let gain = |given: U256| {
+                let taken = amount_out(given, first[0], first[1]).unwrap();
+                let back = amount_out(taken, second[0], second[1]).unwrap();
+                i128::try_from(back).unwrap() - i128::try_from(given).unwrap()
+            };
+            let best = best_amount(first, second).unwrap();
+            assert!(gain(best) > 0);
+            for thousandths in [1, 500, 990, 999, 1001, 1010, 2000, 10_000] {
+                let other = best * n(thousandths) / n(1000);
+                assert!(gain(other) < gain(best), "{thousandths} in 1000 of it gain more");
+            }
+        }
+    }
+
+    #[test]
+    fn between_equal_prices_nothing_is_gained() {
+        let [a, b] = [n(10_000), n(40_000)];
+        assert_eq!(best_amount([a, b], [b, a]), None);
+        // The fee is more than the difference.
+        assert_eq!(best_amount([a, n(40_200)], [b, a]), None);
+        assert_eq!(best_amount([a, n(44_000)], [n(0), n(0)]), None);
+        assert_eq!(best_amount([U256::MAX, b], [b, a]), None);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! used with forge and cast through the rollup's JSON-RPC, and every answer checked against what
 //! the contracts have to answer.
 //!
-//! [`run`] does all of it. [`wallet`] starts the tools, [`answers`] reads what they print,
-//! [`formula`] says what the exchange must pay.
+//! [`run`] does all of it; others deploy exchanges with the same steps. [`wallet`] starts the tools,
+//! [`answers`] reads what they print, [`formula`] says what the exchange must pay.
 
 pub mod answers;
 mod contracts;
@@ -18,7 +18,8 @@ use eyre::ensure;
 pub use report::{Amounts, Contracts, Report, Step};
 
 use crate::tools::Tools;
-use trade::Trade;
+use trade::DEPOSIT;
+pub(crate) use trade::{ONE, Trade};
 use wallet::Wallet;
 
 /// Makes an exchange on the chain whose JSON-RPC is at the URL `rpc`, and trades on it.
@@ -41,8 +42,10 @@ pub async fn run(
     let transactions = wallet.transactions().await?;
 
     let mut trade = Trade::new(wallet, &progress);
-    let contracts = trade.deploy().await?;
-    let deposited = trade.deposit(&contracts).await?;
+    let tokens = trade.deploy_tokens().await?;
+    let weth = trade.deploy_weth().await?;
+    let contracts = trade.deploy_exchange(tokens, weth).await?;
+    let deposited = trade.deposit(&contracts, DEPOSIT).await?;
     let swapped = trade.swap(&contracts).await?;
     let refusal = trade.swap_in_vain(&contracts).await?;
 

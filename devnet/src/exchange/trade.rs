@@ -1,4 +1,4 @@
-//! The steps of a trade, each checked where it is done.
+//! What a wallet does on an exchange, each step checked where it is done.
 
 use std::fmt::Debug;
 
@@ -12,19 +12,19 @@ use super::report::{Contracts, Step};
 use super::wallet::{Fee, Sent, Wallet, args};
 
 /// One token, in its smallest units.
-const ONE: u128 = 1_000_000_000_000_000_000;
+pub(crate) const ONE: u128 = 1_000_000_000_000_000_000;
 
-/// How much of each token there is, all of it the account's.
+/// How much of each token there is, at first all of it the account's.
 const SUPPLY: u128 = 1_000_000 * ONE;
 
-/// What is deposited of the two tokens.
-const DEPOSIT: [u128; 2] = [10_000 * ONE, 40_000 * ONE];
+/// What [`run`](super::run) deposits of the two tokens.
+pub(super) const DEPOSIT: [u128; 2] = [10_000 * ONE, 40_000 * ONE];
 
 /// What is given in the swap.
 const GIVEN: u128 = 100 * ONE;
 
-/// What the router may take of the two tokens: more than the deposit and the swap need, so that a
-/// swap in vain fails for nothing but its minimum.
+/// What a router may take of the two tokens: more than a deposit and a swap need, so that a swap in
+/// vain fails for nothing but its minimum.
 const ALLOWED: [u128; 2] = [SUPPLY, SUPPLY];
 
 /// Enough gas for a swap, without asking how much it takes.
@@ -50,21 +50,21 @@ const SWAP_SIGNATURE: &str = "Swap(address,uint256,uint256,uint256,uint256,addre
 /// Why the router reverts a swap that would pay less than asked for.
 const TOO_LITTLE: &str = "INSUFFICIENT_OUTPUT_AMOUNT";
 
-/// A trade that goes on.
-pub(super) struct Trade<'a, P> {
+/// What one wallet does, and every transaction that it has sent for it.
+pub(crate) struct Trade<'a, P> {
     wallet: Wallet<'a>,
     progress: P,
     steps: Vec<Step>,
 }
 
 /// What a deposit brought.
-pub(super) struct Deposited {
+pub(crate) struct Deposited {
     pub shares: U256,
     pub reserves: [U256; 2],
 }
 
 /// What a swap brought.
-pub(super) struct Swapped {
+pub(crate) struct Swapped {
     pub given: U256,
     pub taken: U256,
     pub reserves: [U256; 2],
@@ -82,29 +82,43 @@ impl<'a, P: Fn(&str)> Trade<'a, P> {
         (self.wallet, self.steps)
     }
 
-    /// Deploys the tokens and the exchange, and makes the tokens' pair.
-    pub async fn deploy(&mut self) -> eyre::Result<Contracts> {
-        let account = self.wallet.address();
+    /// Deploys two tokens, whose supply is then the account's.
+    pub async fn deploy_tokens(&mut self) -> eyre::Result<[Address; 2]> {
         let alpha = self.deploy_token("Alpha", "ALP").await?;
         let beta = self.deploy_token("Beta", "BET").await?;
-        let weth = self.deploy_published(WETH, "", &[]).await?;
+        Ok([alpha, beta])
+    }
+
+    /// Deploys wrapped ether, which exchanges need to know of.
+    pub async fn deploy_weth(&mut self) -> eyre::Result<Address> {
+        self.deploy_published(WETH, "", &[]).await
+    }
+
+    /// Deploys an exchange of its own, and makes the tokens' pair on it.
+    pub async fn deploy_exchange(
+        &mut self,
+        tokens: [Address; 2],
+        weth: Address,
+    ) -> eyre::Result<Contracts> {
+        let account = self.wallet.address();
         let factory =
             self.deploy_published(FACTORY, "constructor(address)", &args([&account])).await?;
         let router = self
             .deploy_published(ROUTER, "constructor(address,address)", &args([&factory, &weth]))
             .await?;
 
-        let tokens = args([&alpha, &beta]);
-        self.transact(factory, "createPair(address,address)", &tokens, Fee::Capped, None).await?;
-        let found = self.read(factory, "getPair(address,address)", &tokens).await?;
+        let [a, b] = tokens;
+        let pair = args([&a, &b]);
+        self.transact(factory, "createPair(address,address)", &pair, Fee::Capped, None).await?;
+        let found = self.read(factory, "getPair(address,address)", &pair).await?;
         let pair = answers::address(found)?;
         let code_hash = keccak256(init_code(self.wallet.tools(), PAIR)?);
-        same("the pair's address", pair, pair_address(factory, alpha, beta, code_hash))?;
-        Ok(Contracts { tokens: [alpha, beta], weth, factory, router, pair })
+        same("the pair's address", pair, pair_address(factory, a, b, code_hash))?;
+        Ok(Contracts { tokens, weth, factory, router, pair })
     }
 
-    /// Puts both tokens into the pair.
-    pub async fn deposit(&mut self, on: &Contracts) -> eyre::Result<Deposited> {
+    /// Puts so much of both tokens into the pair, which has to be empty.
+    pub async fn deposit(&mut self, on: &Contracts, deposit: [u128; 2]) -> eyre::Result<Deposited> {
         let account = self.wallet.address();
         // One by a transaction of each kind.
         let fees = [Fee::Capped, Fee::Legacy];
@@ -113,16 +127,23 @@ impl<'a, P: Fn(&str)> Trade<'a, P> {
             self.transact(*token, "approve(address,uint256)", &args, fee, None).await?;
         }
         let [a, b] = &on.tokens;
-        let [amount_a, amount_b] = &DEPOSIT;
+        let [amount_a, amount_b] = &deposit;
         let args = args([a, b, amount_a, amount_b, amount_a, amount_b, &account, &NEVER]);
         self.transact(on.router, DEPOSITING, &args, Fee::Capped, None).await?;
 
-        let deposit = DEPOSIT.map(U256::from);
+        let deposit = deposit.map(U256::from);
         let shares = self.balance_of(on.pair).await?;
         same("the shares", Some(shares), first_shares(deposit[0], deposit[1]))?;
         let reserves = self.reserves(on).await?;
         same("the reserves after the deposit", reserves, deposit)?;
         Ok(Deposited { shares, reserves })
+    }
+
+    /// Gives some of a token away.
+    pub async fn give(&mut self, token: Address, to: Address, amount: u128) -> eyre::Result<()> {
+        let args = args([&to, &amount]);
+        self.transact(token, "transfer(address,uint256)", &args, Fee::Capped, None).await?;
+        Ok(())
     }
 
     /// Swaps the first token for the second, asking for exactly what the formula says.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use alloy_consensus::{EthereumTxEnvelope, SignableTransaction, TxEip1559, TxEip4844};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use eyre::{ensure, eyre};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -217,6 +217,12 @@ pub fn transfer(key: &SecretKey, chain_id: u64, nonce: u64, to: Address) -> (B25
         value: U256::from(1),
         ..TxEip1559::default()
     };
+    let (hash, raw) = sign(transaction, key);
+    (hash, format!("0x{}", hex::encode(raw)))
+}
+
+/// A signed transaction: its hash, and itself as a slice's item or a wallet's raw transaction.
+pub fn sign(transaction: TxEip1559, key: &SecretKey) -> (B256, Bytes) {
     let signature = key.sign(transaction.signature_hash()).0;
     let signature = Signature::new(
         U256::from_be_slice(&signature[..32]),
@@ -225,7 +231,7 @@ pub fn transfer(key: &SecretKey, chain_id: u64, nonce: u64, to: Address) -> (B25
     );
     let envelope: EthereumTxEnvelope<TxEip4844> =
         EthereumTxEnvelope::Eip1559(transaction.into_signed(signature));
-    (*envelope.hash(), format!("0x{}", hex::encode(envelope.encoded_2718())))
+    (*envelope.hash(), envelope.encoded_2718().into())
 }
 
 /// Looks through every block from one on, again and again.

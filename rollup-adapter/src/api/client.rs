@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use weft_types::limits::MAX_BATCHES_BYTES;
 use weft_types::slice::ProvenSlice;
 use weft_types::{Address, Committee, Height, NamespaceId, TransactionId, Unverified, Wei};
 
-use super::shapes::{Account, Namespace, Problem, Status, TransactionStatus, Validators};
-use super::sse::{Event, Parser, SseError};
+use super::events::Events;
+use super::shapes::{Namespace, Problem, Status, TransactionStatus, Validators};
+use super::sse::SseError;
 
 /// Largest slice that is read, in bytes of JSON: hex doubles what a block may carry, and each entry
 /// comes with names.
@@ -21,8 +23,8 @@ pub const MAX_ANSWER: usize = 1024 * 1024;
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connecting may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a stream may be silent, keep-alives included, before it counts as dead.
-pub const STREAM_SILENCE: Duration = Duration::from_secs(30);
+/// The type of what is borsh.
+const BORSH: &str = "application/octet-stream";
 /// For how long a busy endpoint that does not say is left alone.
 const DEFAULT_REST: Duration = Duration::from_secs(1);
 /// For how long a busy endpoint is left alone at most, whatever it says.
@@ -77,7 +79,7 @@ impl ApiError {
     }
 }
 
-fn transport(error: reqwest::Error) -> ApiError {
+pub(super) fn transport(error: reqwest::Error) -> ApiError {
     // reqwest's own message leaves the cause out.
     let error = error.without_url();
     let mut text = error.to_string();
@@ -117,7 +119,7 @@ impl Endpoint {
         &self.base
     }
 
-    fn path(&self, path: &str) -> Url {
+    pub(super) fn path(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}{path}"));
@@ -136,9 +138,7 @@ impl Endpoint {
 
     /// `GET /v1/accounts/{address}`: the balance in wei.
     pub async fn balance(&self, account: Address) -> Result<Wei, ApiError> {
-        let account: Account =
-            self.get(self.path(&format!("/v1/accounts/{account}")), MAX_ANSWER).await?;
-        Ok(account.balance)
+        Ok(self.account(account).await?.balance)
     }
 
     /// `GET /v1/validators?height=`: who decides a height. Not checked.
@@ -173,7 +173,7 @@ impl Endpoint {
         let request = self
             .http
             .post(self.path("/v1/transactions"))
-            .header("content-type", "application/octet-stream")
+            .header("content-type", BORSH)
             .timeout(REQUEST_TIMEOUT)
             .body(borsh);
         let response = check(request.send().await.map_err(transport)?).await?;
@@ -200,6 +200,15 @@ impl Endpoint {
     ) -> Result<SliceStream, ApiError> {
         let mut url = self.path(&format!("/v1/namespaces/{namespace}/stream"));
         url.set_query(Some(&format!("from={from}")));
+        let bytes = self.open_stream(url).await?;
+        Ok(SliceStream(Events::new(bytes, "slice", MAX_SLICE_JSON, from)))
+    }
+
+    /// Opens an event stream. Only that it begins has to happen in time.
+    pub(super) async fn open_stream(
+        &self,
+        url: Url,
+    ) -> Result<BoxStream<'static, reqwest::Result<bytes::Bytes>>, ApiError> {
         let request = self.http.get(url).header("accept", "text/event-stream").send();
         let response = tokio::time::timeout(REQUEST_TIMEOUT, request)
             .await
@@ -210,15 +219,25 @@ impl Endpoint {
         if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
             return Err(ApiError::Malformed("not an event stream".to_owned()));
         }
-        Ok(SliceStream {
-            bytes: response.bytes_stream().boxed(),
-            parser: Parser::new(MAX_SLICE_JSON),
-            events: Vec::new(),
-            next: from,
-        })
+        Ok(response.bytes_stream().boxed())
     }
 
-    async fn get<T: DeserializeOwned>(&self, url: Url, limit: usize) -> Result<T, ApiError> {
+    /// Gets what is at a URL as borsh, undecoded.
+    pub(super) async fn get_borsh(&self, url: Url, limit: usize) -> Result<Vec<u8>, ApiError> {
+        let request = self.http.get(url).header("accept", BORSH).timeout(REQUEST_TIMEOUT);
+        let response = check(request.send().await.map_err(transport)?).await?;
+        let kind = response.headers().get("content-type").and_then(|v| v.to_str().ok());
+        if kind != Some(BORSH) {
+            return Err(ApiError::Malformed("not borsh".to_owned()));
+        }
+        body(response, limit).await
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        limit: usize,
+    ) -> Result<T, ApiError> {
         let request = self.http.get(url).timeout(REQUEST_TIMEOUT);
         let response = check(request.send().await.map_err(transport)?).await?;
         decode(&body(response, limit).await?)
@@ -261,46 +280,17 @@ async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, ApiError>
 }
 
 /// A stream of slices from one endpoint, one per height.
-pub struct SliceStream {
-    bytes: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    parser: Parser,
-    /// Events that have arrived, last one first.
-    events: Vec<Event>,
-    next: Height,
-}
+pub struct SliceStream(Events);
 
 impl SliceStream {
     /// The height of the slice that comes next.
     pub fn height(&self) -> Height {
-        self.next
+        self.0.height()
     }
 
     /// The next slice. Heights come in order and none is left out; what the slice says is not
     /// checked. Safe to drop while waiting.
     pub async fn next(&mut self) -> Result<Unverified<ProvenSlice>, ApiError> {
-        loop {
-            while let Some(event) = self.events.pop() {
-                if event.name != "slice" {
-                    continue;
-                }
-                let slice: ProvenSlice = serde_json::from_str(&event.data)
-                    .map_err(|error| ApiError::Malformed(error.to_string()))?;
-                if slice.header.height != self.next {
-                    return Err(ApiError::Malformed(format!(
-                        "slice of height {} where {} was due",
-                        slice.header.height, self.next
-                    )));
-                }
-                self.next = self.next.saturating_add(1);
-                return Ok(Unverified::new(slice));
-            }
-            let chunk = tokio::time::timeout(STREAM_SILENCE, self.bytes.next())
-                .await
-                .map_err(|_| ApiError::Transport("the stream has gone silent".to_owned()))?
-                .ok_or_else(|| ApiError::Transport("the stream has ended".to_owned()))?
-                .map_err(transport)?;
-            self.parser.push(&chunk, &mut self.events)?;
-            self.events.reverse();
-        }
+        self.0.next(|slice: &ProvenSlice| slice.header.height).await.map(Unverified::new)
     }
 }

@@ -1,4 +1,4 @@
-//! The grammar of server-sent events, as far as a slice stream uses it. Pure and bounded.
+//! The grammar of server-sent events, as far as a node's streams use it. Pure and bounded.
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
