@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use weft_node::p2p::message::{Bulk, Hello, Urgent, WIRE_VERSION};
 use weft_types::hash::blake3;
-use weft_types::{Bytes, NamespaceId, Payload, Signed, Transaction};
+use weft_types::{Bytes, Leg, NamespaceId, Payload, Signed, Transaction};
 
 use super::peer::{BULK, Stranger, URGENT};
 use super::report::seconds;
@@ -42,7 +42,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let traffic = Traffic::start(&network, rates, &[]).await?;
     for round in 0..rounds {
         requests(&network, findings).await.wrap_err("HTTP API")?;
-        wallets(&network, findings).await.wrap_err("wallets' RPC")?;
+        calls(&network, findings).await.wrap_err("wallets' RPC")?;
         raw(&network, round, findings).await.wrap_err("raw bytes")?;
         slow(&network, findings).await.wrap_err("slow clients")?;
         strangers(&network, round, findings).await.wrap_err("network among nodes")?;
@@ -123,6 +123,14 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
         status,
     };
     let submit = "/v1/transactions";
+    let legs = |count: u64| -> Vec<Leg> {
+        let data = vec![Bytes::from_static(b"x")];
+        (1..=count).map(|id| Leg { namespace: NamespaceId(id), data: data.clone() }).collect()
+    };
+    let bid = |height, legs| -> eyre::Result<Transaction> {
+        let payload = Payload::Bid { sequence: 0, height, amount: 1, legs };
+        Ok(sign(payload, chain_id, &plan.accounts[2], 0))
+    };
     Ok(vec![
         case("random bytes", &post, submit, octets, noise(1, 300), 400),
         case("nothing", &post, submit, octets, vec![], 400),
@@ -154,6 +162,22 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
         case("no transaction id", &get, "/v1/transactions/0x12", None, vec![], 400),
         case("no namespace", &get, "/v1/namespaces/-1", None, vec![], 400),
         case("no address", &get, "/v1/accounts/0x", None, vec![], 400),
+        case("no auction", &get, "/v1/auctions/-1", None, vec![], 400),
+        case("an auction to come", &get, "/v1/auctions/99999999", None, vec![], 404),
+        case("a proof of what", &get, "/v1/auctions/1?proof=2", None, vec![], 400),
+        case("no bundle's id", &get, "/v1/bundles/0x1", None, vec![], 400),
+        case("nobody's bundle", &get, NOBODYS_BUNDLE, None, vec![], 404),
+        case("a bid for nothing", &post, submit, octets, borsh::to_vec(&bid(1, vec![])?)?, 422),
+        case(
+            "a bid too soon",
+            &post,
+            submit,
+            octets,
+            borsh::to_vec(&bid(u64::MAX, legs(1))?)?,
+            422,
+        ),
+        case("a bid too late", &post, submit, octets, borsh::to_vec(&bid(0, legs(1))?)?, 422),
+        case("a bid for too much", &post, submit, octets, borsh::to_vec(&bid(9, legs(9))?)?, 422),
     ])
 }
 
@@ -193,8 +217,8 @@ async fn requests(network: &Network, findings: &mut Findings) -> eyre::Result<()
     Ok(())
 }
 
-/// Calls to wallets' RPC that make no sense.
-async fn wallets(network: &Network, findings: &mut Findings) -> eyre::Result<()> {
+/// Calls to the JSON-RPC of rollups and nodes that make no sense.
+async fn calls(network: &Network, findings: &mut Findings) -> eyre::Result<()> {
     let http = crate::client::http_client(PATIENCE);
     let many = format!(
         "[{}]",
@@ -224,12 +248,21 @@ async fn wallets(network: &Network, findings: &mut Findings) -> eyre::Result<()>
         ),
         ("deep JSON", vec![b'['; 100_000]),
         ("20,000 calls at once", many.into_bytes()),
+        ("a bundle of nothing", rpc("eth_sendBundle", "[{}]")),
+        ("a bundle of noise", rpc("eth_sendBundle", r#"[{"txs":["0x02ab"],"blockNumber":"0x1"}]"#)),
+        ("a shared bundle of noise", rpc("mev_sendBundle", r#"[{"inclusion":7,"body":"x"}]"#)),
+        ("a simulation of what", rpc("eth_callBundle", r#"[{"txs":7}]"#)),
+        ("a simulation of a time to come", rpc("eth_callBundle", AFTER_ALL_TIMES)),
+        ("a bid that is none", rpc("weft_getBid", "[7]")),
+        ("an auction of what", rpc("weft_getAuction", "[[]]")),
     ];
     let mut count = 0;
-    for rollup in &network.rollups {
+    let rollups = network.rollups.iter().map(|rollup| rollup.rpc.url().to_owned());
+    let nodes = network.validators.iter().map(|node| node.client.url("/rpc"));
+    for url in rollups.chain(nodes) {
         for (what, body) in &bodies {
             let sent = http
-                .post(rollup.rpc.url())
+                .post(&url)
                 .header("content-type", "application/json")
                 .body(body.clone())
                 .send()
@@ -244,9 +277,16 @@ async fn wallets(network: &Network, findings: &mut Findings) -> eyre::Result<()>
             count += 1;
         }
     }
-    findings.note("senseless calls to wallets' RPC", format!("{count}, each an error"));
+    findings.note("senseless calls by JSON-RPC", format!("{count}, each an error"));
     Ok(())
 }
+
+/// A bundle that was never sent.
+const NOBODYS_BUNDLE: &str =
+    "/v1/bundles/0x00000000000000000000000000000000000000000000000000000000000000ff";
+
+/// A simulation after a height that will not be reached.
+const AFTER_ALL_TIMES: &str = r#"[{"txs":[],"afterHeight":"0xffffffffffff"}]"#;
 
 fn rpc(method: &str, params: &str) -> Vec<u8> {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#).into_bytes()

@@ -142,11 +142,14 @@ impl Bids {
         Ok(())
     }
 
-    /// Takes out those for a height that offer the most, up to so many bytes and so many in number.
+    /// Takes out those for a height that offer the most, up to so many bytes and so many in number. The
+    /// first may alone have up to `most` bytes: else one that is large and offers the most would keep
+    /// all others out, and never pay for it.
     pub(super) fn take(
         &mut self,
         height: Height,
         bytes: usize,
+        most: usize,
         count: usize,
         can_pay: impl Fn(&Verified<Transaction>) -> bool,
     ) -> Vec<Verified<Transaction>> {
@@ -155,11 +158,12 @@ impl Bids {
         for id in self.by_height.get(&height).into_iter().flat_map(|at| at.values().rev()) {
             let Some(waiting) = self.waiting.get(id) else { continue };
             let size = waiting.transaction.witness().bytes as usize;
-            if best.len() == count || size > left {
+            if best.len() == count {
                 break;
             }
-            if can_pay(&waiting.transaction) {
-                left -= size;
+            let fits = size <= left || (best.is_empty() && size <= most);
+            if fits && can_pay(&waiting.transaction) {
+                left = left.saturating_sub(size);
                 best.push(*id);
             }
         }
@@ -174,10 +178,10 @@ impl Bids {
         for id in self.by_height.values().flat_map(|at| at.values().rev()) {
             let Some(waiting) = self.waiting.get_mut(id) else { continue };
             let size = waiting.transaction.witness().bytes as usize;
-            if lent.len() == count || size > left {
+            if lent.len() == count {
                 break;
             }
-            if waiting.lent.is_none_or(|until| until <= now) {
+            if size <= left && waiting.lent.is_none_or(|until| until <= now) {
                 waiting.lent = Some(until);
                 left -= size;
                 lent.push((*waiting.transaction).clone());

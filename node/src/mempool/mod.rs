@@ -262,7 +262,7 @@ impl Mempool {
             let fee = Wei::from(tx.witness().bytes).saturating_mul(price);
             tx.body.valid_until >= now && tx.body.max_fee >= fee
         };
-        let mut taken = pool.bids.take(height, bytes / BIDS_OF_BATCH, count, pays);
+        let mut taken = pool.bids.take(height, bytes / BIDS_OF_BATCH, bytes, count, pays);
         let left = bytes - taken.iter().map(size_of).sum::<usize>();
         let best = pool.best(left, count - taken.len());
         taken.extend(best.iter().filter_map(|id| pool.remove(id)));
@@ -738,6 +738,30 @@ mod tests {
         let taken = pool.take(1, 4 * size, 10, 100, 2);
         assert_eq!(amounts(&taken), [70, 60]);
         assert_eq!(amounts(&pool.take(1, 4 * size, 10, 100, 2)), [51]);
+    }
+
+    #[test]
+    fn a_large_bid_that_offers_the_most_keeps_no_other_out() {
+        let large = |sender, amount| {
+            let leg = Leg { namespace: NamespaceId(1), data: vec![Bytes::from(vec![1; 3000])] };
+            let payload = Payload::Bid { sequence: 0, height: 1, amount, legs: vec![leg] };
+            let body =
+                TransactionBody { chain_id: 1, valid_until: 200, salt: 0, max_fee: 9000, payload };
+            Unverified::new(Signed::new(body, 1, &key(sender))).verify(1).unwrap()
+        };
+        let pool = Mempool::new(1 << 20);
+        pool.insert(large(1, 90), &terms()).unwrap();
+        pool.insert(large(2, 80), &terms()).unwrap();
+        pool.insert(bid(3, 1, 0, 70), &terms()).unwrap();
+        // Room for one of them, more than the half that bids have together.
+        assert_eq!(amounts(&pool.take(1, 5000, 10, 100, 2)), [90]);
+        assert_eq!(
+            amounts(&pool.take(1, 1000, 10, 100, 2)),
+            [70],
+            "what does not fit is passed over"
+        );
+        assert_eq!(amounts(&pool.take(1, 5000, 10, 100, 2)), [80]);
+        assert!(pool.lock().bids.is_drained());
     }
 
     #[test]

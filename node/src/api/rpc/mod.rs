@@ -17,7 +17,10 @@ use self::bundle::Bundle;
 use self::error::RpcError;
 use super::auctions::{next_lots, reason, view};
 use super::transactions::{MAX_BODY, accept, status};
-use super::{Api, Problem, blocking};
+use super::{Api, blocking};
+
+/// Largest request, in bytes: a few of the largest transactions, as hex.
+const MAX_REQUEST: usize = 2 * MAX_BODY;
 
 /// Most calls of a batch.
 const MAX_CALLS: usize = 16;
@@ -38,19 +41,16 @@ struct Call {
     request_body(content = Object, description = "JSON-RPC 2.0: `eth_sendBundle`, \
         `mev_sendBundle`, `weft_sendTransaction`, `weft_getTransaction`, `weft_getBid`, \
         `weft_getAuction`, `weft_getLots`, `weft_getAccount`"),
-    responses((status = 200, description = "JSON-RPC 2.0", body = Object),
-        (status = 413, description = "Too large", body = Problem),
-        (status = 415, description = "No JSON", body = Problem)))]
+    responses((status = 200, description = "JSON-RPC 2.0, errors included", body = Object)))]
 pub async fn rpc(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !kind.is_some_and(|kind| kind.trim_start().starts_with("application/json")) {
-        let kind = "expected application/json";
-        return Problem::new(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", kind)
-            .field("content-type")
-            .into_response();
+        let error = RpcError::new(-32600, "content-type: expected application/json");
+        return axum::Json(failed(Value::Null, &error)).into_response();
     }
-    let Ok(bytes) = to_bytes(body, 2 * MAX_BODY).await else {
-        return Problem::too_large(2 * MAX_BODY).into_response();
+    let Ok(bytes) = to_bytes(body, MAX_REQUEST).await else {
+        let error = RpcError::new(-32600, format!("a request has at most {MAX_REQUEST} bytes"));
+        return axum::Json(failed(Value::Null, &error)).into_response();
     };
     let answer = match serde_json::from_slice::<Value>(&bytes) {
         Err(e) => failed(Value::Null, &RpcError::new(-32700, format!("not JSON: {e}"))),
