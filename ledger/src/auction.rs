@@ -106,6 +106,9 @@ impl State {
         for bid in bids {
             conditions.collateral.insert(bid.bidder, self.collateral(&bid.bidder));
             for id in bid.lots.namespaces() {
+                if conditions.reserves.contains_key(id) {
+                    continue;
+                }
                 let reserve = self.namespace(*id).and_then(|namespace| namespace.lot(height));
                 conditions.reserves.extend(reserve.map(|reserve| (*id, reserve)));
             }

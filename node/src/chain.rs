@@ -10,9 +10,9 @@ use weft_types::genesis::GenesisError;
 use weft_types::merkle::{Blake3, Tree, TreeHash};
 use weft_types::slice::{NamespaceTree, ProvenEntry, ProvenSlice, SliceLeaf};
 use weft_types::{
-    Address, Batch, BlockId, Bytes, Certificate, Committee, Genesis, Header, Height, L1Event,
-    L1Events, Leg, LegPlace, Legs, NamespaceId, Payload, ProvenWithdrawal, Receipt, ReceiptStatus,
-    Results, Slice, SliceEntry, TimeMs, TransactionId, Verified, Wei,
+    Address, Batch, Block, BlockId, Bytes, Certificate, Committee, Genesis, Header, Height,
+    L1Event, L1Events, Leg, LegPlace, Legs, NamespaceId, Payload, ProvenWithdrawal, Receipt,
+    ReceiptStatus, Results, Slice, SliceEntry, TimeMs, TransactionId, Verified, Wei,
 };
 
 use crate::store::committees::Committees;
@@ -74,8 +74,40 @@ pub struct BundleRecord {
     pub record: TransactionRecord,
     /// Its legs.
     pub legs: Legs,
-    /// The place of each leg in its slice, from 0; none if it has not been executed.
-    pub indices: Vec<Option<usize>>,
+    /// The place of each leg's entry in its slice, from 0, if it has been executed, and the entry
+    /// proven, if that was asked for.
+    pub entries: Vec<(Option<usize>, Option<ProvenEntry>)>,
+}
+
+/// What proves slices of a height.
+struct Spine {
+    header: Header,
+    child: Header,
+    certificate: Certificate,
+    tree: NamespaceTree,
+}
+
+impl Spine {
+    /// One entry of a namespace's slice, which is given.
+    fn prove_entry(
+        &self,
+        namespace: NamespaceId,
+        slice: Vec<SliceEntry>,
+        index: usize,
+        legs: Legs,
+    ) -> Option<ProvenEntry> {
+        let leaves = slice.iter().map(|entry| Blake3::leaf(&borsh_of(entry))).collect();
+        let path = Tree::<Blake3>::new(leaves).path(index)?;
+        Some(ProvenEntry {
+            header: self.header,
+            child: self.child,
+            certificate: self.certificate.clone(),
+            proof: self.tree.prove(namespace),
+            entry: slice.into_iter().nth(index)?,
+            path,
+            legs: Some(legs),
+        })
+    }
 }
 
 /// Why something cannot be read.
@@ -231,25 +263,10 @@ impl Chain {
         namespace: NamespaceId,
         height: Height,
     ) -> Result<Option<ProvenSlice>, ChainError> {
-        let Some(above) = height.checked_add(1).filter(|h| *h <= self.head().header.height) else {
-            return Ok(None);
-        };
-        let (Some(header), Some(child), Some(certificate)) =
-            (self.header(height)?, self.header(above)?, self.certificate(above)?)
-        else {
+        let Some(Spine { header, child, certificate, tree }) = self.spine(height)? else {
             return Ok(None);
         };
         let recent = self.recent(height);
-        let leaves = match &recent {
-            Some(block) => Some(block.leaves.clone()),
-            None if height == 0 => Some(Vec::new()),
-            None => self.0.view.leaves(height)?,
-        };
-        let Some(leaves) = leaves else { return Ok(None) };
-        let tree = NamespaceTree::new(leaves).ok_or(ChainError::Mismatch(height))?;
-        if tree.slices_root() != child.parent_outcome.slices_root {
-            return Err(ChainError::Mismatch(height));
-        }
         let proof = tree.prove(namespace);
         let entries = match (&proof.at, &recent) {
             (None, _) => Vec::new(),
@@ -271,7 +288,12 @@ impl Chain {
 
     /// A bundle, or a bid for several lots: what it consists of, and where its legs stand if it has been
     /// executed. `None` for what is no such transaction, or has not been ordered.
-    pub fn bundle(&self, id: &TransactionId) -> Result<Option<BundleRecord>, ChainError> {
+    /// With proof of each, if asked for and the next height is decided.
+    pub fn bundle(
+        &self,
+        id: &TransactionId,
+        proven: bool,
+    ) -> Result<Option<BundleRecord>, ChainError> {
         let Some(record) = self.transaction(id)? else { return Ok(None) };
         let Some(block) = self.0.log.block(record.height)? else { return Ok(None) };
         let mut all = block.batches.iter().flat_map(|batch| &batch.body.transactions);
@@ -281,56 +303,47 @@ impl Chain {
         else {
             return Ok(None);
         };
-        let mut indices = Vec::with_capacity(legs.len());
+        let all = Legs::of(legs);
+        let spine = if proven { self.spine(record.height)? } else { None };
+        let mut entries = Vec::with_capacity(legs.len());
         for leg in legs {
-            let entries = self.slice_entries(leg.namespace, record.height)?;
-            let index = entries.iter().position(|entry| match entry {
+            let slice = self.entries_in(&block, leg.namespace)?;
+            let index = slice.iter().position(|entry| match entry {
                 SliceEntry::Head { transaction, .. } | SliceEntry::Leg { transaction, .. } => {
                     transaction == id
                 }
                 SliceEntry::Forced { .. } | SliceEntry::Submission { .. } => false,
             });
-            indices.push(index);
+            let proof = index.zip(spine.as_ref());
+            let proof = proof.and_then(|(index, spine)| {
+                spine.prove_entry(leg.namespace, slice, index, all.clone())
+            });
+            entries.push((index, proof));
         }
-        Ok(Some(BundleRecord { record, legs: Legs::of(legs), indices }))
+        Ok(Some(BundleRecord { record, legs: all, entries }))
     }
 
-    /// One entry of a namespace's slice, proven; `None` until the next height is decided, or if the
-    /// slice has no such entry.
-    pub fn proven_entry(
-        &self,
-        namespace: NamespaceId,
-        height: Height,
-        index: usize,
-        legs: Option<Legs>,
-    ) -> Result<Option<ProvenEntry>, ChainError> {
-        let Some(slice) = self.proven_slice(namespace, height)? else { return Ok(None) };
-        let ProvenSlice { header, child, certificate, proof, entries, .. } = slice;
-        let tree = Tree::<Blake3>::new(
-            entries.iter().map(|entry| Blake3::leaf(&borsh_of(entry))).collect(),
-        );
-        let found = entries.into_iter().nth(index).zip(tree.path(index));
-        Ok(found.map(|(entry, path)| ProvenEntry {
-            header,
-            child,
-            certificate,
-            proof,
-            entry,
-            path,
-            legs,
-        }))
-    }
-
-    fn slice_entries(
-        &self,
-        namespace: NamespaceId,
-        height: Height,
-    ) -> Result<Vec<SliceEntry>, ChainError> {
-        if let Some(block) = self.recent(height) {
-            let slice = block.slices.iter().find(|slice| slice.namespace == namespace);
-            return Ok(slice.map(|slice| slice.entries.clone()).unwrap_or_default());
+    /// What proves slices of a height; `None` until the next height is decided.
+    fn spine(&self, height: Height) -> Result<Option<Spine>, ChainError> {
+        let Some(above) = height.checked_add(1).filter(|h| *h <= self.head().header.height) else {
+            return Ok(None);
+        };
+        let (Some(header), Some(child), Some(certificate)) =
+            (self.header(height)?, self.header(above)?, self.certificate(above)?)
+        else {
+            return Ok(None);
+        };
+        let leaves = match self.recent(height) {
+            Some(block) => Some(block.leaves.clone()),
+            None if height == 0 => Some(Vec::new()),
+            None => self.0.view.leaves(height)?,
+        };
+        let Some(leaves) = leaves else { return Ok(None) };
+        let tree = NamespaceTree::new(leaves).ok_or(ChainError::Mismatch(height))?;
+        if tree.slices_root() != child.parent_outcome.slices_root {
+            return Err(ChainError::Mismatch(height));
         }
-        self.entries(namespace, height)
+        Ok(Some(Spine { header, child, certificate, tree }))
     }
 
     /// What the auction of a height came to, if it is decided.
@@ -450,8 +463,18 @@ impl Chain {
         namespace: NamespaceId,
         height: Height,
     ) -> Result<Vec<SliceEntry>, ChainError> {
-        let places = self.0.view.places(namespace, height)?;
         let block = self.0.log.block(height)?.ok_or(ChainError::Mismatch(height))?;
+        self.entries_in(&block, namespace)
+    }
+
+    /// The entries of a slice of a block.
+    fn entries_in(
+        &self,
+        block: &Block,
+        namespace: NamespaceId,
+    ) -> Result<Vec<SliceEntry>, ChainError> {
+        let height = block.header.height;
+        let places = self.0.view.places(namespace, height)?;
         let entry = |place: &EntryPlace| match *place {
             EntryPlace::Event { block: passed, event } => {
                 let events = block.events.get(usize::from(passed))?;

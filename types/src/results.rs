@@ -227,6 +227,13 @@ impl Results {
         self.all().enumerate().filter_map(proven).collect()
     }
 
+    /// A bid with its path, by its place among bids.
+    pub fn proven_bid(&self, place: usize) -> Option<ProvenResult> {
+        let result = AuctionResult::Bid(*self.bids.get(place)?);
+        let count = (self.lots.len() + self.bids.len()) as u64;
+        Some(ProvenResult { result, count, path: self.tree().path(self.lots.len() + place)? })
+    }
+
     /// A namespace's lot with its path, if it was sold.
     pub fn proven_lot(&self, namespace: NamespaceId) -> Option<ProvenResult> {
         let at = self.lots.binary_search_by_key(&namespace, |lot| lot.namespace).ok()?;
@@ -314,6 +321,8 @@ mod tests {
         let NamespaceId(four) = NamespaceId(4);
         assert_eq!(results.proven_lot(NamespaceId(four)).as_ref(), all.get(1));
         assert_eq!(results.proven_lot(NamespaceId(2)), None);
+        assert_eq!(results.proven_bid(1).as_ref(), all.get(3));
+        assert_eq!(results.proven_bid(4), None);
     }
 
     #[test]

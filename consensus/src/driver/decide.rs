@@ -71,6 +71,8 @@ impl Driver {
         self.round = 0;
         self.observe_at = None;
         self.hold_until = None;
+        self.window_sealed = false;
+        self.mempool.0 += std::mem::take(&mut self.mempool.1);
         self.look_for_lots();
         self.quorum_at = None;
         self.wanted = None;

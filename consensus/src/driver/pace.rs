@@ -115,7 +115,8 @@ impl Driver {
             committee: self.tip.committee().clone(),
             rotation: self.rotation.clone(),
         });
-        if self.me.may_seal && !self.window_sealed {
+        // Where a lot is offered, bids may have come since one was sealed ahead.
+        if (self.me.may_seal || self.lots_open) && !self.window_sealed {
             self.seal(height);
         }
         self.me.may_seal = true;

@@ -10,7 +10,7 @@ use weft_types::{Height, NamespaceId, OpenedBid, ProvenResult, Results, SoldLot,
 
 use super::blocks::parse_height;
 use super::namespaces::Proof;
-use super::{Api, Problem, answer, blocking};
+use super::{Api, Problem, answer, heavy};
 use crate::chain::Chain;
 
 /// A lot that is for sale.
@@ -110,20 +110,26 @@ pub async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let chain = api.chain.clone();
+    let proven = proof.wanted()?;
     let height = match height.as_str() {
+        "next" if proven => {
+            return Err(Problem::malformed("proof", "what is for sale next has no proof"));
+        }
         "next" => {
             return Ok(Json(next_lots(&chain)).into_response());
         }
         "latest" => chain.head().header.height,
         digits => parse_height(digits)?,
     };
-    let proven = proof.wanted()?;
-    let results = blocking(move || Ok(chain.results(height)?)).await?;
-    let results =
-        results.ok_or_else(|| Problem::not_found(format!("height {height} is not decided yet")))?;
-    if proven {
-        let all: Vec<ProvenResult> = results.proven();
-        return Ok(answer(&headers, &all));
-    }
-    Ok(Json(view(height, results)).into_response())
+    heavy(&api, move || {
+        let results = chain
+            .results(height)?
+            .ok_or_else(|| Problem::not_found(format!("height {height} is not decided yet")))?;
+        if proven {
+            let all: Vec<ProvenResult> = results.proven();
+            return Ok(answer(&headers, &all));
+        }
+        Ok(Json(view(height, results)).into_response())
+    })
+    .await
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use weft_types::{Address, Block, Certificate, Committee, Header, Height, Observation, Wei, json};
 
-use super::{Api, Problem, answer, blocking, wants_borsh};
+use super::{Api, Problem, answer, blocking, heavy, wants_borsh};
 use crate::sequencer::Kept;
 
 /// Which parts of a block to show beside header and certificate.
@@ -148,7 +148,8 @@ pub async fn account(
 /// An account as it is shown.
 pub async fn account_view(api: &Api, address: Address) -> Result<AccountView, Problem> {
     let chain = api.chain.clone();
-    blocking(move || {
+    // Whoever has released something makes it take longer for all.
+    heavy(api, move || {
         let releases = chain.releases(&address)?.into_iter();
         Ok(AccountView {
             address,

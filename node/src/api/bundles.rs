@@ -5,10 +5,10 @@ use axum::extract::{Path, Query, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 use weft_types::slice::ProvenEntry;
-use weft_types::{B256, NamespaceId, Receipt, TransactionId};
+use weft_types::{B256, LegDigest, NamespaceId, Receipt, TransactionId};
 
 use super::namespaces::Proof;
-use super::{Api, Problem, blocking};
+use super::{Api, Problem, heavy};
 use crate::chain::BundleRecord;
 
 /// A leg of a bundle.
@@ -65,19 +65,16 @@ pub async fn show(
         id.parse().map_err(|_| Problem::malformed("id", "expected 32 bytes as 0x-hex"))?;
     let proven = proof.wanted()?;
     let chain = api.chain.clone();
-    let found = blocking(move || {
-        let Some(bundle) = chain.bundle(&id)? else { return Ok(None) };
-        let BundleRecord { record, legs, indices } = bundle;
-        let mut shown = Vec::with_capacity(indices.len());
-        for (leg, entry) in legs.0.iter().zip(indices) {
-            let proof = match entry.filter(|_| proven) {
-                Some(index) => {
-                    chain.proven_entry(leg.namespace, record.height, index, Some(legs.clone()))?
-                }
-                None => None,
-            };
-            shown.push(LegView { namespace: leg.namespace, digest: leg.digest, entry, proof });
-        }
+    let found = heavy(&api, move || {
+        let Some(bundle) = chain.bundle(&id, proven)? else { return Ok(None) };
+        let BundleRecord { record, legs, entries } = bundle;
+        let leg = |(leg, (entry, proof)): (&LegDigest, _)| LegView {
+            namespace: leg.namespace,
+            digest: leg.digest,
+            entry,
+            proof,
+        };
+        let shown = legs.0.iter().zip(entries).map(leg).collect();
         Ok(Some(BundleView {
             id,
             height: record.height.to_string(),

@@ -39,6 +39,9 @@ pub use server::serve;
 /// Most streams open at once.
 const MAX_STREAMS: usize = 512;
 
+/// Most requests that are worked on at once of those that may take long and much memory.
+const MAX_HEAVY: usize = 2;
+
 /// What handlers answer from.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
@@ -70,6 +73,7 @@ pub struct Inner {
     pub engine_failed: Arc<AtomicBool>,
     streams: Arc<Semaphore>,
     checks: Arc<Semaphore>,
+    heavy: Arc<Semaphore>,
 }
 
 /// What an [`Api`] is made of.
@@ -121,6 +125,7 @@ impl Api {
             engine_failed: parts.engine_failed,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             checks: Arc::new(Semaphore::new(2)),
+            heavy: Arc::new(Semaphore::new(MAX_HEAVY)),
         }))
     }
 
@@ -250,6 +255,19 @@ fn answer<T: Serialize + borsh::BorshSerialize>(headers: &HeaderMap, value: &T) 
         return ([kind], bytes).into_response();
     }
     axum::Json(value).into_response()
+}
+
+/// Like [`blocking`], for what may take long and much memory: only a few at a time.
+async fn heavy<T: Send + 'static>(
+    api: &Api,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let permit = Arc::clone(&api.heavy).acquire_owned().await;
+    blocking(move || {
+        let _permit = permit;
+        work()
+    })
+    .await
 }
 
 /// Runs something that reads the disk off the async threads.

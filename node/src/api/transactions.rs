@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weft_types::limits::MAX_TRANSACTION_BYTES;
 use weft_types::transaction::TransactionError;
-use weft_types::{Payload, Receipt, Transaction, TransactionId, Unverified, Verified};
+use weft_types::{Address, Payload, Receipt, Transaction, TransactionId, Unverified, Verified};
 
 use super::{Api, Problem, blocking};
 use crate::store::view::TransactionRecord;
@@ -91,7 +91,7 @@ pub async fn submit(
     let encoded = decode_body(&headers, &bytes)?;
     let transaction: Transaction = borsh::from_slice(&encoded)
         .map_err(|e| Problem::malformed("tx", format!("not the borsh of a transaction: {e}")))?;
-    let id = accept(&api, transaction).await?;
+    let id = accept(&api, transaction, None).await?;
     let status = TransactionStatus::pending(id, Tier::Received);
     Ok((StatusCode::ACCEPTED, Json(status)).into_response())
 }
@@ -174,13 +174,22 @@ fn decode_body(headers: &HeaderMap, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
 }
 
 /// Checks a transaction and takes it in, off the async threads: that is computation, and a look at
-/// the disk.
-pub async fn accept(api: &Api, transaction: Transaction) -> Result<TransactionId, Problem> {
+/// the disk. If somebody is said to have signed it, it has to be so.
+pub async fn accept(
+    api: &Api,
+    transaction: Transaction,
+    signer: Option<Address>,
+) -> Result<TransactionId, Problem> {
     let permit = Arc::clone(&api.checks).acquire_owned().await;
     let api = api.clone();
     blocking(move || {
         let _permit = permit;
         let transaction = check(api.chain.genesis().chain_id, transaction)?;
+        let found = transaction.witness().sender;
+        if let Some(signer) = signer.filter(|signer| *signer != found) {
+            let what = format!("it is {found}'s for this transaction, not {signer}'s");
+            return Err(Problem::refused(what).field("signature"));
+        }
         if api.takes_part() { take(&api, transaction) } else { forward(&api, transaction) }
     })
     .await

@@ -2,18 +2,20 @@
 //!
 //! A bid counts at its own height only, so it waits until a batch is sealed for that and is dropped
 //! once it has passed. Of a bidder's bids for one height the one with the highest sequence waits.
-//! Those that offer the most go first, and stay when there is no room: a bid is backed by
-//! collateral, so whoever crowds others out would have won against them.
+//! Those that offer the most go first, and of one height they stay when there is no room: a bid is
+//! backed by collateral, so whoever crowds others out would have won against them. Bids for heights
+//! further away make room for nearer ones, whatever they offer. Before a bid is sealed it is looked
+//! at again: one that would not pay any more is dropped.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use weft_types::{
-    Address, Height, NamespaceId, Payload, Transaction, TransactionId, Verified, Wei,
+    Address, Height, NamespaceId, Payload, TimeMs, Transaction, TransactionId, Verified, Wei,
 };
 
-use super::{Refusal, Terms};
+use super::{Refusal, SENDER_SHARE, Terms, size_of};
 
 /// How many heights ahead a bid may be.
 pub const MAX_BID_AHEAD: Height = 64;
@@ -52,10 +54,10 @@ pub(super) struct Bids {
     by_height: BTreeMap<Height, BTreeMap<Rank, TransactionId>>,
     /// Bytes by height.
     bytes_at: BTreeMap<Height, usize>,
-    by_rank: BTreeMap<Rank, TransactionId>,
+    by_end: BTreeSet<(TimeMs, TransactionId)>,
     live: HashMap<(Address, Height), TransactionId>,
-    /// What the bids of each bidder cost together.
-    fees: HashMap<Address, Wei>,
+    /// What the bids of each bidder cost together, and their bytes.
+    bidders: HashMap<Address, (Wei, usize)>,
     bytes: usize,
     arrivals: u64,
 }
@@ -110,62 +112,90 @@ impl Bids {
             return Err(Refusal::Sequence { sequence, waiting: earlier.sequence });
         }
         let fee = Wei::from(witness.bytes).saturating_mul(terms.price).saturating_add(bid.fee);
-        let gone = replaced.and_then(|id| self.waiting.get(&id)).map_or(0, |earlier| earlier.fee);
-        let fees = self.fees.get(&witness.sender).copied().unwrap_or(0);
-        let fees = fees.saturating_sub(gone).saturating_add(fee);
+        let gone = replaced.and_then(|id| self.waiting.get(&id));
+        let gone = gone.map_or((0, 0), |earlier| (earlier.fee, size_of(&earlier.transaction)));
+        let (fees, bytes) = self.bidders.get(&witness.sender).copied().unwrap_or_default();
+        let fees = fees.saturating_sub(gone.0).saturating_add(fee);
         if terms.balance < fees {
             return Err(Refusal::CannotPay { balance: terms.balance, fees });
         }
-        if let Some(replaced) = replaced {
-            self.remove(&replaced);
-        }
         let size = witness.bytes as usize;
+        let bytes = bytes.saturating_sub(gone.1) + size;
+        if bytes > capacity / SENDER_SHARE {
+            return Err(Refusal::SenderFull(bytes, capacity / SENDER_SHARE));
+        }
         let rank = (amount, Reverse(self.arrivals));
-        while self.bytes + size > capacity {
-            let lowest = self.by_rank.first_key_value().map(|(rank, id)| (*rank, *id));
-            match lowest {
-                Some((lower, id)) if lower < rank => {
-                    self.remove(&id);
-                }
-                _ => return Err(Refusal::Full),
-            }
+        let needed = (self.bytes - gone.1 + size).saturating_sub(capacity);
+        let evicted = self.least(needed, height, rank, replaced.as_ref()).ok_or(Refusal::Full)?;
+        for id in evicted.iter().chain(&replaced) {
+            self.remove(id);
         }
         self.arrivals += 1;
         self.bytes += size;
         *self.bytes_at.entry(height).or_default() += size;
         self.by_height.entry(height).or_default().insert(rank, witness.id);
-        self.by_rank.insert(rank, witness.id);
+        self.by_end.insert((transaction.body.valid_until, witness.id));
         self.live.insert(live, witness.id);
-        *self.fees.entry(witness.sender).or_default() += fee;
+        let bidder = self.bidders.entry(witness.sender).or_default();
+        *bidder = (bidder.0 + fee, bidder.1 + size);
         self.waiting
             .insert(witness.id, Waiting { transaction, height, sequence, rank, fee, lent: None });
         Ok(())
     }
 
+    /// What has to go to make so many bytes of room for a bid: of later heights the furthest first, of
+    /// its own those that offer less. `None` if that is not enough.
+    fn least(
+        &self,
+        needed: usize,
+        height: Height,
+        rank: Rank,
+        replaced: Option<&TransactionId>,
+    ) -> Option<Vec<TransactionId>> {
+        let (mut freed, mut least) = (0, Vec::new());
+        let furthest_first = self.by_height.range(height..).rev();
+        let all = furthest_first.flat_map(|(at, bids)| bids.iter().map(move |bid| (*at, bid)));
+        for (at, (other, id)) in all {
+            if freed >= needed || (at == height && *other >= rank) {
+                break;
+            }
+            if Some(id) != replaced {
+                freed += self.waiting.get(id).map_or(0, |bid| size_of(&bid.transaction));
+                least.push(*id);
+            }
+        }
+        (freed >= needed).then_some(least)
+    }
+
     /// Takes out those for a height that offer the most, up to so many bytes and so many in number. The
     /// first may alone have up to `most` bytes: else one that is large and offers the most would keep
-    /// all others out, and never pay for it.
+    /// all others out, and never pay for it. Those that do not stand any more are dropped.
     pub(super) fn take(
         &mut self,
         height: Height,
         bytes: usize,
         most: usize,
         count: usize,
-        can_pay: impl Fn(&Verified<Transaction>) -> bool,
+        stands: impl Fn(&Verified<Transaction>) -> bool,
     ) -> Vec<Verified<Transaction>> {
         let mut left = bytes;
-        let mut best = Vec::new();
+        let (mut best, mut dead) = (Vec::new(), Vec::new());
         for id in self.by_height.get(&height).into_iter().flat_map(|at| at.values().rev()) {
             let Some(waiting) = self.waiting.get(id) else { continue };
-            let size = waiting.transaction.witness().bytes as usize;
+            let size = size_of(&waiting.transaction);
             if best.len() == count {
                 break;
             }
             let fits = size <= left || (best.is_empty() && size <= most);
-            if fits && can_pay(&waiting.transaction) {
+            if !stands(&waiting.transaction) {
+                dead.push(*id);
+            } else if fits {
                 left = left.saturating_sub(size);
                 best.push(*id);
             }
+        }
+        for id in dead {
+            self.remove(&id);
         }
         best.iter().filter_map(|id| self.remove(id)).collect()
     }
@@ -177,7 +207,7 @@ impl Bids {
         let (mut left, mut lent) = (bytes, Vec::new());
         for id in self.by_height.values().flat_map(|at| at.values().rev()) {
             let Some(waiting) = self.waiting.get_mut(id) else { continue };
-            let size = waiting.transaction.witness().bytes as usize;
+            let size = size_of(&waiting.transaction);
             if lent.len() == count {
                 break;
             }
@@ -192,9 +222,9 @@ impl Bids {
 
     pub(super) fn remove(&mut self, id: &TransactionId) -> Option<Verified<Transaction>> {
         let Waiting { transaction, height, rank, fee, .. } = self.waiting.remove(id)?;
-        let witness = transaction.witness();
-        self.bytes -= witness.bytes as usize;
-        self.by_rank.remove(&rank);
+        let (witness, size) = (transaction.witness(), size_of(&transaction));
+        self.bytes -= size;
+        self.by_end.remove(&(transaction.body.valid_until, *id));
         self.live.remove(&(witness.sender, height));
         if let Some(at) = self.by_height.get_mut(&height) {
             at.remove(&rank);
@@ -203,22 +233,25 @@ impl Bids {
             }
         }
         if let Some(bytes) = self.bytes_at.get_mut(&height) {
-            *bytes -= witness.bytes as usize;
+            *bytes -= size;
             if *bytes == 0 {
                 self.bytes_at.remove(&height);
             }
         }
-        if let Some(fees) = self.fees.get_mut(&witness.sender) {
-            *fees -= fee;
-            if *fees == 0 {
-                self.fees.remove(&witness.sender);
+        if let Some(bidder) = self.bidders.get_mut(&witness.sender) {
+            *bidder = (bidder.0 - fee, bidder.1 - size);
+            if bidder.1 == 0 {
+                self.bidders.remove(&witness.sender);
             }
         }
         Some(transaction)
     }
 
-    /// Drops those for heights below the next one.
-    pub(super) fn advance(&mut self, next: Height) {
+    /// Drops those for heights below the next one, and those whose window ended before `now`.
+    pub(super) fn advance(&mut self, now: TimeMs, next: Height) {
+        while let Some((_, id)) = self.by_end.first().copied().filter(|(end, _)| *end < now) {
+            self.remove(&id);
+        }
         let later = self.by_height.split_off(&next);
         let passed = std::mem::replace(&mut self.by_height, later);
         for id in passed.into_values().flat_map(BTreeMap::into_values) {
@@ -231,9 +264,9 @@ impl Bids {
         self.waiting.is_empty()
             && self.by_height.is_empty()
             && self.bytes_at.is_empty()
-            && self.by_rank.is_empty()
+            && self.by_end.is_empty()
             && self.live.is_empty()
-            && self.fees.is_empty()
+            && self.bidders.is_empty()
             && self.bytes == 0
     }
 }

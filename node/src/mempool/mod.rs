@@ -246,7 +246,7 @@ impl Mempool {
     /// Takes out what a batch for that height is to carry, up to so many bytes of borsh and so many in
     /// number: first the height's bids that offer the most, in up to half of the room, then the best
     /// paying of all others. Those that have expired, or would not pay the price per byte any more,
-    /// are dropped.
+    /// are dropped, and so are bids that do not stand any more.
     pub fn take(
         &self,
         height: Height,
@@ -254,15 +254,12 @@ impl Mempool {
         count: usize,
         now: TimeMs,
         price: Wei,
+        stands: impl Fn(&Verified<Transaction>) -> bool,
     ) -> Vec<Verified<Transaction>> {
         let mut pool = self.lock();
         pool.expire(now);
         pool.drop_below(price);
-        let pays = |tx: &Verified<Transaction>| {
-            let fee = Wei::from(tx.witness().bytes).saturating_mul(price);
-            tx.body.valid_until >= now && tx.body.max_fee >= fee
-        };
-        let mut taken = pool.bids.take(height, bytes / BIDS_OF_BATCH, bytes, count, pays);
+        let mut taken = pool.bids.take(height, bytes / BIDS_OF_BATCH, bytes, count, stands);
         let left = bytes - taken.iter().map(size_of).sum::<usize>();
         let best = pool.best(left, count - taken.len());
         taken.extend(best.iter().filter_map(|id| pool.remove(id)));
@@ -337,7 +334,7 @@ impl Mempool {
         let mut pool = self.lock();
         pool.expire(now);
         pool.next = next;
-        pool.bids.advance(next);
+        pool.bids.advance(now, next);
         self.announce(&pool);
     }
 
@@ -533,9 +530,9 @@ mod tests {
         let salts = |taken: Vec<Verified<Transaction>>| -> Vec<u64> {
             taken.iter().map(|tx| tx.body.salt).collect()
         };
-        assert_eq!(salts(pool.take(1, 2 * size() + 1, 10, 100, 2)), [4, 2]);
-        assert_eq!(salts(pool.take(1, 1 << 20, 1, 100, 2)), [1]);
-        assert_eq!(salts(pool.take(1, 1 << 20, 10, 100, 2)), [3]);
+        assert_eq!(salts(pool.take(1, 2 * size() + 1, 10, 100, 2, |_| true)), [4, 2]);
+        assert_eq!(salts(pool.take(1, 1 << 20, 1, 100, 2, |_| true)), [1]);
+        assert_eq!(salts(pool.take(1, 1 << 20, 10, 100, 2, |_| true)), [3]);
         assert_eq!(pool.size(), (0, 0));
     }
 
@@ -550,7 +547,7 @@ mod tests {
         let lend = |until| pool.lend(1 << 20, 2, 100, 1, until).len();
         assert_eq!([lend(later), lend(later), lend(later)], [2, 1, 0], "each once");
         assert_eq!(pool.size().1, 3);
-        assert_eq!(pool.take(1, 1 << 20, 9, 100, 1).len(), 0, "they are with others");
+        assert_eq!(pool.take(1, 1 << 20, 9, 100, 1, |_| true).len(), 0, "they are with others");
         pool.insert(transaction(1, 3, fee, 200), &terms()).unwrap();
         assert_eq!([lend(soon), lend(soon)], [1, 1], "again, once its time is over");
         let id = *transaction(1, 3, fee, 200).witness();
@@ -594,7 +591,7 @@ mod tests {
         ));
         pool.insert(transaction(1, 7, 1100, 200), &terms()).unwrap();
         pool.insert(transaction(2, 7, 500, 200), &terms()).unwrap();
-        let taken = pool.take(1, 1 << 20, 10, 100, 2);
+        let taken = pool.take(1, 1 << 20, 10, 100, 2, |_| true);
         let fees: Vec<Wei> = taken.iter().map(|tx| tx.body.max_fee).collect();
         assert_eq!(fees, [1100, 500]);
     }
@@ -631,7 +628,7 @@ mod tests {
         let fee = 2 * size() as Wei;
         pool.insert(transaction(1, 0, fee, 200), &terms()).unwrap();
         pool.insert(transaction(1, 1, 3 * fee, 200), &terms()).unwrap();
-        let taken = pool.take(1, 1 << 20, 10, 100, 3);
+        let taken = pool.take(1, 1 << 20, 10, 100, 3, |_| true);
         assert_eq!(taken.len(), 1);
         assert_eq!(taken[0].body.salt, 1);
         assert_eq!(pool.size(), (0, 0));
@@ -644,7 +641,7 @@ mod tests {
         pool.insert(transaction(1, 1, 1000, 250), &terms()).unwrap();
         pool.advance(151, 1);
         assert_eq!(pool.size().1, 1);
-        assert!(pool.take(1, 1 << 20, 10, 251, 2).is_empty());
+        assert!(pool.take(1, 1 << 20, 10, 251, 2, |_| true).is_empty());
         let pool = pool.lock();
         assert!(pool.by_end.is_empty() && pool.by_salt.is_empty() && pool.senders.is_empty());
     }
@@ -677,13 +674,13 @@ mod tests {
         let ready = *pool.watch().borrow();
         let size = size_of(&bid(1, 1, 1, 50));
         assert_eq!(ready, Ready { now: 2 * size + self::size(), ahead: size });
-        let taken = pool.take(1, 1 << 20, 10, 100, 2);
+        let taken = pool.take(1, 1 << 20, 10, 100, 2, |_| true);
         assert_eq!(amounts(&taken), [70, 50, 0], "bids first, whatever else pays");
         assert_eq!(*pool.watch().borrow(), Ready { now: 0, ahead: size });
-        assert!(pool.take(3, 1 << 20, 10, 100, 2).is_empty());
+        assert!(pool.take(3, 1 << 20, 10, 100, 2, |_| true).is_empty());
         pool.advance(100, 3);
-        assert!(pool.take(2, 1 << 20, 10, 100, 2).is_empty(), "that height has passed");
-        assert_eq!(amounts(&pool.take(4, 1 << 20, 10, 100, 2)), [95]);
+        assert!(pool.take(2, 1 << 20, 10, 100, 2, |_| true).is_empty(), "that height has passed");
+        assert_eq!(amounts(&pool.take(4, 1 << 20, 10, 100, 2, |_| true)), [95]);
         assert!(pool.lock().bids.is_drained());
     }
 
@@ -697,7 +694,7 @@ mod tests {
         pool.insert(bid(1, 1, 6, 40), &terms()).unwrap();
         pool.insert(bid(2, 1, 0, 45), &terms()).unwrap();
         pool.insert(bid(2, 1, 1, 0), &terms()).unwrap();
-        assert_eq!(amounts(&pool.take(1, 1 << 20, 10, 100, 2)), [40, 0]);
+        assert_eq!(amounts(&pool.take(1, 1 << 20, 10, 100, 2, |_| true)), [40, 0]);
     }
 
     #[test]
@@ -727,17 +724,62 @@ mod tests {
     }
 
     #[test]
+    fn bids_that_do_not_stand_any_more_are_dropped_and_so_are_expired_ones() {
+        let pool = Mempool::new(1 << 20);
+        for (sender, amount) in [(1, 90), (2, 80), (3, 70)] {
+            pool.insert(bid(sender, 1, 0, amount), &terms()).unwrap();
+        }
+        let sender = key(1).address();
+        let stands = |tx: &Verified<Transaction>| tx.witness().sender != sender;
+        assert_eq!(amounts(&pool.take(1, 1 << 20, 1, 100, 2, stands)), [80]);
+        assert_eq!(pool.size().1, 1, "the highest did not stand");
+        pool.advance(200, 1);
+        assert_eq!(pool.size().1, 1);
+        pool.advance(201, 1);
+        assert!(pool.lock().bids.is_drained());
+        assert_eq!(*pool.watch().borrow(), Ready::default());
+    }
+
+    #[test]
+    fn nearer_heights_come_first_when_there_is_no_room() {
+        let size = size_of(&bid(1, 1, 0, 50));
+        let pool = Mempool::new(BIDS_SHARE * size * 4);
+        for (sender, height, amount) in [(1, 9, 900), (2, 8, 800), (3, 7, 10), (4, 1, 20)] {
+            pool.insert(bid(sender, height, 0, amount), &terms()).unwrap();
+        }
+        assert_eq!(pool.insert(bid(5, 9, 0, 900), &terms()), Err(Refusal::Full), "not more");
+        assert_eq!(pool.size().1, 4, "and nothing has gone for it");
+        pool.insert(bid(5, 2, 0, 15), &terms()).unwrap();
+        pool.insert(bid(6, 1, 0, 15), &terms()).unwrap();
+        let left = [9, 8, 7, 2, 1];
+        let left = left.map(|height| amounts(&pool.take(height, 1 << 20, 10, 100, 2, |_| true)));
+        assert_eq!(left, [vec![], vec![], vec![10], vec![15], vec![20, 15]]);
+    }
+
+    #[test]
+    fn one_bidder_fills_a_quarter_at_most() {
+        let size = size_of(&bid(1, 1, 0, 50));
+        let pool = Mempool::new(BIDS_SHARE * SENDER_SHARE * size * 2);
+        pool.insert(bid(1, 1, 0, 50), &terms()).unwrap();
+        pool.insert(bid(1, 2, 0, 50), &terms()).unwrap();
+        let third = pool.insert(bid(1, 3, 0, 50), &terms());
+        assert_eq!(third, Err(Refusal::SenderFull(3 * size, 2 * size)));
+        pool.insert(bid(1, 2, 1, 60), &terms()).unwrap();
+    }
+
+    #[test]
     fn bids_fill_half_a_batch_and_the_lowest_go_when_there_is_no_room() {
         let size = size_of(&bid(1, 1, 0, 50));
-        let pool = Mempool::new(BIDS_SHARE * size * 3);
+        let pool = Mempool::new(BIDS_SHARE * size * 4);
+        pool.insert(bid(6, 1, 0, 80), &terms()).unwrap();
         for (sender, amount) in [(1, 50), (2, 60), (3, 70)] {
             pool.insert(bid(sender, 1, 0, amount), &terms()).unwrap();
         }
         assert_eq!(pool.insert(bid(4, 1, 0, 50), &terms()), Err(Refusal::Full));
         pool.insert(bid(5, 1, 0, 51), &terms()).unwrap();
-        let taken = pool.take(1, 4 * size, 10, 100, 2);
-        assert_eq!(amounts(&taken), [70, 60]);
-        assert_eq!(amounts(&pool.take(1, 4 * size, 10, 100, 2)), [51]);
+        let taken = pool.take(1, 4 * size, 10, 100, 2, |_| true);
+        assert_eq!(amounts(&taken), [80, 70]);
+        assert_eq!(amounts(&pool.take(1, 4 * size, 10, 100, 2, |_| true)), [60, 51]);
     }
 
     #[test]
@@ -754,13 +796,13 @@ mod tests {
         pool.insert(large(2, 80), &terms()).unwrap();
         pool.insert(bid(3, 1, 0, 70), &terms()).unwrap();
         // Room for one of them, more than the half that bids have together.
-        assert_eq!(amounts(&pool.take(1, 5000, 10, 100, 2)), [90]);
+        assert_eq!(amounts(&pool.take(1, 5000, 10, 100, 2, |_| true)), [90]);
         assert_eq!(
-            amounts(&pool.take(1, 1000, 10, 100, 2)),
+            amounts(&pool.take(1, 1000, 10, 100, 2, |_| true)),
             [70],
             "what does not fit is passed over"
         );
-        assert_eq!(amounts(&pool.take(1, 5000, 10, 100, 2)), [80]);
+        assert_eq!(amounts(&pool.take(1, 5000, 10, 100, 2, |_| true)), [80]);
         assert!(pool.lock().bids.is_drained());
     }
 

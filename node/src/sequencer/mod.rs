@@ -31,10 +31,11 @@ use weft_consensus::engine::{
 };
 use weft_consensus::validity::Invalid;
 use weft_consensus::{Delivery, Driver, Tip};
+use weft_ledger::State;
 use weft_types::limits::{MAX_BATCH_BYTES, MAX_BATCH_TRANSACTIONS};
 use weft_types::{
-    Address, Batch, BatchDigest, Committee, LaneId, ProposedBlock, SecretKey, Transaction,
-    Unverified, Verified, batch,
+    Address, Batch, BatchDigest, Committee, LaneId, Payload, ProposedBlock, SecretKey, TimeMs,
+    Transaction, Unverified, Verified, Wei, batch,
 };
 
 use crate::chain::{Chain, ids_of};
@@ -61,6 +62,9 @@ const PASSED_ON: usize = 16;
 
 /// Framing that a batch needs beside its transactions.
 const BATCH_OVERHEAD: usize = 256;
+
+/// How long a bid that is sealed has to be valid yet: its block's time may lie ahead.
+const BID_MARGIN_MS: TimeMs = 1_000;
 
 /// What the sequencer is made of.
 pub struct Parts {
@@ -476,8 +480,10 @@ impl Sequencer {
         let now = tip.header.time_ms;
         let price = tip.state.global_price(now);
         let room = MAX_BATCH_BYTES - BATCH_OVERHEAD;
+        let late = now.max(self.now().wall_ms).saturating_add(BID_MARGIN_MS);
+        let stands = |bid: &Verified<Transaction>| stands(&tip.state, bid, price, late);
         let transactions =
-            self.parts.mempool.take(height, room, MAX_BATCH_TRANSACTIONS, now, price);
+            self.parts.mempool.take(height, room, MAX_BATCH_TRANSACTIONS, now, price, stands);
         if transactions.is_empty() {
             return None;
         }
@@ -514,6 +520,19 @@ impl Sequencer {
         self.parts.publisher.gauge();
         Ok(())
     }
+}
+
+/// Whether a bid would be opened and could pay, if it were ordered next and by that time: whoever seals
+/// what does not pay is debited for it.
+fn stands(state: &State, bid: &Verified<Transaction>, price: Wei, until: TimeMs) -> bool {
+    let Payload::Bid { amount, .. } = bid.body.payload else { return false };
+    let witness = bid.witness();
+    let flat = state.params().bid_fee;
+    let fee = Wei::from(witness.bytes).saturating_mul(price).saturating_add(flat);
+    bid.body.valid_until >= until
+        && bid.body.max_fee >= fee
+        && state.balance(&witness.sender) >= fee
+        && state.collateral(&witness.sender) >= amount
 }
 
 fn proposed(

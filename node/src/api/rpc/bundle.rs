@@ -3,7 +3,7 @@
 //! The shapes are those of `eth_sendBundle` and `mev_sendBundle`, with one field more. What a field
 //! asks for that Weft does not do is refused by the field's name, not ignored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
@@ -38,8 +38,9 @@ pub fn eth(chain_id: u64, bundle: &Value) -> Result<Bundle, RpcError> {
     if let Some(allowed) = fields.take("revertingTxHashes") {
         let allowed: Vec<B256> = parse("revertingTxHashes", &allowed)?;
         // Nothing is undone because something reverts, so to allow some only cannot be kept.
-        let all = txs.iter().map(hash).collect::<Result<Vec<_>, _>>()?;
-        if !allowed.is_empty() && all.iter().any(|hash| !allowed.contains(hash)) {
+        let allowed: BTreeSet<B256> = allowed.into_iter().collect();
+        let all = txs.iter().map(hash).collect::<Result<BTreeSet<_>, _>>()?;
+        if !allowed.is_empty() && !all.is_subset(&allowed) {
             return Err(unsupported("revertingTxHashes", "transactions may revert, all of them"));
         }
     }
@@ -69,7 +70,8 @@ pub fn mev(chain_id: u64, bundle: &Value) -> Result<Bundle, RpcError> {
     for item in fields.list::<Value>("body")? {
         let mut item = Fields::of("body", &item)?;
         txs.push(parse("body.tx", &item.take("tx").ok_or_else(|| missing("body.tx"))?)?);
-        if item.take("canRevert") == Some(Value::Bool(false)) {
+        let may = item.take("canRevert").map(|value| parse::<bool>("body.canRevert", &value));
+        if may.transpose()? == Some(false) {
             return Err(unsupported("body.canRevert", "transactions may revert, all of them"));
         }
         item.nothing_else()?;
@@ -350,6 +352,7 @@ mod tests {
         for (item, expected) in [
             (json!({ "tx": tx, "canRevert": false }), "body.canRevert"),
             (json!({ "hash": B256::ZERO }), "body.tx"),
+            (json!({ "tx": tx, "canRevert": "false" }), "body.canRevert"),
             (json!({ "tx": tx, "bundle": { "a": 1 } }), "body.bundle"),
         ] {
             let error = mev(9, &body(item)).unwrap_err();

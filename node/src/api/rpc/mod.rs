@@ -11,13 +11,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use weft_types::{Address, Bytes, Height, Transaction, TransactionId, Unverified};
+use weft_types::{Address, Bytes, Height, Transaction, TransactionId};
 
 use self::bundle::Bundle;
 use self::error::RpcError;
 use super::auctions::{next_lots, reason, view};
 use super::transactions::{MAX_BODY, accept, status};
-use super::{Api, blocking};
+use super::{Api, heavy};
 
 /// Largest request, in bytes: a few of the largest transactions, as hex.
 const MAX_REQUEST: usize = 2 * MAX_BODY;
@@ -105,7 +105,7 @@ async fn run(api: &Api, method: &str, params: &[Value]) -> Result<Value, RpcErro
             let encoded: Bytes = param(params)?;
             let transaction: Transaction = borsh::from_slice(&encoded)
                 .map_err(|e| RpcError::params("0", format!("not the borsh of one: {e}")))?;
-            Ok(json!(accept(api, transaction).await?))
+            Ok(json!(accept(api, transaction, None).await?))
         }
         "weft_getTransaction" => {
             let found = status(api, param(params)?).await?;
@@ -117,8 +117,9 @@ async fn run(api: &Api, method: &str, params: &[Value]) -> Result<Value, RpcErro
             let height: Height =
                 digits.parse().map_err(|_| RpcError::params("0", "expected decimal digits"))?;
             let chain = api.chain.clone();
-            let results = blocking(move || Ok(chain.results(height)?)).await?;
-            Ok(json!(results.map(|results| view(height, results))))
+            heavy(api, move || Ok(json!(chain.results(height)?.map(|found| view(height, found)))))
+                .await
+                .map_err(RpcError::from)
         }
         "weft_getLots" => Ok(json!(next_lots(&api.chain))),
         "weft_getAccount" => {
@@ -131,32 +132,19 @@ async fn run(api: &Api, method: &str, params: &[Value]) -> Result<Value, RpcErro
 
 /// Takes a bundle in whose signature is the bidder's.
 async fn send(api: &Api, Bundle { transaction, bidder }: Bundle) -> Result<Value, RpcError> {
-    let chain_id = api.chain.genesis().chain_id;
-    let plain = transaction.clone();
     // Whoever signs something else than the bid that this is, is somebody else by the signature.
-    let signer = blocking(move || {
-        Ok(Unverified::new(plain).verify(chain_id).map(|checked| checked.witness().sender))
-    });
-    match signer.await? {
-        Ok(signer) if signer != bidder => {
-            let what = format!("is {signer}'s for this bundle, not {bidder}'s");
-            return Err(RpcError::params("weft.signature", what));
-        }
-        Ok(_) => {}
-        Err(error) => return Err(RpcError::params("bundle", error)),
-    }
-    let id = accept(api, transaction).await?;
+    let id = accept(api, transaction, Some(bidder)).await?;
     Ok(json!({ "bundleHash": id }))
 }
 
 /// What became of a bid, with proof; `null` if it has not been opened.
 async fn bid(api: &Api, id: TransactionId) -> Result<Value, RpcError> {
     let chain = api.chain.clone();
-    let found = blocking(move || {
+    let found = heavy(api, move || {
         let Some(record) = chain.transaction(&id)? else { return Ok(None) };
         let Some(results) = chain.results(record.height)? else { return Ok(None) };
         let Some(at) = results.bids.iter().position(|bid| bid.bid == id) else { return Ok(None) };
-        let proof = results.proven().into_iter().nth(results.lots.len() + at);
+        let proof = results.proven_bid(at);
         Ok(results.bids.get(at).copied().zip(proof).map(|found| (record.height, found)))
     });
     Ok(match found.await? {
