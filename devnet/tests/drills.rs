@@ -67,6 +67,12 @@ async fn an_exchange_works_on_both_rollups() {
     network.stop().await.unwrap();
 }
 
+/// A quantity, as 0x-hex.
+fn quantity_of(value: &Value) -> u128 {
+    let digits = value.as_str().unwrap();
+    u128::from_str_radix(digits.trim_start_matches("0x"), 16).unwrap()
+}
+
 /// A bundle that pays somebody twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bundles_are_simulated_alike_by_both_engines_and_leave_no_trace() {
@@ -83,10 +89,7 @@ async fn bundles_are_simulated_alike_by_both_engines_and_leave_no_trace() {
         let bundle = json!({ "txs": raw, "accounts": [to, key.address()] });
         let answer = call(bundle.clone()).await.unwrap();
         let gained = |at: usize| {
-            let wei = |name: &str| {
-                let digits = answer["accounts"][at][name].as_str().unwrap().to_owned();
-                u128::from_str_radix(digits.trim_start_matches("0x"), 16).unwrap()
-            };
+            let wei = |name: &str| quantity_of(&answer["accounts"][at][name]);
             i128::try_from(wei("after")).unwrap() - i128::try_from(wei("before")).unwrap()
         };
         assert_eq!(gained(0), 2);
@@ -103,6 +106,35 @@ async fn bundles_are_simulated_alike_by_both_engines_and_leave_no_trace() {
         assert!(call(json!({ "txs": [], "blockNumber": "0x1" })).await.is_err(), "unknown field");
         let later = json!({ "txs": [], "afterHeight": "0xffffff" });
         assert!(call(later).await.is_err(), "that slice is not there");
+
+        // On top of a slice that has just been decided, proven or not.
+        let node = &network.validators[0].client;
+        let mut blocks = node.blocks(node.height().await.unwrap() + 1).await.unwrap();
+        let sender = &network.plan.accounts[8];
+        let [first, second] =
+            [0, 1].map(|nonce| evm::transfer(sender, rollup.plan.namespace, nonce, to).1);
+        rollup.rpc.call("eth_sendRawTransaction", json!([first])).await.unwrap();
+        let block = loop {
+            let block = blocks.next().await.unwrap().unwrap();
+            if !block.transactions.is_empty() {
+                break block;
+            }
+        };
+        let height = format!("{:#x}", block.height);
+        let next = json!({ "txs": [second], "accounts": [to], "afterHeight": height });
+        let answer = call(next).await.unwrap();
+        assert_eq!(answer["weftHeight"], block.height.to_string(), "{answer}");
+        assert_eq!(answer["results"][0]["status"], "0x1", "{answer}");
+        let wei = |name: &str| quantity_of(&answer["accounts"][0][name]);
+        assert_eq!(wei("after") - wei("before"), 1, "{answer}");
+        // Nobody has had that height, and nobody runs it for a second one.
+        let idle = blocks.next().await.unwrap().unwrap().height;
+        let ahead = json!({ "txs": [], "afterHeight": format!("{idle:#x}") });
+        let answer = call(ahead).await.unwrap();
+        assert_eq!(
+            (&answer["proven"], &answer["weftHeight"]),
+            (&json!(false), &json!(idle.to_string()))
+        );
     }
     assert_eq!(answers[0], answers[1], "the engines disagree");
     network.stop().await.unwrap();

@@ -346,6 +346,22 @@ impl Chain {
         Ok(Some(Spine { header, child, certificate, tree }))
     }
 
+    /// The entries of a namespace's slice of a height, unproven; `None` if the height is not decided.
+    pub fn slice(
+        &self,
+        namespace: NamespaceId,
+        height: Height,
+    ) -> Result<Option<Vec<SliceEntry>>, ChainError> {
+        if height > self.head().header.height {
+            return Ok(None);
+        }
+        if let Some(block) = self.recent(height) {
+            let slice = block.slices.iter().find(|slice| slice.namespace == namespace);
+            return Ok(Some(slice.map(|slice| slice.entries.clone()).unwrap_or_default()));
+        }
+        if height == 0 { Ok(Some(Vec::new())) } else { self.entries(namespace, height).map(Some) }
+    }
+
     /// What the auction of a height came to, if it is decided.
     pub fn results(&self, height: Height) -> Result<Option<Results>, ChainError> {
         if let Some(block) = self.recent(height) {

@@ -106,6 +106,7 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
     let http = Endpoint::http_client()?;
     let endpoints: Vec<Endpoint> =
         config.urls()?.into_iter().map(|url| Endpoint::new(url, http.clone())).collect();
+    let rpc_endpoints = endpoints.clone();
     let source = Source::new(endpoints.clone(), namespace, config.source())?;
     let start_l1 = |contracts| L1::start(&config.l1, contracts, genesis.l1_origin);
     let l1 = genesis.l1.map(start_l1).transpose()?;
@@ -145,6 +146,7 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
         },
     )?;
     let rpc = Rpc::new(rpc::Setup {
+        endpoints: rpc_endpoints,
         chain,
         namespace,
         gateway,

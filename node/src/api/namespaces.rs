@@ -113,7 +113,7 @@ pub struct SliceView {
     pub entries: Vec<SliceEntry>,
 }
 
-/// A namespace's slice of a height. It can be had once the next height is decided.
+/// A namespace's slice of a height, once that is decided; with proof once the next one is.
 #[utoipa::path(get, path = "/v1/namespaces/{namespace}/slices/{height}",
     params(
         ("namespace" = String, Path, description = "Decimal"),
@@ -133,14 +133,17 @@ pub async fn slice(
 ) -> Result<Response, Problem> {
     let (id, height) = (parse_namespace(&namespace)?, parse_height(&height)?);
     let proven = proof.wanted()?;
-    let slice = read(&api.chain, id, height).await?.ok_or_else(|| {
-        Problem::not_found(format!("the slice of height {height} cannot be proven yet"))
-    })?;
-    Ok(if proven {
-        answer(&headers, &slice)
-    } else {
-        answer(&headers, &SliceView { namespace: id, height, entries: slice.entries })
-    })
+    if proven {
+        let slice = read(&api.chain, id, height).await?.ok_or_else(|| {
+            Problem::not_found(format!("the slice of height {height} cannot be proven yet"))
+        })?;
+        return Ok(answer(&headers, &slice));
+    }
+    let chain = api.chain.clone();
+    let entries = blocking(move || Ok(chain.slice(id, height)?)).await?;
+    let missing = || Problem::not_found(format!("height {height} is not decided yet"));
+    let entries = entries.ok_or_else(missing)?;
+    Ok(answer(&headers, &SliceView { namespace: id, height, entries }))
 }
 
 /// A proven slice, read off the async threads.

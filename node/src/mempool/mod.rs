@@ -3,7 +3,7 @@
 //! Bounded by bytes, ordered by what they pay at most per byte; forgets what has expired. There are
 //! no nonces, so nothing waits for anything else. A transaction replaces an earlier one of the same
 //! sender and salt if it pays more; one that has left for a batch cannot be replaced. Bids wait apart,
-//! each for its height: see [`bids`].
+//! each for its height: see `bids`.
 
 mod bids;
 

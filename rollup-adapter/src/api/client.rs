@@ -8,10 +8,12 @@ use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use weft_types::limits::MAX_BATCHES_BYTES;
 use weft_types::slice::ProvenSlice;
-use weft_types::{Address, Committee, Height, NamespaceId, TransactionId, Unverified, Wei};
+use weft_types::{
+    Address, Committee, Height, NamespaceId, SliceEntry, TransactionId, Unverified, Wei,
+};
 
 use super::events::Events;
-use super::shapes::{Namespace, Problem, Status, TransactionStatus, Validators};
+use super::shapes::{Namespace, Problem, Status, TransactionStatus, UnprovenSlice, Validators};
 use super::sse::SseError;
 
 /// Largest slice that is read, in bytes of JSON: hex doubles what a block may carry, and each entry
@@ -147,6 +149,22 @@ impl Endpoint {
         url.set_query(Some(&format!("height={height}")));
         let validators: Validators = self.get(url, MAX_ANSWER).await?;
         Ok(validators.committee)
+    }
+
+    /// `GET /v1/namespaces/{namespace}/slices/{height}`: the entries of a slice, by the endpoint's word
+    /// alone, as soon as the height is decided. `None` before. Nothing that lasts may be built on
+    /// it.
+    pub async fn unproven_slice(
+        &self,
+        namespace: NamespaceId,
+        height: Height,
+    ) -> Result<Option<Vec<SliceEntry>>, ApiError> {
+        let url = self.path(&format!("/v1/namespaces/{namespace}/slices/{height}"));
+        match self.get::<UnprovenSlice>(url, MAX_SLICE_JSON).await {
+            Ok(slice) => Ok(Some(slice.entries)),
+            Err(ApiError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// `GET /v1/namespaces/{ns}/slices/{height}?proof=1`. `None` if it is not decided yet.

@@ -175,6 +175,13 @@ fn optional_decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u64>, 
     Ok(Option::<Decimal>::deserialize(input)?.map(|Decimal(number)| number))
 }
 
+/// A slice without proof.
+#[derive(Clone, Debug, Deserialize)]
+pub struct UnprovenSlice {
+    /// Its entries, in order.
+    pub entries: Vec<weft_types::SliceEntry>,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

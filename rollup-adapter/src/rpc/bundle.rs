@@ -1,16 +1,22 @@
 //! `eth_callBundle`: what a bundle would do at the head of the next slice. Nothing is kept of it.
 //!
 //! The state is the one after the last slice that was taken in, which is what the winner of the next
-//! slice's lot runs on. With `afterHeight` the answer waits for the slice of that Weft height, and
-//! refuses if a later one has been taken in.
+//! slice's lot runs on. With `afterHeight` it is the one after the slice of that Weft height: waited
+//! for, and refused if a later one has been taken in.
+//!
+//! A slice is proven by the block above it, when it is too late to bid on it. So the slice that comes
+//! next may be one that an endpoint shows without proof: its items are run before the bundle, in the
+//! same block, and the answer says `"proven": false`. Nothing is taken in by that.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, Bytes, Log, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, U64, U256, keccak256};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use weft_types::SliceEntry;
 
 use super::Rpc;
 use super::error::RpcError;
@@ -24,6 +30,9 @@ use crate::evm::store::Store;
 use crate::evm::transaction::Checked;
 use crate::gateway::price::wall_ms;
 
+/// How often to look for a slice.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How long to wait for a slice.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -36,7 +45,7 @@ const MAX_ITEMS: usize = 128;
 pub(super) struct Bundle {
     /// Signed transactions, in order.
     txs: Vec<Bytes>,
-    /// The Weft height whose slice must be the last one taken in.
+    /// The Weft height whose slice must be the last one before the bundle.
     #[serde(default)]
     after_height: Option<U64>,
     /// The block's time in seconds; now without it.
@@ -61,50 +70,95 @@ impl Rpc {
         if bundle.txs.len() > MAX_ITEMS || bundle.accounts.len() > MAX_ITEMS {
             return Err(RpcError::params(format!("at most {MAX_ITEMS} txs and accounts")));
         }
-        let height = self.taken_in(bundle.after_height.map(|height| height.to())).await?;
+        let (height, ahead) = self.ground(bundle.after_height.map(|height| height.to())).await?;
+        let proven = ahead.is_none();
+        let before = ahead.unwrap_or_default();
         let _permit = self.0.calls.acquire().await.map_err(RpcError::internal)?;
         let chain = &self.setup().chain;
         let mut answer = match chain {
             Chain::Embedded(store) => {
                 let store = store.clone();
-                let run = tokio::task::spawn_blocking(move || embedded(&store, &bundle));
+                let run = tokio::task::spawn_blocking(move || embedded(&store, &before, &bundle));
                 run.await.map_err(RpcError::internal)?
             }
-            Chain::External { engine, spec, .. } => external(engine, spec, &bundle).await,
+            Chain::External { engine, spec, .. } => external(engine, spec, &before, &bundle).await,
         }?;
         let later = self.setup().head.borrow().height;
-        if later != height {
+        // What was run ahead may be taken in by now: then it changes nothing a second time.
+        if later != height && (proven || later.map(|later| later + 1) != height) {
             let what = "another slice was taken in meanwhile, try again";
             return Err(RpcError::server(what));
         }
         answer["weftHeight"] = json!(height.map(|height| height.to_string()));
+        answer["proven"] = json!(proven);
         Ok(answer)
     }
 
-    /// Waits until the slice of a height is taken in. Returns the last one that is.
-    async fn taken_in(&self, wanted: Option<u64>) -> Result<Option<u64>, RpcError> {
+    /// The last slice before the bundle: its height, and its items if it is not taken in yet.
+    async fn ground(
+        &self,
+        wanted: Option<u64>,
+    ) -> Result<(Option<u64>, Option<Vec<Bytes>>), RpcError> {
         let mut head = self.setup().head.clone();
-        let Some(wanted) = wanted else { return Ok(head.borrow().height) };
-        let reached = timeout(PATIENCE, head.wait_for(|head| head.height >= Some(wanted))).await;
-        match reached {
-            Ok(Ok(head)) if head.height == Some(wanted) => Ok(head.height),
-            Ok(Ok(head)) => {
-                let last = head.height.unwrap_or(0);
-                Err(RpcError::server(format!("the slice of height {last} is taken in already")))
+        let Some(wanted) = wanted else { return Ok((head.borrow().height, None)) };
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let last = head.borrow_and_update().height;
+            if last > Some(wanted) {
+                let last = last.unwrap_or(0);
+                let what = format!("the slice of height {last} is taken in already");
+                return Err(RpcError::server(what));
             }
-            _ => Err(RpcError::server(format!("the slice of height {wanted} is not there yet"))),
+            if last == Some(wanted) {
+                return Ok((last, None));
+            }
+            if last.map(|last| last + 1) == Some(wanted)
+                && let Some(entries) = self.unproven(wanted).await
+            {
+                return Ok((Some(wanted), Some(items_of(&entries))));
+            }
+            // Looked at again when something has come, and now and then.
+            let _ = timeout(LOOK, head.changed()).await;
         }
+        Err(RpcError::server(format!("the slice of height {wanted} is not there yet")))
+    }
+
+    /// A slice by the word of whichever endpoint has it.
+    async fn unproven(&self, height: u64) -> Option<Vec<SliceEntry>> {
+        let setup = self.setup();
+        for endpoint in &setup.endpoints {
+            let asked = timeout(PATIENCE, endpoint.unproven_slice(setup.namespace, height)).await;
+            if let Ok(Ok(Some(entries))) = asked {
+                return Some(entries);
+            }
+        }
+        None
     }
 }
 
-fn embedded(store: &Store, bundle: &Bundle) -> Result<Value, RpcError> {
+fn items_of(entries: &[SliceEntry]) -> Vec<Bytes> {
+    let items = |entry: &SliceEntry| match entry {
+        SliceEntry::Forced { data, .. } => vec![data.clone()],
+        SliceEntry::Head { data, .. }
+        | SliceEntry::Submission { data, .. }
+        | SliceEntry::Leg { data, .. } => data.clone(),
+    };
+    entries.iter().flat_map(items).collect()
+}
+
+fn embedded(store: &Store, before: &[Bytes], bundle: &Bundle) -> Result<Value, RpcError> {
     let (view, spec) = (store.view()?, store.spec());
     let parent = view.head()?;
     let now = bundle.timestamp.map_or_else(wall_ms, |at| at.to::<u64>().saturating_mul(1000));
     let place = Place::after(&parent.header, parent.hash, now);
     let state = view.state_at(parent.header.number);
-    let Executed { included, skipped, state: changes } = execute(state, spec, &place, &bundle.txs)?;
-    let ran = included.iter().map(|included| Ran {
+    let earlier = execute(state, spec, &place, before)?.state;
+    let all = [before, &bundle.txs].concat();
+    let Executed { included, mut skipped, state: changes } = execute(state, spec, &place, &all)?;
+    let own: BTreeSet<B256> = bundle.txs.iter().map(keccak256).collect();
+    skipped.retain(|(hash, _)| own.contains(hash));
+    let included = included.iter().filter(|included| own.contains(&included.transaction.hash));
+    let ran = included.map(|included| Ran {
         transaction: &included.transaction,
         gas_used: included.gas_used,
         success: included.receipt.receipt.success,
@@ -115,6 +169,7 @@ fn embedded(store: &Store, bundle: &Bundle) -> Result<Value, RpcError> {
     for address in &bundle.accounts {
         let before = view.account(address, parent.header.number)?;
         let before = before.map_or(U256::ZERO, |account| account.balance());
+        let before = earlier.accounts.get(address).map_or(before, |account| account.info.balance);
         let after = changes.accounts.get(address).map_or(before, |account| account.info.balance);
         balances.push(balance(address, before, after));
     }
@@ -151,47 +206,35 @@ struct SimulatedBlock {
 async fn external(
     engine: &EngineClient,
     spec: &ChainSpec,
+    before: &[Bytes],
     bundle: &Bundle,
 ) -> Result<Value, RpcError> {
     let number = engine.number("eth_blockNumber", json!([])).await?;
     let (checked, skipped) = check_items(&bundle.txs, spec);
-    let calls = checked.iter().map(|checked| {
-        let tx = &checked.envelope;
-        json!({
-            "from": checked.sender,
-            "to": tx.kind().to(),
-            "gas": U64::from(tx.gas_limit()),
-            "maxFeePerGas": U256::from(tx.max_fee_per_gas()),
-            "maxPriorityFeePerGas": U256::from(tx.max_priority_fee_per_gas().unwrap_or(0)),
-            "value": tx.value(),
-            "nonce": U64::from(tx.nonce()),
-            "input": tx.input(),
-        })
-    });
+    let (earlier, _) = check_items(before, spec);
+    let calls = |all: &[Checked]| -> Vec<Value> { all.iter().map(call_of).collect() };
     let mut overrides = json!({ "baseFeePerGas": U64::from(spec.base_fee) });
     if let Some(at) = bundle.timestamp {
         overrides["time"] = json!(at);
     }
-    let calls: Vec<Value> = calls.collect();
-    let accounts = balances_of(engine, &bundle.accounts).await?;
-    if calls.is_empty() {
-        return Ok(with_accounts(shown(number, std::iter::empty(), &skipped), &accounts, None));
-    }
-    // Balances afterwards are read by code that returns that of the account that is called.
+    // Balances are read by code that returns that of the account that is called.
+    let free = json!({ "baseFeePerGas": "0x0" });
+    let state = json!({ PROBE.to_string(): { "code": BALANCE_CODE } });
     let reads =
         bundle.accounts.iter().map(|address| json!({ "to": PROBE, "input": probe(address) }));
-    let state = json!({ PROBE.to_string(): { "code": BALANCE_CODE } });
-    let free = json!({ "baseFeePerGas": "0x0" });
+    let reads: Vec<Value> = reads.collect();
     let simulation = json!({
         "blockStateCalls": [
-            { "blockOverrides": overrides, "calls": calls },
-            { "blockOverrides": free, "stateOverrides": state, "calls": reads.collect::<Vec<_>>() },
+            { "blockOverrides": { "baseFeePerGas": U64::from(spec.base_fee) }, "calls": calls(&earlier) },
+            { "blockOverrides": free, "stateOverrides": state, "calls": reads },
+            { "blockOverrides": overrides, "calls": calls(&checked) },
+            { "blockOverrides": free, "calls": reads },
         ],
         "validation": true,
     });
     let blocks: Vec<SimulatedBlock> =
         engine.call("eth_simulateV1", json!([simulation, U64::from(number)])).await?;
-    let [bundle_calls, reads] = &blocks[..] else {
+    let [_, balances_before, bundle_calls, balances_after] = &blocks[..] else {
         return Err(RpcError::internal("the engine simulated another number of blocks"));
     };
     let ran = checked.iter().zip(&bundle_calls.calls).map(|(transaction, ran)| Ran {
@@ -200,14 +243,27 @@ async fn external(
         success: ran.status == U64::from(1),
         logs: ran.logs.iter().map(log).collect(),
     });
-    let answer = shown(number, ran, &skipped);
-    let after: Vec<U256> = reads
-        .calls
-        .iter()
-        .map(|read| U256::try_from_be_slice(&read.return_data))
-        .map(Option::unwrap_or_default)
-        .collect();
-    Ok(with_accounts(answer, &accounts, Some(&after)))
+    let mut answer = shown(number, ran, &skipped);
+    let wei = |read: &Simulated| U256::try_from_be_slice(&read.return_data).unwrap_or_default();
+    let both = balances_before.calls.iter().zip(&balances_after.calls);
+    let accounts = bundle.accounts.iter().zip(both);
+    answer["accounts"] = accounts.map(|(a, (old, new))| balance(a, wei(old), wei(new))).collect();
+    Ok(answer)
+}
+
+/// A transaction as an engine simulates it.
+fn call_of(checked: &Checked) -> Value {
+    let tx = &checked.envelope;
+    json!({
+        "from": checked.sender,
+        "to": tx.kind().to(),
+        "gas": U64::from(tx.gas_limit()),
+        "maxFeePerGas": U256::from(tx.max_fee_per_gas()),
+        "maxPriorityFeePerGas": U256::from(tx.max_priority_fee_per_gas().unwrap_or(0)),
+        "value": tx.value(),
+        "nonce": U64::from(tx.nonce()),
+        "input": tx.input(),
+    })
 }
 
 /// Where the code that reads balances is put while a bundle is simulated.
@@ -222,30 +278,6 @@ fn probe(address: &Address) -> Bytes {
 
 fn log(log: &SimulatedLog) -> Log {
     Log::new_unchecked(log.address, log.topics.clone(), log.data.clone())
-}
-
-async fn balances_of(
-    engine: &EngineClient,
-    accounts: &[Address],
-) -> Result<Vec<(Address, U256)>, RpcError> {
-    if accounts.is_empty() {
-        return Ok(Vec::new());
-    }
-    let params: Vec<Value> = accounts.iter().map(|a| json!([a, "latest"])).collect();
-    let balances = engine.read_many("eth_getBalance", &params).await?;
-    let parse = |(address, value)| {
-        serde_json::from_value(value).map(|balance| (address, balance)).map_err(RpcError::internal)
-    };
-    accounts.iter().copied().zip(balances).map(parse).collect()
-}
-
-fn with_accounts(mut answer: Value, before: &[(Address, U256)], after: Option<&[U256]>) -> Value {
-    let show = |(at, (address, before)): (usize, &(Address, U256))| {
-        let after = after.and_then(|after| after.get(at)).copied().unwrap_or(*before);
-        balance(address, *before, after)
-    };
-    answer["accounts"] = before.iter().enumerate().map(show).collect();
-    answer
 }
 
 fn balance(address: &Address, before: U256, after: U256) -> Value {

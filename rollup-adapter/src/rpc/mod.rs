@@ -39,6 +39,7 @@ use tokio::sync::{Semaphore, watch};
 use weft_l1::quorum::Status;
 use weft_types::NamespaceId;
 
+use crate::api::Endpoint;
 use crate::evm::chain::Chain;
 use crate::follow::Head;
 use crate::gateway::Gateway;
@@ -96,6 +97,8 @@ pub struct Setup {
     pub head: watch::Receiver<Head>,
     /// What is thought of the endpoints.
     pub source: SourceStatus,
+    /// The endpoints, for what is not proven yet.
+    pub endpoints: Vec<Endpoint>,
     /// How L1's providers stand, on a network with contracts.
     pub l1: Option<watch::Receiver<Arc<Status>>>,
     /// What clients may ask for.
