@@ -1,7 +1,7 @@
 //! Bids and the lots they are for.
 
 use weft_types::limits::MAX_BID_LEGS;
-use weft_types::{Address, Height, Leg, NamespaceId, TransactionId, Wei};
+use weft_types::{Address, BidMode, Height, Leg, NamespaceId, TransactionId, Wei};
 
 /// The lots of a bid: at most [`MAX_BID_LEGS`] namespaces, strictly ascending; none if it withdraws.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +59,8 @@ pub struct Bid {
     /// What it pays if it wins, in wei, at most [`MAX_BID_AMOUNT`](weft_types::limits::MAX_BID_AMOUNT).
     /// Nothing withdraws what the bidder had bid before.
     pub amount: Wei,
+    /// What ties its legs.
+    pub mode: BidMode,
 }
 
 impl Bid {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weft_types::{Address, Height, NamespaceId, TransactionId, Wei};
+use weft_types::{Address, BidMode, Height, NamespaceId, TransactionId, Wei};
 
 use crate::bid::Bid;
 
@@ -17,9 +17,12 @@ pub enum Rejection {
     Withdrawn,
     /// A namespace has no lot at this height.
     NoLot(NamespaceId),
+    /// It is atomic, and a namespace takes part in no atomic bundle now.
+    NotAtomic(NamespaceId),
     /// It offers less than its lots' reserves together, in wei.
     BelowReserve(Wei),
-    /// The bidder's collateral, in wei, does not cover it.
+    /// The bidder's collateral, in wei, does not cover it: what it offers or, if it is atomic, the most
+    /// that holding its namespaces may cost, if that is more.
     Insolvent(Wei),
 }
 
@@ -32,6 +35,21 @@ pub struct Conditions {
     pub reserves: BTreeMap<NamespaceId, Wei>,
     /// What each bidder has put up, in wei.
     pub collateral: BTreeMap<Address, Wei>,
+    /// The most that holding each namespace may cost that takes part in atomic bundles, in wei.
+    pub holds: BTreeMap<NamespaceId, Wei>,
+}
+
+impl Conditions {
+    /// What a bid has to be covered by, in wei.
+    pub fn cover(&self, bid: &Bid) -> Wei {
+        match bid.mode {
+            BidMode::Inclusion => bid.amount,
+            BidMode::Atomic => {
+                let holds = bid.lots.namespaces().iter().filter_map(|lot| self.holds.get(lot));
+                bid.amount.max(holds.fold(0, |sum: Wei, hold| sum.saturating_add(*hold)))
+            }
+        }
+    }
 }
 
 /// What opening bids came to: for each, in the order given.
@@ -74,11 +92,17 @@ pub fn open(bids: &[Bid], conditions: &Conditions) -> Opening {
             let of_lot = conditions.reserves.get(lot).ok_or(Rejection::NoLot(*lot))?;
             reserve = reserve.saturating_add(*of_lot);
         }
+        if bid.mode == BidMode::Atomic {
+            let mut lots = bid.lots.namespaces().iter();
+            if let Some(lot) = lots.find(|lot| !conditions.holds.contains_key(lot)) {
+                return Err(Rejection::NotAtomic(*lot));
+            }
+        }
         if bid.amount < reserve {
             return Err(Rejection::BelowReserve(reserve));
         }
         let collateral = conditions.collateral.get(&bid.bidder).copied().unwrap_or(0);
-        if bid.amount > collateral {
+        if conditions.cover(bid) > collateral {
             return Err(Rejection::Insolvent(collateral));
         }
         Ok(())

@@ -96,24 +96,21 @@ fn divide(parts: &[u128], by: u128, total: Wei) -> Vec<Wei> {
     results
 }
 
-/// Splits what a winner pays. `shares` are what its [lots have contributed](shapley).
+/// Splits a payment, what is left for rollups in proportion to weights, ascending by namespace: those of
+/// a winner are what its [lots have contributed](shapley).
 ///
 /// Terms that give away more than a whole leave nothing for the rollups, and count as they are read:
 /// validators first.
-pub fn split(winner: &Bid, shares: &[Wei], terms: Terms) -> Split {
-    let payment = winner.amount;
+pub fn split(payment: Wei, weights: &[(NamespaceId, Wei)], terms: Terms) -> Split {
     let of_validators = terms.validators.min(WHOLE);
     let of_nobody = terms.burned.min(WHOLE - of_validators);
     let validators = part(payment, of_validators.into(), WHOLE.into());
     let burned = part(payment, of_nobody.into(), WHOLE.into());
     let for_rollups = payment - validators - burned;
 
-    let lots = winner.lots.namespaces();
-    let mut rollups: Vec<(NamespaceId, Wei)> = lots
-        .iter()
-        .zip(shares)
-        .map(|(lot, share)| (*lot, part(for_rollups, *share, payment)))
-        .collect();
+    let all: Wei = weights.iter().map(|(_, weight)| weight).sum();
+    let mut rollups: Vec<(NamespaceId, Wei)> =
+        weights.iter().map(|(id, weight)| (*id, part(for_rollups, *weight, all))).collect();
     let given: Wei = rollups.iter().map(|(_, wei)| wei).sum();
     // Less than one for each lot.
     if let Some((_, first)) = rollups.first_mut() {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use weft_auction::*;
 use weft_types::limits::MAX_BID_AMOUNT;
-use weft_types::{Address, B256, NamespaceId, TransactionId, Wei};
+use weft_types::{Address, B256, BidMode, NamespaceId, TransactionId, Wei};
 
 fn bid(number: u8, lots: &[u64], amount: Wei) -> Bid {
     Bid {
@@ -16,6 +16,7 @@ fn bid(number: u8, lots: &[u64], amount: Wei) -> Bid {
         height: 1,
         lots: Lots::new(lots.iter().map(|lot| NamespaceId(*lot)).collect()).unwrap(),
         amount,
+        mode: BidMode::Inclusion,
     }
 }
 
@@ -184,7 +185,9 @@ proptest! {
             .map(|(number, (lot, amount))| bid(number, &[*lot], amount))
             .collect();
         let shares = shapley(&winner, &alone);
-        let split = split(&winner, &shares, Terms { validators, burned });
+        let lots = winner.lots.namespaces().iter().copied();
+        let weights: Vec<_> = lots.zip(shares.iter().copied()).collect();
+        let split = split(amount, &weights, Terms { validators, burned });
         let rollups: Wei = split.rollups.iter().map(|(_, wei)| wei).sum();
         prop_assert_eq!(rollups + split.validators + split.burned, amount);
         prop_assert_eq!(split.rollups.len(), lots.len());
@@ -248,14 +251,19 @@ fn beyond_the_bound_bids_lose_and_others_are_left_alone() {
 fn bids_are_opened_for_a_reason() {
     let conditions = Conditions {
         height: 1,
-        reserves: [(NamespaceId(1), 10), (NamespaceId(2), 20)].into(),
-        collateral: (0..10).map(|n| (Address::with_last_byte(n), 100)).collect(),
+        reserves: [(1, 10), (2, 20), (4, 1), (5, 1)].map(|(id, r)| (NamespaceId(id), r)).into(),
+        collateral: (0..10)
+            .map(|n| (Address::with_last_byte(n), 100))
+            .chain([(10, 149), (11, 150)].map(|(n, wei)| (Address::with_last_byte(n), wei)))
+            .collect(),
+        holds: [(1, 70), (4, 70), (5, 80)].map(|(id, wei)| (NamespaceId(id), wei)).into(),
     };
     let of = |number: u8, bidder: u8, sequence: u64, lots: &[u64], amount: Wei| Bid {
         bidder: Address::with_last_byte(bidder),
         sequence,
         ..bid(number, lots, amount)
     };
+    let atomic = |bid: Bid| Bid { mode: BidMode::Atomic, ..bid };
     let late = Bid { height: 2, ..of(8, 8, 9, &[1], 50) };
     let all = [
         of(0, 1, 0, &[1], 50),
@@ -268,6 +276,11 @@ fn bids_are_opened_for_a_reason() {
         late,
         of(9, 99, 1, &[1], 10),
         of(10, 7, 1, &[1, 2], 30),
+        atomic(of(11, 6, 1, &[1, 2], 29)),
+        atomic(of(12, 9, 1, &[1, 4], 90)),
+        atomic(of(13, 8, 1, &[4, 5], 90)),
+        atomic(of(14, 10, 1, &[4, 5], 90)),
+        atomic(of(15, 11, 1, &[4, 5], 90)),
     ];
     let opening = open(&all, &conditions);
     let id = |number: u8| TransactionId(B256::with_last_byte(number));
@@ -284,7 +297,12 @@ fn bids_are_opened_for_a_reason() {
             Err(Rejection::WrongHeight),
             Err(Rejection::Insolvent(0)),
             Ok(()),
+            Err(Rejection::NotAtomic(NamespaceId(2))),
+            Err(Rejection::Insolvent(100)),
+            Err(Rejection::Insolvent(100)),
+            Err(Rejection::Insolvent(149)),
+            Ok(()),
         ]
     );
-    assert_eq!(opening.standing().collect::<Vec<_>>(), [1, 9]);
+    assert_eq!(opening.standing().collect::<Vec<_>>(), [1, 9, 14]);
 }

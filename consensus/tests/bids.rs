@@ -28,7 +28,13 @@ impl Lone {
 
     fn bid_for(&mut self, height: u64) -> std::sync::Arc<Verified<Batch>> {
         let leg = Leg { namespace: NamespaceId(5), data: vec![Bytes::from_static(b"x")] };
-        let payload = Payload::Bid { sequence: 0, height, amount: 1, legs: vec![leg] };
+        let payload = Payload::Bid {
+            sequence: 0,
+            height,
+            amount: 1,
+            mode: BidMode::Inclusion,
+            legs: vec![leg],
+        };
         self.batch_of(0, 1, payload)
     }
 }

@@ -575,6 +575,7 @@ fn genesis<'a>(
                 submitters: Submitters::Anyone,
                 quota: None,
                 auction: options.auction,
+                atomic: None,
             },
         })
         .collect();

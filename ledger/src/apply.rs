@@ -92,6 +92,9 @@ impl State {
         for (ordered, receipts) in block.batches.iter().zip(&mut receipts) {
             self.apply_batch(ordered, block, base_fee, &mut progress, receipts);
         }
+        let (bundles, of_bundles) = self.decide(block, &mut progress);
+        let results = Results { bundles, ..results };
+        let for_validators = for_validators.saturating_add(of_bundles);
         let pooled = self.pool_share(progress.collected);
         let shared = progress.collected.saturating_sub(pooled).saturating_add(for_validators);
         self.reward(shared, &block.observers, &progress.debits);
@@ -157,7 +160,7 @@ impl State {
             });
             receipts.push(of_batch.collect());
         }
-        let (results, for_validators) = self.hold_auction(block.height, &included, progress);
+        let (results, for_validators) = self.hold_auction(block, &included, progress);
         (receipts, results, for_validators)
     }
 
@@ -285,7 +288,7 @@ impl Progress {
         self.slices.entry(namespace).or_default().push(entry);
     }
 
-    /// Puts what a winner brings before everything else.
+    /// Puts what a winner brings, or a decision, before everything else.
     pub(crate) fn head(&mut self, namespace: NamespaceId, entry: SliceEntry) {
         self.slices.entry(namespace).or_default().insert(0, entry);
     }

@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 
 use weft_auction::{
-    Allocation, Bid, Conditions, Lots, Rejection, Terms, determine, next_reserve, open, shapley,
-    split, unsold,
+    Bid, Conditions, Lots, Rejection, Terms, determine, next_reserve, open, shapley, split, unsold,
 };
 use weft_types::results::number_detail;
 use weft_types::transaction::TransactionWitness;
 use weft_types::{
-    Address, B256, BidResult, Height, Leg, Legs, NamespaceId, OpenedBid, Payload, Results,
-    SliceEntry, SoldLot, Transaction, Wei,
+    Address, B256, BidMode, BidResult, Height, Leg, Legs, NamespaceId, OpenedBid, Params, Payload,
+    Results, SliceEntry, SoldLot, Transaction, Wei,
 };
 
-use crate::apply::Progress;
+use crate::apply::{OrderedBlock, Progress};
 use crate::entry::Namespace;
 use crate::state::State;
+use crate::undecided::{PendingLeg, Undecided};
 
 /// Bids of a block that have paid for their inclusion, in block order, with what they bring.
 #[derive(Default)]
@@ -27,14 +27,15 @@ pub(crate) struct Included<'a> {
 
 impl<'a> Included<'a> {
     pub(crate) fn push(&mut self, transaction: &'a Transaction, checked: &TransactionWitness) {
-        let Payload::Bid { sequence, height, amount, legs } = &transaction.body.payload else {
+        let Payload::Bid { sequence, height, amount, mode, legs } = &transaction.body.payload
+        else {
             return;
         };
         // What has been checked has legs of that kind.
         let Some(lots) = Lots::of(legs) else { return };
         let (id, bidder) = (checked.id, checked.sender);
-        let (sequence, height, amount) = (*sequence, *height, *amount);
-        self.bids.push(Bid { id, bidder, sequence, height, lots, amount });
+        let (sequence, height, amount, mode) = (*sequence, *height, *amount, *mode);
+        self.bids.push(Bid { id, bidder, sequence, height, lots, amount, mode });
         self.legs.push(legs);
     }
 }
@@ -45,6 +46,8 @@ impl Namespace {
     pub fn reserve(&self, height: Height) -> Option<Wei> {
         let auction = self.settings.auction?;
         let lots_until = |height: Height| height.checked_div(auction.every).unwrap_or(0);
+        // Held, it offers no lots.
+        let height = if self.held_by.is_some() { self.reserve_at } else { height };
         let before = lots_until(height.saturating_sub(1));
         let lots = before.saturating_sub(lots_until(self.reserve_at));
         Some(unsold(self.reserve, auction.floor, lots))
@@ -52,7 +55,7 @@ impl Namespace {
 
     /// The reserve of the lot that the namespace offers at that height, in wei, if it offers one.
     pub fn lot(&self, height: Height) -> Option<Wei> {
-        let offers = self.settings.auction?.offers(height);
+        let offers = self.settings.auction?.offers(height) && self.held_by.is_none();
         offers.then(|| self.reserve(height)).flatten()
     }
 }
@@ -67,12 +70,12 @@ impl State {
     /// what became of all, and what is for validators.
     pub(crate) fn hold_auction(
         &mut self,
-        height: Height,
+        block: &OrderedBlock<'_>,
         included: &Included<'_>,
         progress: &mut Progress,
     ) -> (Results, Wei) {
         let bids = &included.bids;
-        let conditions = self.conditions(height, bids);
+        let conditions = self.conditions(block, bids);
         let opening = open(bids, &conditions);
         let standing: Vec<usize> = opening.standing().collect();
         let field: Vec<Bid> = standing.iter().filter_map(|at| bids.get(*at)).cloned().collect();
@@ -88,20 +91,30 @@ impl State {
         let mut lots = BTreeMap::new();
         for place in &allocation.winners {
             let (Some(bid), Some(at)) = (field.get(*place), standing.get(*place)) else { continue };
-            let sold = self.sell(height, bid, &field, &allocation, &conditions);
+            let standing = allocation.standing.iter().filter_map(|place| field.get(*place));
+            let shares = shapley(bid, standing);
+            let sold = match bid.mode {
+                BidMode::Inclusion => self.sell(block.height, bid, &shares, &conditions),
+                BidMode::Atomic => self.set_aside(block, bid, &shares, &conditions),
+            };
             for_validators = for_validators.saturating_add(sold.for_validators);
             lots.extend(sold.lots.into_iter().map(|lot| (lot.namespace, lot)));
             let legs = included.legs.get(*at).copied().unwrap_or_default();
             for (leg, place) in legs.iter().zip(Legs::of(legs).places()) {
                 let (transaction, bidder, data) = (bid.id, bid.bidder, leg.data.clone());
-                progress.head(leg.namespace, SliceEntry::Head { transaction, bidder, place, data });
+                let mode = bid.mode;
+                let entry = SliceEntry::Head { transaction, bidder, mode, place, data };
+                progress.head(leg.namespace, entry);
             }
         }
         let opened = bids.iter().zip(opening.0).map(|(bid, opened)| result(bid, opened, &winners));
-        (Results { lots: lots.into_values().collect(), bids: opened.collect() }, for_validators)
+        let lots = lots.into_values().collect();
+        (Results { lots, bids: opened.collect(), bundles: Vec::new() }, for_validators)
     }
 
-    fn conditions(&self, height: Height, bids: &[Bid]) -> Conditions {
+    fn conditions(&self, block: &OrderedBlock<'_>, bids: &[Bid]) -> Conditions {
+        let height = block.height;
+        let heights = u128::from(self.params().hold_heights);
         let mut conditions = Conditions { height, ..Conditions::default() };
         for bid in bids {
             conditions.collateral.insert(bid.bidder, self.collateral(&bid.bidder));
@@ -109,31 +122,25 @@ impl State {
                 if conditions.reserves.contains_key(id) {
                     continue;
                 }
-                let reserve = self.namespace(*id).and_then(|namespace| namespace.lot(height));
-                conditions.reserves.extend(reserve.map(|reserve| (*id, reserve)));
+                let Some(namespace) = self.namespace(*id) else { continue };
+                let Some(reserve) = namespace.lot(height) else { continue };
+                conditions.reserves.insert(*id, reserve);
+                let atomic = self.takes_atomic(namespace, block.time_ms);
+                let price = atomic.map(|atomic| reserve.saturating_add(atomic.hold_fee));
+                let most = price.map(|price| price.saturating_mul(heights));
+                conditions.holds.extend(most.map(|most| (*id, most)));
             }
         }
         conditions
     }
 
     /// Takes what a winner pays and gives it to those it is for.
-    fn sell(
-        &mut self,
-        height: Height,
-        bid: &Bid,
-        field: &[Bid],
-        allocation: &Allocation,
-        conditions: &Conditions,
-    ) -> Sold {
+    fn sell(&mut self, height: Height, bid: &Bid, shares: &[Wei], conditions: &Conditions) -> Sold {
         let left = self.collateral(&bid.bidder).saturating_sub(bid.amount);
         self.set_collateral(bid.bidder, left);
-        let terms = Terms {
-            validators: self.params().auction_validators,
-            burned: self.params().auction_burned,
-        };
-        let standing = allocation.standing.iter().filter_map(|place| field.get(*place));
-        let shares = shapley(bid, standing);
-        let split = split(bid, &shares, terms);
+        let lots = bid.lots.namespaces().iter().copied();
+        let weights: Vec<_> = lots.zip(shares.iter().copied()).collect();
+        let split = split(bid.amount, &weights, self.auction_terms());
         self.burn(split.burned);
         let mut lots = Vec::with_capacity(shares.len());
         for ((id, revenue), share) in split.rollups.into_iter().zip(shares) {
@@ -142,7 +149,7 @@ impl State {
             let floor = namespace.settings.auction.map_or(0, |auction| auction.floor);
             let recipient = namespace.settings.revenue_recipient;
             let earned = namespace.earned.saturating_add(revenue);
-            let next = next_reserve(reserve, floor, Some(share));
+            let next = next_reserve(reserve, floor, Some(*share));
             let after = Namespace { reserve: next, reserve_at: height, earned, ..namespace };
             self.set_namespace(id, after);
             self.credit(recipient, revenue);
@@ -156,6 +163,55 @@ impl State {
             });
         }
         Sold { lots, for_validators: split.validators }
+    }
+
+    /// Sets aside what an atomic winner may have to pay, and holds its namespaces.
+    fn set_aside(
+        &mut self,
+        block: &OrderedBlock<'_>,
+        bid: &Bid,
+        shares: &[Wei],
+        conditions: &Conditions,
+    ) -> Sold {
+        let locked = conditions.cover(bid);
+        let left = self.collateral(&bid.bidder).saturating_sub(locked);
+        self.set_collateral(bid.bidder, left);
+        let mut legs = Vec::with_capacity(shares.len());
+        let mut lots = Vec::with_capacity(shares.len());
+        for (id, share) in bid.lots.namespaces().iter().zip(shares) {
+            let reserve = conditions.reserves.get(id).copied().unwrap_or(0);
+            let settings = self.namespace(*id).and_then(|it| it.settings.atomic.clone());
+            // It would not have been opened otherwise.
+            let Some(atomic) = settings else { continue };
+            legs.push(PendingLeg {
+                namespace: *id,
+                reserve,
+                price: reserve.saturating_add(atomic.hold_fee),
+                share: *share,
+                executors: atomic.executors,
+                quorum: atomic.quorum,
+                bond: atomic.bond,
+                verdicts: Vec::new(),
+            });
+            lots.push(SoldLot {
+                namespace: *id,
+                reserve,
+                bid: bid.id,
+                bidder: bid.bidder,
+                payment: bid.amount,
+                revenue: 0,
+            });
+        }
+        let (height, bidder, amount) = (block.height, bid.bidder, bid.amount);
+        let deadline = self.deadline(block);
+        self.hold(bid.id, Undecided { height, bidder, amount, locked, deadline, legs });
+        Sold { lots, for_validators: 0 }
+    }
+
+    /// How payments are split.
+    pub(crate) fn auction_terms(&self) -> Terms {
+        let Params { auction_validators, auction_burned, .. } = *self.params();
+        Terms { validators: auction_validators, burned: auction_burned }
     }
 
     /// Takes the penalty for a bid that nothing backs, as far as there is anything to take.
@@ -196,6 +252,7 @@ fn result(
         Err(Rejection::Replaced(by)) => (BidResult::Replaced, by.0),
         Err(Rejection::Withdrawn) => (BidResult::Withdrawn, B256::ZERO),
         Err(Rejection::NoLot(id)) => (BidResult::NoLot, number_detail(id.0.into())),
+        Err(Rejection::NotAtomic(id)) => (BidResult::NotAtomic, number_detail(id.0.into())),
         Err(Rejection::BelowReserve(reserve)) => (BidResult::BelowReserve, number_detail(reserve)),
         Err(Rejection::Insolvent(has)) => (BidResult::Insolvent, number_detail(has)),
     };

@@ -7,6 +7,8 @@ use weft_types::{
     TransactionId, Wei,
 };
 
+use crate::undecided::{Standing, Undecided};
+
 /// The name of an entry. The order of variants is the order of the map and, as the borsh tag,
 /// part of the commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -42,6 +44,8 @@ pub enum Key {
     Collateral(Address),
     /// Collateral on its way back to its account's balance.
     Release(Release),
+    /// An atomic bundle that is [`Undecided`], by its transaction.
+    Undecided(TransactionId),
 }
 
 /// The key of a remembered transaction.
@@ -92,6 +96,8 @@ pub enum Value {
     Withdrawals(Box<Peaks<Keccak>>),
     /// Under [`Key::Relay`].
     Relay(Relay),
+    /// Under [`Key::Undecided`].
+    Undecided(Box<Undecided>),
 }
 
 /// Where the chain is.
@@ -130,10 +136,15 @@ pub struct Namespace {
     pub tokens_at_ms: TimeMs,
     /// What its lot's reserve was, in wei, after `reserve_at`: what [`Namespace::reserve`] starts from.
     pub reserve: Wei,
-    /// Height of registration, last update or last sold lot, whichever came last.
+    /// Height of registration, last update, last sold lot or last decision on a bundle that held it,
+    /// whichever came last.
     pub reserve_at: Height,
     /// All wei that its lots have brought it.
     pub earned: Wei,
+    /// The atomic bundle that holds it. Until that is decided it offers no lots.
+    pub held_by: Option<TransactionId>,
+    /// How well its executors have kept deadlines of late.
+    pub standing: Standing,
 }
 
 /// What is there for those who post headers on L1.

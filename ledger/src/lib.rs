@@ -9,8 +9,7 @@
 //! with a receipt that says why.
 //!
 //! Order inside a block: what has expired is forgotten; what L1 brings takes effect; bids are opened
-//! and settled; transactions
-//! run in block order; what they paid is shared among the validators whose observations the block
+//! and settled; transactions run in block order; atomic bundles are decided; what was paid is shared among the validators whose observations the block
 //! embeds; prices, lane cuts and presence move; an epoch ends if it is time.
 //!
 //! All of the state is a map of typed [`Key`]s to [`Value`]s, so that the commitment to it, a
@@ -27,6 +26,7 @@
 )]
 
 mod apply;
+mod atomic;
 mod auction;
 mod entry;
 mod epoch;
@@ -37,6 +37,7 @@ mod payload;
 mod presence;
 mod reward;
 mod state;
+pub mod undecided;
 
 pub use apply::{Applied, OrderedBatch, OrderedBlock};
 pub use entry::{
@@ -45,6 +46,7 @@ pub use entry::{
 pub use epoch::seats;
 pub use fee::Price;
 pub use state::{Change, SnapshotError, State};
+pub use undecided::{Standing, Undecided};
 
 /// How many heights after being ordered a transaction may be ordered again without its author
 /// paying for the bytes: lanes run in parallel, so an honest author cannot know at once.

@@ -9,6 +9,7 @@ use weft_types::{
 use crate::apply::encoded_len;
 use crate::entry::{GlobalPrice, Key, Namespace, Release, Value};
 use crate::state::State;
+use crate::undecided::Standing;
 
 /// What a handler needs to know of the transaction and its block.
 pub(crate) struct Call {
@@ -48,6 +49,9 @@ impl State {
             Payload::ReleaseCollateral { amount } => self.release(*amount, call),
             // Opened and settled before all else; its fee is paid, and nothing is left to do.
             Payload::Bid { .. } => Ok(0),
+            Payload::Verdict { bundle, namespace, effects } => {
+                self.judge(*bundle, *namespace, *effects, call)
+            }
         }
     }
 
@@ -169,6 +173,8 @@ impl State {
                 reserve: 0,
                 reserve_at: call.height,
                 earned: 0,
+                held_by: None,
+                standing: Standing::default(),
             },
         );
         Ok(fee)
@@ -198,6 +204,8 @@ impl State {
             reserve_at: call.height,
             price: namespace.price,
             earned: namespace.earned,
+            held_by: namespace.held_by,
+            standing: namespace.standing,
         };
         self.set_namespace(id, namespace);
         Ok(0)

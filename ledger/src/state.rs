@@ -14,6 +14,7 @@ use crate::entry::{
 };
 use crate::fee::Price;
 use crate::lattice::Lattice;
+use crate::undecided::Standing;
 
 /// An entry's new content, or `None` if it is gone.
 pub type Change = (Key, Option<Value>);
@@ -101,6 +102,8 @@ impl State {
                 reserve: 0,
                 reserve_at: 0,
                 earned: 0,
+                held_by: None,
+                standing: Standing::default(),
             };
             state.set_namespace(n.namespace, namespace);
         }
@@ -391,7 +394,18 @@ impl State {
         self.touched.entry(key).or_insert(before);
     }
 
-    fn remove(&mut self, key: Key) {
+    pub(crate) fn get(&self, key: &Key) -> Option<&Value> {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn range(
+        &self,
+        keys: std::ops::RangeInclusive<Key>,
+    ) -> impl Iterator<Item = (&Key, &Value)> {
+        self.entries.range(keys)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) {
         let before = self.entries.remove(&key);
         self.touched.entry(key).or_insert(before);
     }

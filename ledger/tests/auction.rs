@@ -9,8 +9,8 @@ mod chain;
 use weft_ledger::Applied;
 use weft_types::genesis::GenesisNamespace;
 use weft_types::{
-    AuctionSettings, BidResult, Bytes, L1Event, Leg, NamespaceId, NamespaceSettings, Payload,
-    SecretKey, SliceEntry, Transaction, Wei,
+    AuctionSettings, BidMode, BidResult, Bytes, L1Event, Leg, NamespaceId, NamespaceSettings,
+    Payload, SecretKey, SliceEntry, Transaction, Wei,
 };
 
 use chain::*;
@@ -61,7 +61,7 @@ fn bid_of(
     let data = vec![Bytes::from_static(b"leg")];
     let legs = lots.iter().map(|lot| Leg { namespace: *lot, data: data.clone() }).collect();
     let height = chain.state.clock().height + ahead;
-    chain.sign(key, Payload::Bid { sequence, height, amount, legs })
+    chain.sign(key, Payload::Bid { sequence, height, amount, mode: BidMode::Inclusion, legs })
 }
 
 fn results(applied: &Applied) -> Vec<BidResult> {
@@ -187,6 +187,7 @@ fn the_winners_leg_stands_before_messages_and_pushes_none_out() {
         .map(|entry| match entry {
             SliceEntry::Head { bidder, .. } if *bidder == alice().address() => "head",
             SliceEntry::Head { .. } => "another's head",
+            SliceEntry::Decision { .. } => "decision",
             SliceEntry::Forced { .. } => "forced",
             SliceEntry::Submission { .. } => "submission",
             SliceEntry::Leg { .. } => "leg",

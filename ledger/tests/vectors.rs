@@ -192,6 +192,7 @@ fn genesis() -> Genesis {
         submitters: Submitters::Anyone,
         quota: None,
         auction: None,
+        atomic: None,
         ..limited()
     };
     Genesis {
@@ -222,6 +223,7 @@ fn limited() -> NamespaceSettings {
         submitters: Submitters::Only(vec![address("gateway")]),
         quota: Some(Quota { bytes_per_second: 65_536, burst_bytes: 1_000_000 }),
         auction: Some(AuctionSettings { every: 12, floor: 3 * 10u128.pow(15) }),
+        atomic: Some(atomic()),
     }
 }
 

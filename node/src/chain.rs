@@ -312,7 +312,9 @@ impl Chain {
                 SliceEntry::Head { transaction, .. } | SliceEntry::Leg { transaction, .. } => {
                     transaction == id
                 }
-                SliceEntry::Forced { .. } | SliceEntry::Submission { .. } => false,
+                SliceEntry::Decision { .. }
+                | SliceEntry::Forced { .. }
+                | SliceEntry::Submission { .. } => false,
             });
             let proof = index.zip(spine.as_ref());
             let proof = proof.and_then(|(index, spine)| {
@@ -503,6 +505,9 @@ impl Chain {
                     _ => None,
                 }
             }
+            EntryPlace::Decision { bundle, decision } => {
+                Some(SliceEntry::Decision { bundle, decision })
+            }
             EntryPlace::Transaction { batch, transaction, sender } => {
                 let batch = block.batches.get(usize::from(batch))?;
                 let transaction = batch.body.transactions.get(usize::from(transaction))?;
@@ -513,9 +518,10 @@ impl Chain {
                         submitter: sender,
                         data: data.clone(),
                     }),
-                    Payload::Bid { legs, .. } => {
+                    Payload::Bid { mode, legs, .. } => {
                         let (place, data) = leg_of(legs, namespace)?;
-                        Some(SliceEntry::Head { transaction: id, bidder: sender, place, data })
+                        let (transaction, bidder, mode) = (id, sender, *mode);
+                        Some(SliceEntry::Head { transaction, bidder, mode, place, data })
                     }
                     Payload::Bundle { legs } => {
                         let (place, data) = leg_of(legs, namespace)?;
@@ -552,8 +558,9 @@ fn leg_of(legs: &[Leg], namespace: NamespaceId) -> Option<(LegPlace, Vec<Bytes>)
 fn has_message(slices: &[Slice], namespace: NamespaceId, index: u64) -> bool {
     let slice = slices.binary_search_by_key(&namespace, |slice| slice.namespace).ok();
     let entries = slice.and_then(|at| slices.get(at)).map_or(&[][..], |slice| &slice.entries);
-    let is_before =
-        |entry: &&SliceEntry| matches!(entry, SliceEntry::Head { .. } | SliceEntry::Forced { .. });
+    let is_before = |entry: &&SliceEntry| {
+        !matches!(entry, SliceEntry::Submission { .. } | SliceEntry::Leg { .. })
+    };
     entries.iter().take_while(is_before).any(|entry| match entry {
         SliceEntry::Forced { index: message, .. } => *message == index,
         _ => false,
@@ -621,6 +628,13 @@ pub fn changes_of(
                 }
             }
             position += 1;
+        }
+    }
+    for decided in &applied.results.bundles {
+        let (bundle, decision) = (decided.bundle, decided.decision);
+        for leg in &decided.legs {
+            let places = places.entry(leg.namespace).or_default();
+            places.insert(0, EntryPlace::Decision { bundle, decision });
         }
     }
     let slices = applied

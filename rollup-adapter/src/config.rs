@@ -35,6 +35,8 @@ pub struct Config {
     pub engine: EngineSection,
     /// How transactions are taken and handed over.
     pub gateway: GatewaySection,
+    /// Verdicts on legs of atomic bundles.
+    pub executor: ExecutorSection,
     /// The wallet's JSON-RPC.
     pub rpc: RpcSection,
     /// Metrics for Prometheus.
@@ -143,6 +145,25 @@ impl Default for GatewaySection {
     }
 }
 
+/// `[executor]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecutorSection {
+    /// File with the key that signs verdicts and pays for them, `0x`-hex, relative to the home. Only its
+    /// owner may read it. Without it no verdicts are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// Most that a verdict pays for being ordered, in wei, as a decimal string.
+    #[serde(with = "weft_types::json::decimal")]
+    pub max_fee: Wei,
+}
+
+impl Default for ExecutorSection {
+    fn default() -> Self {
+        Self { key_file: None, max_fee: 1_000_000_000_000_000 }
+    }
+}
+
 /// `[rpc]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -218,6 +239,8 @@ pub struct Flags {
     pub metrics: Option<SocketAddr>,
     /// `--endpoints`
     pub endpoints: Option<Vec<String>>,
+    /// `--key-file`
+    pub executor_key: Option<PathBuf>,
     /// `--log`
     pub log: Option<String>,
 }
@@ -276,6 +299,9 @@ impl Config {
         }
         if let Some(endpoints) = &flags.endpoints {
             figment = figment.merge(Serialized::default("weft.endpoints", endpoints));
+        }
+        if let Some(key) = &flags.executor_key {
+            figment = figment.merge(Serialized::default("executor.key_file", key));
         }
         if let Some(log) = &flags.log {
             figment = figment.merge(Serialized::default("log.filter", log));

@@ -10,20 +10,24 @@
 //! 3. Then the forced messages for the namespace that are not taken in yet and that were sent before
 //!    the next header was posted are taken in, those of each L1 block together.
 //! 4. Then slices go on from L. A forced message that was taken in before is left out of its slice.
+//! 5. A slice that an atomic bundle's leg heads, and all after it, wait for the decision, which heads a later
+//!    one: by that the leg is taken in or left out. If the bundle's slice is below L and no decision on it is,
+//!    the fallback takes back all from that slice on. After a fallback, legs of slices whose headers do
+//!    not know of it are left out, for they were judged on another state.
 //!
 //! Who knows of a slice before knowing of the fallback takes it in and takes it back; who knows of
 //! the fallback before it has the slices below L takes those in first. Both end at the same place.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use weft_l1::contracts::ContractEvent;
 use weft_l1::provider::Claim;
 use weft_types::{
-    Address, BlockId, Bytes, Height, L1Event, L1Origin, NamespaceId, SliceEntry, TimeMs,
+    Address, BidMode, BlockId, Bytes, Decision, Header, Height, L1Event, L1Origin, NamespaceId,
+    SliceEntry, TimeMs, TransactionId,
 };
 
-use crate::cursor::{Cursor, Fallback, Settled};
+use crate::cursor::{Cursor, Fallback, Hold, Settled};
 use crate::light::VerifiedSlice;
 
 /// Most bytes of messages that are kept until they are taken in. Those of later L1 blocks are read again
@@ -35,16 +39,25 @@ const MESSAGE_OVERHEAD: usize = 256;
 /// earlier one does.
 const MAX_ORIGINS: usize = 4096;
 
+/// Most holds that are remembered while their decisions are not settled. With more, nothing is settled
+/// before all of them are.
+const MAX_HOLDS: usize = 4096;
+
 /// What a rollup takes in at once. Only [`Derivation`] makes one.
 #[derive(Clone, Debug)]
-pub struct Step<'a> {
+pub struct Step {
     from: Cursor,
     to: Cursor,
     time_ms: TimeMs,
-    entries: Vec<Cow<'a, SliceEntry>>,
+    entries: Vec<SliceEntry>,
+    decision: Option<Decision>,
 }
 
-impl Step<'_> {
+impl Step {
+    fn of_l1(from: &Cursor, to: Cursor, time_ms: TimeMs, entries: Vec<SliceEntry>) -> Self {
+        Self { from: *from, to, time_ms, entries, decision: None }
+    }
+
     /// Where the rollup has to stand for it.
     pub fn from(&self) -> &Cursor {
         &self.from
@@ -71,7 +84,12 @@ impl Step<'_> {
 
     /// What to execute, in order.
     pub fn entries(&self) -> impl Iterator<Item = &SliceEntry> {
-        self.entries.iter().map(AsRef::as_ref)
+        self.entries.iter()
+    }
+
+    /// How the bundle was decided whose leg heads the slice, if one does.
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision
     }
 
     /// Whether a fallback begins with it.
@@ -102,16 +120,30 @@ pub enum DerivationError {
 /// What is due.
 #[derive(Clone, Debug)]
 pub enum Due {
-    /// The slice of the cursor's height.
+    /// Another [slice](Derivation::push): there is none at hand that can be taken in.
     Slice,
+    /// To take in [the next slice](Derivation::take). All slices up to this height have brought the rollup
+    /// where it is then.
+    Take(Height),
     /// Slices have to be taken back, to here.
     Unwind(Cursor),
     /// A step that L1 gives: that a fallback begins, or messages.
-    L1Step(Step<'static>),
+    L1Step(Step),
     /// The next L1 block: a fallback is on, and all that is known of it is taken in.
     L1,
     /// To read L1 again from what is settled: there was more than is kept.
     L1Again,
+}
+
+/// A bundle that holds the rollup: what its executors have to judge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The bid's transaction.
+    pub bundle: TransactionId,
+    /// The header of the slice that its leg heads.
+    pub header: Header,
+    /// What the leg brings.
+    pub items: Vec<Bytes>,
 }
 
 /// A message for the namespace.
@@ -130,6 +162,8 @@ struct Activated {
     /// The light client's head at the time.
     height: Height,
     header: BlockId,
+    /// The number of the L1 block.
+    l1_block: u64,
     /// Once a header was posted: the index of the first message after it.
     end: Option<u64>,
 }
@@ -157,8 +191,39 @@ pub struct Derivation {
     /// L1 blocks with messages, and the index of the last in each, while they are not settled.
     sent: VecDeque<(u64, u64)>,
     fallbacks: VecDeque<Activated>,
+    /// Slices that are not taken in, from the cursor's on. More than one while the first one is held: as
+    /// many as the network lets a bundle hold its namespaces, at most.
+    ahead: VecDeque<VerifiedSlice>,
+    /// Holds that were taken in and whose decisions are not settled.
+    holds: VecDeque<Hold>,
+    /// Slices below may have been held before this began.
+    known_from: Height,
     /// Of slices that were taken in and whose L1 origin is another than that of the one before.
     origins: VecDeque<Origin>,
+}
+
+/// The leg of an atomic bundle that heads a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leg {
+    /// There is none.
+    None,
+    /// A fallback has come between it and its decision.
+    LeftOut,
+    /// It waits.
+    Undecided,
+    /// What a later slice says.
+    Decided { at: Height, decision: Decision },
+}
+
+impl Leg {
+    /// Whether a head is taken in with its slice.
+    fn is_in(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Decided { decision, .. } => *decision == Decision::Committed,
+            Self::LeftOut | Self::Undecided => false,
+        }
+    }
 }
 
 /// The L1 origin of a slice.
@@ -186,6 +251,9 @@ impl Derivation {
             is_full: false,
             sent: VecDeque::new(),
             fallbacks: VecDeque::new(),
+            ahead: VecDeque::new(),
+            holds: VecDeque::new(),
+            known_from: cursor.needs(),
             origins: VecDeque::new(),
         }
     }
@@ -242,7 +310,8 @@ impl Derivation {
                     if posted != *height && Some(*height) > self.begun {
                         return Err(DerivationError::Head { actual: *height, posted });
                     }
-                    self.fallbacks.push_back(Activated { height: *height, header, end: None });
+                    let (height, l1_block) = (*height, block.number);
+                    self.fallbacks.push_back(Activated { height, header, l1_block, end: None });
                 }
                 ContractEvent::Network(_) | ContractEvent::FallbackAnnounced { .. } => {}
             }
@@ -269,14 +338,19 @@ impl Derivation {
     pub fn due(&self, at: &Cursor) -> Due {
         let begun = at.fallback.map(|fallback| fallback.height);
         let next = self.fallbacks.iter().find(|fallback| Some(fallback.height) > begun);
-        if let Some(next) = next.filter(|next| next.height <= at.next) {
-            let fallback = Some(Fallback { height: next.height, over: false });
-            if next.height < at.next {
-                let (next, header) = (next.height, next.header);
-                return Due::Unwind(Cursor { next, header, fallback, ..*at });
+        if let Some(next) = next {
+            let (height, l1_block) = (next.height, next.l1_block);
+            let fallback = Some(Fallback { height, over: false, l1_block });
+            if next.height < at.needs() {
+                let (height, header) =
+                    at.hold.map_or((next.height, next.header), |hold| (hold.height, hold.header));
+                let hold = None;
+                return Due::Unwind(Cursor { next: height, header, fallback, hold, ..*at });
             }
-            let to = Cursor { fallback, ..*at };
-            return Due::L1Step(Step { from: *at, to, time_ms: 0, entries: Vec::new() });
+            if next.height == at.next || self.is_held_until(at, next.height) {
+                let to = Cursor { fallback, ..*at };
+                return Due::L1Step(Step::of_l1(at, to, 0, Vec::new()));
+            }
         }
         if at.is_fallback() {
             let current = self.fallbacks.iter().find(|fallback| Some(fallback.height) == begun);
@@ -295,11 +369,79 @@ impl Derivation {
                 return Due::L1;
             }
         }
-        Due::Slice
+        match self.ahead.front() {
+            None => Due::Slice,
+            Some(first) => match self.leg(at) {
+                Leg::None | Leg::LeftOut => {
+                    Due::Take(at.needs().saturating_sub(1).max(first.height()))
+                }
+                Leg::Decided { at: height, .. } => Due::Take(height),
+                Leg::Undecided => Due::Slice,
+            },
+        }
+    }
+
+    /// The leg of an atomic bundle that heads the next slice at hand.
+    fn leg(&self, at: &Cursor) -> Leg {
+        let mut slices = self.ahead.iter();
+        let Some(first) = slices.next() else { return Leg::None };
+        let Some(SliceEntry::Head { mode: BidMode::Atomic, transaction, .. }) =
+            first.entries().first()
+        else {
+            return Leg::None;
+        };
+        let origin = first.header().l1_origin.number;
+        if at.fallback.is_some_and(|fallback| origin < fallback.l1_block) {
+            return Leg::LeftOut;
+        }
+        let decided = slices.find_map(|slice| match slice.entries().first() {
+            Some(SliceEntry::Decision { bundle, decision }) if bundle == transaction => {
+                Some(Leg::Decided { at: slice.height(), decision: *decision })
+            }
+            _ => None,
+        });
+        decided.unwrap_or(Leg::Undecided)
+    }
+
+    /// Whether the next slice at hand is held, and it is certain that no slice below a height has the
+    /// decision.
+    fn is_held_until(&self, at: &Cursor, height: Height) -> bool {
+        match self.leg(at) {
+            Leg::None | Leg::LeftOut => false,
+            Leg::Decided { at, .. } => at >= height,
+            Leg::Undecided => self.ahead.back().is_some_and(|last| last.height() + 1 >= height),
+        }
+    }
+
+    /// The bundle that holds the rollup where it stands, if one does and is not decided as far as slices
+    /// are at hand.
+    pub fn held(&self, at: &Cursor) -> Option<TransactionId> {
+        if at.is_fallback() || self.leg(at) != Leg::Undecided {
+            return None;
+        }
+        self.ahead.front()?.entries().first()?.transaction()
+    }
+
+    /// What is to be judged of that.
+    pub fn case(&self, at: &Cursor) -> Option<Case> {
+        let bundle = self.held(at)?;
+        let first = self.ahead.front()?;
+        let items = first.entries().first()?.items().to_vec();
+        Some(Case { bundle, header: *first.header(), items })
+    }
+
+    /// Takes the slice of [the next height](Self::next_height).
+    pub fn push(&mut self, slice: VerifiedSlice) {
+        self.ahead.push_back(slice);
+    }
+
+    /// The height of the slice to push next.
+    pub fn next_height(&self, at: &Cursor) -> Height {
+        self.ahead.back().map_or(at.next, |last| last.height().saturating_add(1))
     }
 
     /// The messages of the first L1 block that has some that are not taken in.
-    fn messages_of(&self, at: &Cursor, end: Option<u64>) -> Option<Step<'static>> {
+    fn messages_of(&self, at: &Cursor, end: Option<u64>) -> Option<Step> {
         let outstanding = |message: &&Message| {
             message.index >= at.forced && end.is_none_or(|end| message.index < end)
         };
@@ -310,36 +452,53 @@ impl Derivation {
         for message in messages.take_while(|message| message.block == block) {
             forced = message.index.saturating_add(1);
             let &Message { index, sender, ref data, .. } = message;
-            let entry = SliceEntry::Forced { index, sender, data: data.clone() };
-            entries.push(Cow::Owned(entry));
+            entries.push(SliceEntry::Forced { index, sender, data: data.clone() });
         }
-        Some(Step { from: *at, to: Cursor { forced, ..*at }, time_ms, entries })
+        Some(Step::of_l1(at, Cursor { forced, ..*at }, time_ms, entries))
     }
 
-    /// Takes in the slice of the cursor's height, when it is due.
-    pub fn slice<'a>(&mut self, at: &Cursor, slice: &'a VerifiedSlice) -> Step<'a> {
-        let mut to =
-            Cursor { next: slice.height().saturating_add(1), header: slice.child(), ..*at };
+    /// Takes in the slice of the cursor's height, when it is [due](Due::Take).
+    pub fn take(&mut self, at: &Cursor) -> Option<Step> {
+        let leg = self.leg(at);
+        let slice = self.ahead.pop_front()?;
+        let (height, time_ms, origin) = (slice.height(), slice.time_ms(), slice.header().l1_origin);
+        let mut to = Cursor { next: height.saturating_add(1), header: slice.child(), ..*at };
+        to.hold = to.hold.filter(|hold| height < hold.decided);
+        if let Leg::Decided { at: decided, .. } = leg {
+            let hold = Hold { height, header: at.header, decided };
+            to.hold = Some(hold);
+            if self.holds.len() < MAX_HOLDS {
+                self.holds.push_back(hold);
+            } else {
+                self.known_from = to.needs();
+            }
+        }
         if let Some(fallback) = &mut to.fallback {
             fallback.over = true;
         }
         let mut entries = Vec::new();
-        for entry in slice.entries() {
-            if let SliceEntry::Forced { index, .. } = entry {
-                if *index < at.forced {
-                    continue;
-                }
-                to.forced = index.saturating_add(1);
+        for entry in slice.into_entries() {
+            match &entry {
+                SliceEntry::Decision { .. } => continue,
+                SliceEntry::Head { .. } if !leg.is_in() => continue,
+                SliceEntry::Forced { index, .. } if *index < at.forced => continue,
+                SliceEntry::Forced { index, .. } => to.forced = index.saturating_add(1),
+                SliceEntry::Head { .. }
+                | SliceEntry::Submission { .. }
+                | SliceEntry::Leg { .. } => {}
             }
-            entries.push(Cow::Borrowed(entry));
+            entries.push(entry);
         }
-        let origin = slice.header().l1_origin;
         let known = self.origins.back().map_or(at.settled.origin, |known| known.origin);
         if origin.number > known.number && self.origins.len() < MAX_ORIGINS {
-            let (height, forced) = (slice.height(), to.forced);
+            let forced = to.forced;
             self.origins.push_back(Origin { height, origin, forced });
         }
-        Step { from: *at, to, time_ms: slice.time_ms(), entries }
+        let decision = match leg {
+            Leg::Decided { decision, .. } => Some(decision),
+            Leg::None | Leg::LeftOut | Leg::Undecided => None,
+        };
+        Some(Step { from: *at, to, time_ms, entries, decision })
     }
 
     /// What is settled at a place where nothing has to be taken back, if that is more than before.
@@ -348,7 +507,16 @@ impl Derivation {
         let begun = at.fallback.map(|fallback| fallback.height);
         let next = self.fallbacks.iter().find(|fallback| Some(fallback.height) > begun);
         let most = next.map_or(Height::MAX, |next| next.height);
-        let below = self.posted.0.min(at.next).min(most);
+        let posted = self.posted.0;
+        let mut below = posted.min(at.next).min(most);
+        if posted < self.known_from {
+            below = below.min(at.settled.below);
+        }
+        let is_open = |hold: &&Hold| hold.height < posted && posted <= hold.decided;
+        if let Some(hold) = self.holds.iter().find(is_open) {
+            below = below.min(hold.height);
+        }
+        while self.holds.pop_front_if(|hold| hold.decided < posted).is_some() {}
         let mut settled = at.settled;
         settled.below = settled.below.max(below);
         while let Some(next) = self.origins.pop_front_if(|next| next.height < below) {

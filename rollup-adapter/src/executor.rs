@@ -36,11 +36,13 @@ pub trait Executor: Send {
     /// [`flush`](Self::flush).
     fn execute(
         &mut self,
-        step: &Step<'_>,
+        step: &Step,
     ) -> impl Future<Output = Result<Progress, Self::Error>> + Send;
 
-    /// Takes back the slices of height `to.next` and above, which a fallback does. `to.forced` is the
-    /// engine's to set, to what it was after the last slice that is kept. Durable when it returns.
+    /// Takes back what needed slices of the height of `to.fallback` and above, which a fallback does. `to` is
+    /// where to stand then, for the engine to correct: `forced` to what it was after the last
+    /// slice that is kept, and [not beyond](Cursor::not_beyond) what was held and is taken back. Durable when
+    /// it returns.
     fn unwind(&mut self, to: Cursor) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Remembers what is settled, with the cursor and no sooner durable than that.

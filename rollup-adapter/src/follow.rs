@@ -4,15 +4,16 @@
 //! beside them, and [`Derivation`] tells what of both is due. Execution is exactly-once across any
 //! crash because nothing here is remembered: where to go on is read from the executor's cursor.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use weft_types::genesis::GenesisError;
-use weft_types::{Genesis, Height, NamespaceId, TimeMs};
+use weft_types::{Genesis, Height, NamespaceId, TimeMs, TransactionId};
 
 use crate::cursor::Cursor;
-use crate::derivation::{Derivation, DerivationError, Due, Step};
+use crate::derivation::{Case, Derivation, DerivationError, Due, Step};
 use crate::executor::{Executor, Progress};
 use crate::l1::L1;
 use crate::light::{LightClient, LightError, VerifiedSlice};
@@ -40,6 +41,8 @@ pub struct Head {
     pub settled_below: Height,
     /// Whether messages of L1 stand in for slices.
     pub is_fallback: bool,
+    /// The bundle that holds the next slice, and the height of that.
+    pub held: Option<(TransactionId, Height)>,
 }
 
 impl Head {
@@ -49,6 +52,7 @@ impl Head {
             time_ms,
             settled_below: cursor.settled.below,
             is_fallback: cursor.is_fallback(),
+            held: None,
         }
     }
 }
@@ -88,6 +92,9 @@ pub struct Follow {
     pub l1: Option<L1>,
     /// Told of every height taken in.
     pub head: watch::Sender<Head>,
+    /// Told of every bundle that holds the rollup, once everything before it is executed, and when it does no
+    /// more.
+    pub case: watch::Sender<Option<Arc<Case>>>,
     /// Counts.
     pub metrics: FollowMetrics,
     /// When to finish.
@@ -97,13 +104,15 @@ pub struct Follow {
 impl Follow {
     /// Follows until told to finish, or until something is wrong that waiting does not mend.
     pub async fn run<E: Executor>(self, executor: &mut E) -> Result<(), FollowError<E::Error>> {
-        let Self { genesis, namespace, mut source, mut l1, head, metrics, mut shutdown } = self;
+        let Self { genesis, namespace, mut source, mut l1, head, case, metrics, mut shutdown } =
+            self;
         let start = Cursor::start(&genesis)?;
         loop {
             let cursor = executor.cursor().await.map_err(FollowError::Executor)?;
             let at = cursor.unwrap_or(start);
             let derivation = Derivation::new(namespace, start.header, &at);
             head.send_modify(|head| *head = Head::at(&at, head.time_ms));
+            case.send_replace(None);
             metrics.stands(&at);
             metrics.l1(derivation.l1());
             if let Some(l1) = &mut l1 {
@@ -119,6 +128,8 @@ impl Follow {
                 derivation,
                 knows_l1: l1.is_none(),
                 head: &head,
+                case: &case,
+                held: None,
                 metrics: &metrics,
             };
             let ended = execution.run(&mut slices, l1.as_mut(), &mut shutdown).await?;
@@ -231,6 +242,9 @@ struct Execution<'a, E> {
     /// fallback could take back which is there to be read.
     knows_l1: bool,
     head: &'a watch::Sender<Head>,
+    case: &'a watch::Sender<Option<Arc<Case>>>,
+    /// What holds the next slice, and since when.
+    held: Option<(TransactionId, Instant)>,
     metrics: &'a FollowMetrics,
 }
 
@@ -247,25 +261,33 @@ impl<E: Executor> Execution<'_, E> {
         let mut patience = tokio::time::Instant::now() + L1_PATIENCE;
         loop {
             let due = self.derivation.due(&self.at);
-            match &due {
+            let step = match &due {
                 Due::Unwind(to) => {
                     self.unwind(*to).await?;
                     return Ok(Ended::Elsewhere);
-                }
-                Due::L1Step(step) => {
-                    match self.take(step).await? {
-                        Progress::Done => {}
-                        Progress::Rewound => return Ok(Ended::Elsewhere),
-                    }
-                    self.head.send_modify(|head| *head = Head::at(&self.at, head.time_ms));
-                    dirty = true;
                 }
                 Due::L1Again => {
                     tracing::info!("L1 is read again: it holds more than is kept at a time");
                     self.flush().await?;
                     return Ok(Ended::Elsewhere);
                 }
-                Due::Slice | Due::L1 => {}
+                Due::L1Step(step) => Some(step.clone()),
+                Due::Take(upto) if self.knows_l1 || self.derivation.is_posted(*upto) => {
+                    self.derivation.take(&self.at)
+                }
+                Due::Slice | Due::Take(_) | Due::L1 => None,
+            };
+            if let Some(step) = &step {
+                match self.take(step).await? {
+                    Progress::Done => {}
+                    Progress::Rewound => return Ok(Ended::Elsewhere),
+                }
+                let is_slice = step.to().next > step.from().next;
+                let time_ms = is_slice.then(|| step.time_ms());
+                self.head.send_modify(|head| {
+                    *head = Head::at(&self.at, time_ms.unwrap_or(head.time_ms));
+                });
+                dirty = true;
             }
             if let Some(settled) = self.derivation.settle(&self.at) {
                 self.at.settled = settled;
@@ -274,8 +296,8 @@ impl<E: Executor> Execution<'_, E> {
                 self.head.send_modify(|head| head.settled_below = settled.below);
                 dirty = true;
             }
-            let takes_slice = matches!(due, Due::Slice)
-                && (self.knows_l1 || self.derivation.is_posted(self.at.next));
+            self.note_hold();
+            let takes_slice = matches!(due, Due::Slice);
             let caught_up = l1.as_ref().map(|l1| l1.caught_up(self.derivation.l1().number));
             let known = async {
                 match caught_up {
@@ -324,23 +346,20 @@ impl<E: Executor> Execution<'_, E> {
                         self.flush().await?;
                         return Ok(Ended::NoMoreSlices);
                     };
-                    let step = self.derivation.slice(&self.at, &slice);
-                    match self.take(&step).await? {
-                        Progress::Done => {}
-                        Progress::Rewound => return Ok(Ended::Elsewhere),
-                    }
-                    dirty = true;
-                    self.head.send_replace(Head::at(&self.at, slice.time_ms()));
+                    self.derivation.push(slice);
                 }
-                () = std::future::ready(()), if matches!(due, Due::L1Step(_)) => {}
+                () = std::future::ready(()), if step.is_some() => {}
             }
         }
     }
 
-    async fn take(&mut self, step: &Step<'_>) -> Result<Progress, FollowError<E::Error>> {
+    async fn take(&mut self, step: &Step) -> Result<Progress, FollowError<E::Error>> {
         let started = Instant::now();
         let progress = self.executor.execute(step).await.map_err(FollowError::Executor)?;
         if progress == Progress::Done {
+            if let Some(decision) = step.decision() {
+                self.metrics.decided(decision);
+            }
             if step.begins_fallback() {
                 self.metrics.began_fallback();
             }
@@ -349,6 +368,28 @@ impl<E: Executor> Execution<'_, E> {
             self.metrics.executed(step, started.elapsed());
         }
         Ok(progress)
+    }
+
+    /// Tells of a bundle that holds the rollup, and when it does no more.
+    fn note_hold(&mut self) {
+        let held = self.derivation.held(&self.at);
+        if self.held.map(|(bundle, _)| bundle) == held {
+            return;
+        }
+        if let Some((bundle, since)) = self.held.take() {
+            let held_for = since.elapsed();
+            tracing::info!(%bundle, ?held_for, "the hold is over");
+            self.metrics.held(held_for);
+        }
+        let case = self.derivation.case(&self.at);
+        if let Some(case) = &case {
+            let (bundle, height) = (case.bundle, case.header.height);
+            tracing::info!(%bundle, height, "an atomic bundle holds the rollup");
+            self.held = Some((bundle, Instant::now()));
+        }
+        let held = case.as_ref().map(|case| (case.bundle, case.header.height));
+        self.head.send_modify(|head| head.held = held);
+        self.case.send_replace(case.map(Arc::new));
     }
 
     async fn unwind(&mut self, to: Cursor) -> Result<(), FollowError<E::Error>> {

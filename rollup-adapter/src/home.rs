@@ -118,7 +118,16 @@ impl Home {
 
     /// The gateway's key.
     pub fn gateway_key(&self, config: &Config) -> Result<SecretKey, HomeError> {
-        let path = self.path(&config.gateway.key_file);
+        self.key(&config.gateway.key_file)
+    }
+
+    /// The executor's key, if there is to be one.
+    pub fn executor_key(&self, config: &Config) -> Result<Option<SecretKey>, HomeError> {
+        config.executor.key_file.as_deref().map(|file| self.key(file)).transpose()
+    }
+
+    fn key(&self, path: &Path) -> Result<SecretKey, HomeError> {
+        let path = self.path(path);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -228,7 +237,11 @@ fn check_leaves(engine: &EngineKind, genesis: &EvmGenesis) -> Result<(), HomeErr
 
 /// A commented configuration file.
 pub fn template(config: &Config) -> String {
-    let Config { weft, l1, engine, gateway, rpc, metrics, log } = config;
+    let Config { weft, l1, engine, gateway, executor, rpc, metrics, log } = config;
+    let executor_key = match &executor.key_file {
+        Some(file) => format!("key_file = {file:?}"),
+        None => "# key_file = \"executor.key\"".to_owned(),
+    };
     let list = |urls: &[String]| {
         urls.iter().map(|url| format!("{url:?}")).collect::<Vec<String>>().join(", ")
     };
@@ -307,6 +320,13 @@ nonces_ahead = {nonces_ahead}
 items = {items}
 bytes = {bytes}
 
+[executor]
+# The key that signs verdicts on legs of atomic bundles and pays for them: 32 bytes as 0x-hex, mode
+# 0600. Without it no verdicts are given.
+{executor_key}
+# The most that a verdict pays for being ordered, in wei.
+max_fee = "{executor_max_fee}"
+
 [rpc]
 listen = "{listen}"
 request_bytes = {request_bytes}
@@ -327,6 +347,7 @@ sockets = {sockets}
 [log]
 filter = {filter:?}
 "#,
+        executor_max_fee = executor.max_fee,
         genesis = weft.genesis,
         endpoints = list(&weft.endpoints),
         namespace = weft.namespace,

@@ -9,6 +9,7 @@ pub mod executor;
 pub mod follow;
 pub mod gateway;
 pub mod home;
+pub mod judge;
 pub mod l1;
 pub mod light;
 pub mod metrics;

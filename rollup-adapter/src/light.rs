@@ -193,6 +193,11 @@ impl VerifiedSlice {
         &self.slice.entries
     }
 
+    /// Its entries, for whoever takes them in.
+    pub fn into_entries(self) -> Vec<SliceEntry> {
+        self.slice.into_inner().entries
+    }
+
     /// Id of the header of the next height, which a quorum has certified.
     pub fn child(&self) -> BlockId {
         self.child

@@ -9,11 +9,24 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use weft_types::{L1Origin, SliceEntry};
+use weft_types::{Decision, L1Origin};
 
 use crate::cursor::Cursor;
 use crate::derivation::Step;
 use crate::source::EndpointStatus;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    decision: &'static str,
+}
+
+fn name_of(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Committed => "committed",
+        Decision::Failed => "failed",
+        Decision::TimedOut => "timed_out",
+    }
+}
 
 /// What following is counted by. Clones share.
 #[derive(Clone, Debug)]
@@ -27,6 +40,8 @@ pub struct FollowMetrics {
     l1_block: Gauge<u64, AtomicU64>,
     fallbacks: Counter,
     fallback: Gauge<u64, AtomicU64>,
+    hold_seconds: Histogram,
+    decisions: Family<DecisionLabels, Counter>,
 }
 
 impl FollowMetrics {
@@ -42,6 +57,8 @@ impl FollowMetrics {
             l1_block: Gauge::default(),
             fallbacks: Counter::default(),
             fallback: Gauge::default(),
+            hold_seconds: Histogram::new(exponential_buckets(0.025, 2.0, 12)),
+            decisions: Family::default(),
         };
         registry.register("weft_height", "Last Weft height taken in", metrics.height.clone());
         registry.register(
@@ -72,6 +89,16 @@ impl FollowMetrics {
             "1 while messages of L1 stand in for slices",
             metrics.fallback.clone(),
         );
+        registry.register(
+            "hold_seconds",
+            "For how long an atomic bundle held the rollup, each, as it was seen here",
+            metrics.hold_seconds.clone(),
+        );
+        registry.register(
+            "decisions",
+            "Atomic bundles whose slices were taken in, by what was decided",
+            metrics.decisions.clone(),
+        );
         metrics
     }
 
@@ -86,22 +113,25 @@ impl FollowMetrics {
         self.l1_block.set(block.number);
     }
 
+    pub(crate) fn held(&self, time: Duration) {
+        self.hold_seconds.observe(time.as_secs_f64());
+    }
+
+    pub(crate) fn decided(&self, decision: Decision) {
+        self.decisions.get_or_create(&DecisionLabels { decision: name_of(decision) }).inc();
+    }
+
     pub(crate) fn began_fallback(&self) {
         self.fallbacks.inc();
     }
 
-    pub(crate) fn executed(&self, step: &Step<'_>, took: Duration) {
+    pub(crate) fn executed(&self, step: &Step, took: Duration) {
         if step.to().next > step.from().next {
             self.time_ms.set(step.time_ms());
         }
         if !step.is_empty() {
             self.slices.inc();
-            let items = step.entries().map(|entry| match entry {
-                SliceEntry::Head { data, .. }
-                | SliceEntry::Submission { data, .. }
-                | SliceEntry::Leg { data, .. } => data.len() as u64,
-                SliceEntry::Forced { .. } => 1,
-            });
+            let items = step.entries().map(|entry| entry.items().len() as u64);
             self.items.inc_by(items.sum());
             self.seconds.observe(took.as_secs_f64());
         }

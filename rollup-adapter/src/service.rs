@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weft_types::genesis::GenesisError;
-use weft_types::{B256, NamespaceId};
+use weft_types::{B256, NamespaceId, SecretKey};
 
 use crate::api::Endpoint;
 use crate::config::{Config, ConfigError, EngineKind};
@@ -26,6 +26,7 @@ use crate::gateway::metrics::GatewayMetrics;
 use crate::gateway::price::{least_price, wall_ms};
 use crate::gateway::worker;
 use crate::home::{Home, HomeError};
+use crate::judge::{Judge, JudgeMetrics, Verdicts};
 use crate::l1::L1;
 use crate::metrics::{EvmMetrics, FollowMetrics, LookedUp};
 use crate::rpc::metrics::RpcMetrics;
@@ -90,6 +91,7 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
     let genesis = home.weft_genesis(config)?;
     let evm_genesis = home.evm_genesis(config)?;
     let key = home.gateway_key(config)?;
+    let executor_key = home.executor_key(config)?;
     let network = genesis.header(&genesis.check()?).id();
     let namespace = NamespaceId(config.weft.namespace);
     let least_price = least_price(&genesis.params);
@@ -117,12 +119,14 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
     let (chain, engine) =
         open_engine(home, config, &evm_genesis, network.0, identity, http, evm_metrics)?;
     let (head_sender, head) = watch::channel(Head::default());
+    let (case_sender, case) = watch::channel(None);
     let (trigger, shutdown) = shutdown::channel();
     let follow = Follow {
         genesis: genesis.clone(),
         namespace,
         l1,
         head: head_sender,
+        case: case_sender,
         metrics: FollowMetrics::new(&mut registry),
         shutdown: shutdown.clone(),
         source,
@@ -145,6 +149,28 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
             shutdown: shutdown.clone(),
         },
     )?;
+    let executor = executor_key.as_ref().map(SecretKey::address);
+    let judge = match executor_key {
+        Some(key) => {
+            let own =
+                alloy_primitives::keccak256([identity.0, key.address().into_word().0].concat());
+            Some(Judge {
+                chain: chain.clone(),
+                chain_id: genesis.chain_id,
+                params: genesis.params,
+                namespace,
+                key,
+                max_fee: config.executor.max_fee,
+                endpoints: rpc_endpoints.clone(),
+                source: status.clone(),
+                verdicts: Verdicts::open(&home.data("verdicts.redb")?, own)?,
+                case,
+                metrics: JudgeMetrics::new(&mut registry),
+                shutdown: shutdown.clone(),
+            })
+        }
+        None => None,
+    };
     let rpc = Rpc::new(rpc::Setup {
         endpoints: rpc_endpoints,
         chain,
@@ -163,11 +189,18 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
         namespace = %namespace,
         network = %network,
         gateway = %key.address(),
+        executor = executor.map(tracing::field::display),
         engine = config.engine.kind,
         "rollup starts"
     );
     let mut rpc_task = tokio::spawn(rpc.serve(rpc_listener));
     let mut gateway_task = tokio::spawn(gateway_worker.run());
+    let mut judge_task = tokio::spawn(async move {
+        match judge {
+            Some(judge) => judge.run().await,
+            None => std::future::pending().await,
+        }
+    });
     let metrics_task = metrics_listener.map(|listener| {
         let shown = Shown { registry: Arc::new(registry), looked_up, status, head };
         tokio::spawn(serve_metrics(listener, shown, shutdown.clone()))
@@ -191,6 +224,10 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
             Ok(Err(error)) => Err(error.into()),
             _ => Err(ServiceError::Task("gateway")),
         },
+        ended = &mut judge_task => match ended {
+            Ok(Err(error)) => Err(error.into()),
+            _ => Err(ServiceError::Task("executor")),
+        },
     };
     trigger.shut_down();
     let last = if followed.is_some() {
@@ -199,6 +236,7 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
         // The follower makes everything durable before it ends.
         follow_task.await.unwrap_or(Err(ServiceError::Task("follower")))
     };
+    judge_task.abort();
     finish(gateway_task).await;
     finish(rpc_task).await;
     if let Some(task) = metrics_task {

@@ -80,7 +80,8 @@ async fn clean_run(network: &Network, genesis: &str) -> StoredBlock {
     let mut at = network.with(|chain| chain.start());
     let mut derivation = network.with(|chain| chain.derivation(&at));
     while let Some(slice) = network.with(|chain| chain.verified(&at)) {
-        let step = derivation.slice(&at, &slice);
+        derivation.push(slice);
+        let step = derivation.take(&at).unwrap();
         engine.execute(&step).await.unwrap();
         at = *step.to();
     }

@@ -10,7 +10,9 @@ use weft_l1::provider::Claim;
 use weft_rollup_adapter::cursor::Cursor;
 use weft_rollup_adapter::derivation::{Derivation, Due, Step};
 use weft_rollup_adapter::light::VerifiedSlice;
-use weft_types::{Address, B256, Bytes, L1Event, L1Origin, NamespaceId, SliceEntry};
+use weft_types::{
+    Address, B256, BidMode, Bytes, Decision, L1Event, L1Origin, NamespaceId, SliceEntry,
+};
 
 const NAMESPACE: u64 = 500;
 
@@ -27,9 +29,30 @@ enum Happens {
     /// Fallback is activated, in the next L1 block.
     Activate,
     /// The network decides a block, and takes in so many L1 blocks.
-    Decide { submissions: u8, l1_blocks: u8 },
+    Decide { submissions: u8, l1_blocks: u8, lead: Lead },
     /// From here on the network knows the namespace. Before, it leaves out its messages.
     Register,
+}
+
+/// What heads the slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lead {
+    Nothing,
+    /// What a bid won, if no bundle holds the rollup.
+    Head(BidMode),
+    /// The decision on the bundle that holds the rollup, if one does.
+    Decision(Decision),
+}
+
+fn lead() -> impl Strategy<Value = Lead> {
+    prop_oneof![
+        6 => Just(Lead::Nothing),
+        1 => Just(Lead::Head(BidMode::Inclusion)),
+        3 => Just(Lead::Head(BidMode::Atomic)),
+        2 => Just(Lead::Decision(Decision::Committed)),
+        1 => Just(Lead::Decision(Decision::Failed)),
+        1 => Just(Lead::Decision(Decision::TimedOut)),
+    ]
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -38,9 +61,10 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => (0u8..6).prop_map(|below| Happens::Post { below }),
         1 => Just(Happens::Activate),
         1 => Just(Happens::Register),
-        6 => (0u8..3, 0u8..4).prop_map(|(submissions, l1_blocks)| Happens::Decide {
+        6 => (0u8..3, 0u8..4, lead()).prop_map(|(submissions, l1_blocks, lead)| Happens::Decide {
             submissions,
-            l1_blocks
+            l1_blocks,
+            lead,
         }),
     ]
 }
@@ -66,6 +90,7 @@ impl World {
         let mut l1 = vec![claim(0)];
         let (mut pending, mut next_index) = (Vec::new(), 0);
         let (mut posted, mut in_fallback) = (0, false);
+        let mut holding = None;
         let mut is_known = !history.iter().any(|what| matches!(what, Happens::Register));
         for what in history {
             match *what {
@@ -96,7 +121,7 @@ impl World {
                 }
                 Happens::Activate => {}
                 Happens::Register => is_known = true,
-                Happens::Decide { submissions, l1_blocks } => {
+                Happens::Decide { submissions, l1_blocks, lead } => {
                     let before = chain.l1_origin.number;
                     let origin = (before + u64::from(l1_blocks)).min(l1.len() as u64 - 1);
                     let (hash, brought) =
@@ -109,7 +134,22 @@ impl World {
                         submitter: Address::ZERO,
                         data: vec![Bytes::from(format!("{height}/{n}").into_bytes())],
                     };
-                    let entries = entries.chain((0..submissions).map(item)).collect();
+                    let mut entries: Vec<SliceEntry> =
+                        entries.chain((0..submissions).map(item)).collect();
+                    match (lead, holding) {
+                        (Lead::Head(mode), None) => {
+                            let data = vec![Bytes::from(format!("leg of {height}").into_bytes())];
+                            let head = Chain::head(height as u8, mode, data);
+                            holding =
+                                (mode == BidMode::Atomic).then(|| head.transaction().unwrap());
+                            entries.insert(0, head);
+                        }
+                        (Lead::Decision(decision), Some(bundle)) => {
+                            entries.insert(0, SliceEntry::Decision { bundle, decision });
+                            holding = None;
+                        }
+                        (Lead::Nothing | Lead::Head(_) | Lead::Decision(_), _) => {}
+                    }
                     chain.l1_origin = L1Origin { number: origin, hash };
                     chain.push_entries(entries, 300);
                 }
@@ -125,19 +165,53 @@ impl World {
         Self { chain, l1, slices }
     }
 
+    /// If the leg of an atomic bundle heads this slice, and no fallback that its header does not know of has
+    /// come between: which slice has the decision.
+    fn hold(&self, at: usize, activated: u64) -> Option<usize> {
+        let slice = &self.slices[at];
+        let Some(SliceEntry::Head { mode: BidMode::Atomic, transaction, .. }) =
+            slice.entries().first()
+        else {
+            return None;
+        };
+        if slice.header().l1_origin.number < activated {
+            return None;
+        }
+        let is_on_it = |slice: &VerifiedSlice| {
+            let first = slice.entries().first();
+            matches!(first, Some(SliceEntry::Decision { bundle, .. }) if bundle == transaction)
+        };
+        Some(self.slices.iter().position(is_on_it).unwrap_or(usize::MAX))
+    }
+
     /// What a rollup has executed in the end, by somebody who goes through L1 with all of it at hand.
     fn expected(&self) -> Vec<Bytes> {
         let (mut items, mut next, mut forced) = (Vec::new(), 0, 0);
+        // The L1 block of the last activation.
+        let mut activated = 0;
         let take_slices =
-            |next: &mut usize, forced: &mut u64, items: &mut Vec<Bytes>, to: usize| {
+            |next: &mut usize, forced: &mut u64, items: &mut Vec<Bytes>, to: usize, activated| {
                 while *next < to {
+                    if self.hold(*next, activated).is_some_and(|decided| decided >= to) {
+                        return;
+                    }
                     for entry in self.slices[*next].entries() {
                         match entry {
                             SliceEntry::Forced { index, data, .. } if index >= forced => {
                                 *forced = index + 1;
                                 items.push(data.clone());
                             }
-                            SliceEntry::Forced { .. } => {}
+                            SliceEntry::Forced { .. } | SliceEntry::Decision { .. } => {}
+                            SliceEntry::Head { mode: BidMode::Atomic, data, .. } => {
+                                let decided = self.hold(*next, activated);
+                                let decision =
+                                    decided.map(|at| self.slices[at].entries()[0].clone());
+                                if let Some(SliceEntry::Decision { decision, .. }) = decision
+                                    && decision == Decision::Committed
+                                {
+                                    items.extend(data.clone());
+                                }
+                            }
                             SliceEntry::Head { data, .. }
                             | SliceEntry::Submission { data, .. }
                             | SliceEntry::Leg { data, .. } => {
@@ -149,10 +223,14 @@ impl World {
                 }
             };
         let (mut in_fallback, mut sent) = (false, Vec::new());
-        for event in self.l1.iter().flat_map(|block| &block.events) {
+        let events =
+            self.l1.iter().flat_map(|block| block.events.iter().map(|event| (block.number, event)));
+        for (number, event) in events {
             match event {
                 ContractEvent::FallbackActivated { height, .. } => {
-                    take_slices(&mut next, &mut forced, &mut items, *height as usize);
+                    let to = *height as usize;
+                    take_slices(&mut next, &mut forced, &mut items, to, activated);
+                    activated = number;
                     in_fallback = true;
                 }
                 ContractEvent::Network(L1Event::Posted { .. }) => in_fallback = false,
@@ -170,7 +248,8 @@ impl World {
             }
         }
         if !in_fallback {
-            take_slices(&mut next, &mut forced, &mut items, self.slices.len());
+            let all = self.slices.len();
+            take_slices(&mut next, &mut forced, &mut items, all, activated);
         }
         items
     }
@@ -242,14 +321,9 @@ impl<'a> Rollup<'a> {
         Self { world, derivation, at, done: Vec::new() }
     }
 
-    fn take(&mut self, step: &Step<'_>) {
+    fn take(&mut self, step: &Step) {
         assert_eq!(*step.from(), self.at);
-        let data = |entry: &SliceEntry| match entry {
-            SliceEntry::Forced { data, .. } => vec![data.clone()],
-            SliceEntry::Head { data, .. }
-            | SliceEntry::Submission { data, .. }
-            | SliceEntry::Leg { data, .. } => data.clone(),
-        };
+        let data = |entry: &SliceEntry| entry.items().to_vec();
         self.at = *step.to();
         self.done.push((self.at, step.entries().flat_map(data).collect()));
     }
@@ -258,19 +332,32 @@ impl<'a> Rollup<'a> {
     fn step(&mut self) -> bool {
         match self.derivation.due(&self.at) {
             Due::Unwind(to) => {
+                // As engines do, which know of steps with items only.
+                let below = to.fallback.unwrap().height;
+                let mut hold = None;
+                while let Some((at, items)) = self.done.pop_if(|(at, _)| at.needs() > below) {
+                    if !items.is_empty() {
+                        hold = at.hold;
+                    }
+                }
+                let forced = self.done.last().map_or(0, |(at, _)| at.forced);
+                let to = Cursor { forced, ..to }.not_beyond(hold);
                 assert!(to.next >= self.at.settled.below, "settled slices are taken back");
                 let header = self.world.chain.header(to.next).id();
                 assert_eq!(to.header, header, "the header that the next slice must have");
-                while self.done.pop_if(|(at, _)| at.next > to.next).is_some() {}
-                let forced = self.done.last().map_or(0, |(at, _)| at.forced);
-                self.done.push((Cursor { forced, ..to }, Vec::new()));
+                self.done.push((to, Vec::new()));
                 self.restart();
             }
             Due::L1Step(step) => self.take(&step),
             Due::Slice => {
                 let world = self.world;
-                let Some(slice) = world.slices.get(self.at.next as usize) else { return false };
-                let step = self.derivation.slice(&self.at, slice);
+                let next = self.derivation.next_height(&self.at) as usize;
+                let Some(slice) = world.slices.get(next) else { return false };
+                self.derivation.push(slice.clone());
+            }
+            Due::Take(upto) => {
+                assert!((self.at.next..=self.world.chain.height()).contains(&upto));
+                let step = self.derivation.take(&self.at).unwrap();
                 self.take(&step);
             }
             Due::L1Again => self.restart(),
@@ -348,7 +435,7 @@ proptest! {
 #[test]
 fn a_fallback_for_one_log_brings_what_is_overdue() {
     use Happens::{Activate, Decide, L1Block, Post};
-    let decide = Decide { submissions: 1, l1_blocks: 0 };
+    let decide = Decide { submissions: 1, l1_blocks: 0, lead: Lead::Nothing };
     let history = [
         decide,
         decide,

@@ -107,7 +107,8 @@ impl Pair {
         while let Some(slice) = self.chain.verified(&self.at) {
             self.before.truncate(self.at.next as usize);
             self.before.push(self.store.view().unwrap().head().unwrap().hash);
-            let step = self.derivation.slice(&self.at, &slice);
+            self.derivation.push(slice);
+            let step = self.derivation.take(&self.at).unwrap();
             assert_eq!(self.embedded.execute(&step).await.unwrap(), Progress::Done);
             assert_eq!(self.external.execute(&step).await.unwrap(), Progress::Done);
             self.at = *step.to();
@@ -127,7 +128,8 @@ impl Pair {
         self.at = self.external.cursor().await.unwrap().unwrap_or(self.chain.start());
         while self.at.next < height {
             let slice = self.chain.verified(&self.at).unwrap();
-            let step = self.derivation.slice(&self.at, &slice);
+            self.derivation.push(slice);
+            let step = self.derivation.take(&self.at).unwrap();
             assert_eq!(self.external.execute(&step).await.unwrap(), Progress::Done);
             self.at = *step.to();
         }
@@ -150,7 +152,7 @@ impl Pair {
         cursor.unwrap_or(self.chain.start())
     }
 
-    async fn take(&mut self, engine: Engine, step: &Step<'_>) {
+    async fn take(&mut self, engine: Engine, step: &Step) {
         let progress = match engine {
             Engine::Embedded => self.embedded.execute(step).await.unwrap(),
             Engine::External => self.external.execute(step).await.unwrap(),
@@ -323,8 +325,10 @@ async fn an_engine_that_is_behind_when_a_fallback_becomes_known_goes_on() {
         loop {
             match derivation.due(&at) {
                 Due::Slice => {
-                    let slice = pair.chain.verified(&at).unwrap();
-                    let step = derivation.slice(&at, &slice);
+                    derivation.push(pair.chain.verified(&at).unwrap());
+                }
+                Due::Take(_) => {
+                    let step = derivation.take(&at).unwrap();
                     pair.take(engine, &step).await;
                     at = *step.to();
                 }

@@ -39,7 +39,7 @@ impl Executor for Recorder {
         Ok(*self.cursor.lock().unwrap())
     }
 
-    async fn execute(&mut self, step: &Step<'_>) -> Result<Progress, Infallible> {
+    async fn execute(&mut self, step: &Step) -> Result<Progress, Infallible> {
         let mut cursor = self.cursor.lock().unwrap();
         assert!(step.follows(cursor.as_ref()), "in order, once each");
         for entry in step.entries() {
@@ -96,6 +96,7 @@ impl Running {
             source,
             l1: None,
             head: sender,
+            case: tokio::sync::watch::channel(None).0,
             metrics: FollowMetrics::new(&mut Registry::default()),
             shutdown,
         };

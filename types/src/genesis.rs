@@ -9,7 +9,9 @@ use crate::committee::{Committee, CommitteeError, Member};
 use crate::hash::{BlockId, keccak256, tag};
 use crate::header::{Header, L1Origin, Outcome, PROTOCOL_VERSION};
 use crate::l1::L1Contracts;
-use crate::limits::{MAX_BATCH_BYTES, MAX_BATCHES_BYTES, MAX_COMMITTEE};
+use crate::limits::{
+    MAX_BATCH_BYTES, MAX_BATCHES_BYTES, MAX_COMMITTEE, MAX_HOLD_HEIGHTS, MAX_HOLD_MS,
+};
 use crate::namespace::{NamespaceId, NamespaceSettings, SettingsError};
 use crate::transaction::encode;
 use crate::{TimeMs, Wei};
@@ -130,6 +132,16 @@ pub struct Params {
     pub auction_validators: u16,
     /// What of a winning bid is burned, in parts per ten thousand; the rest is for rollups.
     pub auction_burned: u16,
+    /// How long an atomic bundle may hold its namespaces, in milliseconds of block time: at most
+    /// [`MAX_HOLD_MS`].
+    #[serde(with = "crate::json::decimal")]
+    pub hold_limit_ms: u64,
+    /// For how many heights at most: 4 to [`MAX_HOLD_HEIGHTS`].
+    pub hold_heights: u16,
+    /// How long a namespace whose executors were silent again and again takes part in no atomic bundle,
+    /// the first time, in milliseconds of block time: at most a day.
+    #[serde(with = "crate::json::decimal")]
+    pub suspension_ms: u64,
 }
 
 impl Default for Params {
@@ -151,6 +163,9 @@ impl Default for Params {
             collateral_delay_ms: 60_000,
             auction_validators: 1500,
             auction_burned: 500,
+            hold_limit_ms: 3_000,
+            hold_heights: 128,
+            suspension_ms: 30_000,
         }
     }
 }
@@ -267,7 +282,18 @@ impl Params {
         range("bid_penalty", self.bid_penalty <= 1 << 80, "at most 2^80")?;
         range("auction_validators", self.auction_validators <= 10_000, "at most 10000")?;
         let left = 10_000u16.saturating_sub(self.auction_validators);
-        range("auction_burned", self.auction_burned <= left, "at most what validators leave")
+        range("auction_burned", self.auction_burned <= left, "at most what validators leave")?;
+        range(
+            "hold_limit_ms",
+            (1..=MAX_HOLD_MS).contains(&self.hold_limit_ms),
+            "from a millisecond to a minute",
+        )?;
+        range(
+            "hold_heights",
+            (4..=MAX_HOLD_HEIGHTS).contains(&self.hold_heights),
+            "from 4 heights to 1024",
+        )?;
+        range("suspension_ms", self.suspension_ms <= 86_400_000, "at most a day")
     }
 }
 

@@ -36,7 +36,7 @@ use crate::wire::read_array;
 use crate::{Height, TimeMs};
 
 /// The version of the protocol that this crate speaks.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
 /// Length of a header's layout.
 pub const HEADER_LENGTH: usize = 454;

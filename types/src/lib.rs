@@ -56,14 +56,16 @@ pub use hash::{BatchDigest, BlockId, EventsDigest, ObservationHash, TransactionI
 pub use header::{Header, L1Origin, Outcome, UnsealKey};
 pub use l1::{L1Contracts, L1Event, L1Events};
 pub use legs::{LegDigest, LegPlace, Legs};
-pub use namespace::{AuctionSettings, NamespaceId, NamespaceSettings, Quota, Submitters};
+pub use namespace::{
+    AtomicSettings, AuctionSettings, NamespaceId, NamespaceSettings, Quota, Submitters,
+};
 pub use observation::{LaneView, Observation, ObservationBody, ObservationSet};
 pub use receipt::{Receipt, ReceiptStatus, SkipReason};
-pub use results::{BidResult, OpenedBid, ProvenResult, Results, SoldLot};
+pub use results::{BidResult, DecidedBundle, Decision, OpenedBid, ProvenResult, Results, SoldLot};
 pub use signature::{SecretKey, Signature};
 pub use signing::{Signable, Signed, Slot};
 pub use slice::{Slice, SliceEntry, SliceLeaf, SliceProof};
-pub use transaction::{Leg, Payload, Transaction, TransactionBody};
+pub use transaction::{BidMode, Leg, Payload, Transaction, TransactionBody};
 pub use verified::{Unverified, Verified, Verify};
 pub use vote::{Proposal, Vote, VoteKind};
 pub use withdrawal::{ProvenWithdrawal, Withdrawal};

@@ -38,6 +38,15 @@ pub const MAX_FORCED_BYTES: usize = 16 * 1024;
 /// Most namespaces of a bid or bundle.
 pub const MAX_BID_LEGS: usize = 8;
 
+/// Most executors that a namespace may name.
+pub const MAX_EXECUTORS: usize = 16;
+
+/// Longest that a network may let atomic bundles hold namespaces, in milliseconds of block time.
+pub const MAX_HOLD_MS: u64 = 60_000;
+
+/// Most heights for which a network may let them.
+pub const MAX_HOLD_HEIGHTS: u16 = 1024;
+
 /// Most that a bid can offer, and a reserve can be, in wei: far above all ether there is, and low
 /// enough that all bids of a block can be added up.
 pub const MAX_BID_AMOUNT: crate::Wei = 1 << 100;

@@ -7,7 +7,7 @@ use alloy_primitives::Address;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{MAX_BID_AMOUNT, MAX_SUBMITTERS};
+use crate::limits::{MAX_BID_AMOUNT, MAX_EXECUTORS, MAX_SUBMITTERS};
 use crate::{Height, Wei};
 
 /// A rollup's namespace. For an EVM rollup it is its EIP-155 chain id.
@@ -97,6 +97,45 @@ impl AuctionSettings {
     }
 }
 
+/// Who says whether a leg of an atomic bundle will do what it is to do, and what holding the rollup for
+/// that costs (protocol section 9).
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AtomicSettings {
+    /// The accounts whose verdicts count, strictly ascending, 1 to [`MAX_EXECUTORS`].
+    pub executors: Vec<Address>,
+    /// How many of them have to agree: more than half of them.
+    pub quorum: u8,
+    /// How much collateral an executor must have for its verdicts to count, in wei; what it loses by
+    /// contradicting itself.
+    #[serde(with = "crate::json::decimal")]
+    pub bond: Wei,
+    /// What holding the namespace costs per height, beyond its reserve, in wei, at most
+    /// [`MAX_BID_AMOUNT`].
+    #[serde(with = "crate::json::decimal")]
+    pub hold_fee: Wei,
+}
+
+impl AtomicSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        let count = self.executors.len();
+        if count == 0 || count > MAX_EXECUTORS {
+            return Err(SettingsError::Executors(count));
+        }
+        if !self.executors.is_sorted_by(|a, b| a < b) {
+            return Err(SettingsError::UnsortedExecutors);
+        }
+        let quorum = usize::from(self.quorum);
+        if quorum > count || quorum * 2 <= count {
+            return Err(SettingsError::Quorum { quorum: self.quorum, of: count });
+        }
+        if self.hold_fee > MAX_BID_AMOUNT {
+            return Err(SettingsError::HoldFee(self.hold_fee));
+        }
+        Ok(())
+    }
+}
+
 /// What a namespace's owner decides.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,6 +151,10 @@ pub struct NamespaceSettings {
     /// The auction of its slices' heads; without it nothing can be bid for.
     #[serde(default)]
     pub auction: Option<AuctionSettings>,
+    /// Execution of bundles on all rollups or none; without it the namespace takes part in no such
+    /// bundle. It needs an auction.
+    #[serde(default)]
+    pub atomic: Option<AtomicSettings>,
 }
 
 /// Why settings were refused.
@@ -132,6 +175,28 @@ pub enum SettingsError {
     /// A floor that nobody can bid.
     #[error("an auction's floor is {0} wei, at most {MAX_BID_AMOUNT} allowed")]
     AuctionFloor(Wei),
+    /// No executors, or too many.
+    #[error("{0} executors listed, 1 to {MAX_EXECUTORS} allowed")]
+    Executors(usize),
+    /// The list is unsorted or repeats an account.
+    #[error("executors must be strictly ascending")]
+    UnsortedExecutors,
+    /// Too few to be sure that no other quorum says otherwise, or more than there are.
+    #[error(
+        "a quorum of {quorum} of {of} executors is not more than half of them, or more than all"
+    )]
+    Quorum {
+        /// How many have to agree.
+        quorum: u8,
+        /// Of how many.
+        of: usize,
+    },
+    /// More than holding a namespace can cost.
+    #[error("holding costs {0} wei per height, at most {MAX_BID_AMOUNT} allowed")]
+    HoldFee(Wei),
+    /// Bundles that cannot be bid for.
+    #[error("atomic bundles need an auction")]
+    AtomicWithoutAuction,
 }
 
 impl NamespaceSettings {
@@ -155,6 +220,12 @@ impl NamespaceSettings {
             if auction.floor > MAX_BID_AMOUNT {
                 return Err(SettingsError::AuctionFloor(auction.floor));
             }
+        }
+        if let Some(atomic) = &self.atomic {
+            if self.auction.is_none() {
+                return Err(SettingsError::AtomicWithoutAuction);
+            }
+            atomic.check()?;
         }
         Ok(())
     }

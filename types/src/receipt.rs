@@ -81,4 +81,10 @@ pub enum SkipReason {
     /// The sender has not put up what it would take back.
     #[error("the sender's collateral is too low")]
     CollateralTooLow = 10,
+    /// No atomic bundle that is undecided has a leg for the namespace.
+    #[error("no such bundle waits for a verdict of that namespace")]
+    NothingToJudge = 11,
+    /// The sender is no executor of the namespace, or its collateral is below the bond.
+    #[error("the sender is no executor of the namespace, or lacks the bond")]
+    NotExecutor = 12,
 }

@@ -5,10 +5,13 @@
 //!                               || payment u128 || revenue u128
 //! bid leaf     = leaf hash over 1 u8 || bid 32 || bidder 20 || height u64 || sequence u64
 //!                               || amount u128 || result u8 || detail 32
+//! bundle leaf  = leaf hash over 2 u8 || bundle 32 || bidder 20 || height u64 || decision u8
+//!                               || paid u128 || for each leg: namespace u64 || revenue u128
 //! results_root = keccak256( keccak256("weft/results/v1") || leaf count u64 || keccak256 root )
 //! ```
 //!
-//! Lots that were sold stand first, ascending by namespace, then bids in block order.
+//! Lots that were sold stand first, ascending by namespace, then bids in block order, then atomic
+//! bundles that were decided, ascending by id.
 
 use alloy_primitives::{Address, B256, U256};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -35,10 +38,10 @@ pub struct SoldLot {
     pub bid: TransactionId,
     /// Whose bid that is.
     pub bidder: Address,
-    /// What the bid pays for all its lots, in wei.
+    /// What the bid pays for all its lots, in wei. An atomic one pays when it is decided.
     #[serde(with = "crate::json::decimal")]
     pub payment: Wei,
-    /// What of that goes to the namespace, in wei.
+    /// What of that goes to the namespace now, in wei: nothing of an atomic one.
     #[serde(with = "crate::json::decimal")]
     pub revenue: Wei,
 }
@@ -73,8 +76,9 @@ pub enum BidResult {
     /// It offers less than its lots' reserves together, which are the detail.
     #[error("below the reserve")]
     BelowReserve = 2,
-    /// It offers more than the bidder's collateral, which is the detail.
-    #[error("above the bidder's collateral")]
+    /// The bidder's collateral, which is the detail, does not cover it, with what an atomic one may have
+    /// to pay for holding.
+    #[error("not covered by the bidder's collateral")]
     Insolvent = 3,
     /// It was ordered at another height than its own.
     #[error("ordered at another height than its own")]
@@ -88,6 +92,10 @@ pub enum BidResult {
     /// It offers nothing: it withdrew an earlier one.
     #[error("it withdrew an earlier bid")]
     Withdrawn = 7,
+    /// It is atomic, and a namespace takes part in no atomic bundle now; the first such one is the
+    /// detail.
+    #[error("a namespace takes part in no atomic bundle now")]
+    NotAtomic = 8,
 }
 
 /// What became of a bid, and why.
@@ -119,7 +127,10 @@ impl OpenedBid {
     pub fn number(&self) -> Option<u128> {
         let is_number = matches!(
             self.result,
-            BidResult::BelowReserve | BidResult::Insolvent | BidResult::NoLot
+            BidResult::BelowReserve
+                | BidResult::Insolvent
+                | BidResult::NoLot
+                | BidResult::NotAtomic
         );
         is_number.then(|| U256::from_be_bytes(self.detail.0).try_into().ok()).flatten()
     }
@@ -131,15 +142,76 @@ impl OpenedBid {
     }
 }
 
+/// What became of an atomic bundle (protocol section 9). The number is its borsh tag, and stands in the
+/// leaf.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+    thiserror::Error,
+)]
+#[borsh(use_discriminant = true)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Decision {
+    /// All its legs are executed.
+    #[error("committed")]
+    Committed = 0,
+    /// None is: a quorum of some rollup's executors has found that its leg will not do what it is to do.
+    #[error("aborted: a leg fails")]
+    Failed = 1,
+    /// None is: by the deadline there was no quorum for each leg.
+    #[error("aborted: no verdict in time")]
+    TimedOut = 2,
+}
+
+/// What a decided bundle brought a namespace.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct LegRevenue {
+    /// The rollup.
+    pub namespace: NamespaceId,
+    /// What of what is paid goes to it, in wei.
+    #[serde(with = "crate::json::decimal")]
+    pub revenue: Wei,
+}
+
+/// An atomic bundle that was decided.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct DecidedBundle {
+    /// The transaction of the bid that brought it.
+    pub bundle: TransactionId,
+    /// Who pays.
+    pub bidder: Address,
+    /// The height that its legs stand at.
+    #[serde(with = "crate::json::decimal")]
+    pub height: Height,
+    /// What became of it.
+    pub decision: Decision,
+    /// What it pays for that, in wei.
+    #[serde(with = "crate::json::decimal")]
+    pub paid: Wei,
+    /// For each leg, ascending by namespace.
+    pub legs: Vec<LegRevenue>,
+}
+
 /// A number as the detail of a result.
 pub fn number_detail(number: u128) -> B256 {
     U256::from(number).into()
 }
 
 /// One thing that an auction's results say. The number is its borsh tag, and stands in the leaf.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[borsh(use_discriminant = true)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[repr(u8)]
@@ -148,6 +220,8 @@ pub enum AuctionResult {
     Lot(SoldLot) = 0,
     /// A bid that was opened.
     Bid(OpenedBid) = 1,
+    /// An atomic bundle that was decided.
+    Bundle(DecidedBundle) = 2,
 }
 
 impl AuctionResult {
@@ -174,6 +248,18 @@ impl AuctionResult {
                 layout.push(bid.result as u8);
                 layout.extend_from_slice(bid.detail.as_slice());
             }
+            Self::Bundle(decided) => {
+                layout.push(2);
+                layout.extend_from_slice(decided.bundle.0.as_slice());
+                layout.extend_from_slice(decided.bidder.as_slice());
+                layout.extend_from_slice(&decided.height.to_be_bytes());
+                layout.push(decided.decision as u8);
+                layout.extend_from_slice(&decided.paid.to_be_bytes());
+                for leg in &decided.legs {
+                    layout.extend_from_slice(&leg.namespace.0.to_be_bytes());
+                    layout.extend_from_slice(&leg.revenue.to_be_bytes());
+                }
+            }
         }
         Keccak::leaf(&layout)
     }
@@ -188,12 +274,25 @@ pub struct Results {
     pub lots: Vec<SoldLot>,
     /// The bids that were opened, in block order.
     pub bids: Vec<OpenedBid>,
+    /// The atomic bundles that were decided, ascending by id.
+    #[serde(default)]
+    pub bundles: Vec<DecidedBundle>,
 }
 
 impl Results {
-    /// Whether nobody bid.
+    /// Whether nobody bid, and nothing was decided.
     pub fn is_empty(&self) -> bool {
-        self.lots.is_empty() && self.bids.is_empty()
+        self.count() == 0
+    }
+
+    fn count(&self) -> u64 {
+        (self.lots.len() + self.bids.len() + self.bundles.len()) as u64
+    }
+
+    /// What became of an atomic bundle, if that was decided here.
+    pub fn decided(&self, bundle: TransactionId) -> Option<&DecidedBundle> {
+        let at = self.bundles.binary_search_by_key(&bundle, |decided| decided.bundle).ok()?;
+        self.bundles.get(at)
     }
 
     /// The lot of a namespace, if it was sold.
@@ -204,7 +303,8 @@ impl Results {
 
     fn all(&self) -> impl Iterator<Item = AuctionResult> {
         let lots = self.lots.iter().copied().map(AuctionResult::Lot);
-        lots.chain(self.bids.iter().copied().map(AuctionResult::Bid))
+        let bundles = self.bundles.iter().cloned().map(AuctionResult::Bundle);
+        lots.chain(self.bids.iter().copied().map(AuctionResult::Bid)).chain(bundles)
     }
 
     fn tree(&self) -> Tree<Keccak> {
@@ -221,7 +321,7 @@ impl Results {
     /// Every result with its path, in the order of the leaves.
     pub fn proven(&self) -> Vec<ProvenResult> {
         let tree = self.tree();
-        let count = (self.lots.len() + self.bids.len()) as u64;
+        let count = self.count();
         let proven =
             |(place, result)| Some(ProvenResult { result, count, path: tree.path(place)? });
         self.all().enumerate().filter_map(proven).collect()
@@ -230,7 +330,7 @@ impl Results {
     /// A bid with its path, by its place among bids.
     pub fn proven_bid(&self, place: usize) -> Option<ProvenResult> {
         let result = AuctionResult::Bid(*self.bids.get(place)?);
-        let count = (self.lots.len() + self.bids.len()) as u64;
+        let count = self.count();
         Some(ProvenResult { result, count, path: self.tree().path(self.lots.len() + place)? })
     }
 
@@ -238,8 +338,7 @@ impl Results {
     pub fn proven_lot(&self, namespace: NamespaceId) -> Option<ProvenResult> {
         let at = self.lots.binary_search_by_key(&namespace, |lot| lot.namespace).ok()?;
         let result = AuctionResult::Lot(*self.lots.get(at)?);
-        let count = (self.lots.len() + self.bids.len()) as u64;
-        Some(ProvenResult { result, count, path: self.tree().path(at)? })
+        Some(ProvenResult { result, count: self.count(), path: self.tree().path(at)? })
     }
 }
 
@@ -299,6 +398,14 @@ mod tests {
                 bid(5, BidResult::Lost, B256::repeat_byte(1)),
                 bid(6, BidResult::Insolvent, number_detail(20)),
             ],
+            bundles: vec![DecidedBundle {
+                bundle: TransactionId(B256::repeat_byte(2)),
+                bidder: Address::repeat_byte(2),
+                height: 5,
+                decision: Decision::Failed,
+                paid: 9,
+                legs: vec![LegRevenue { namespace: NamespaceId(1), revenue: 7 }],
+            }],
         }
     }
 
@@ -306,16 +413,17 @@ mod tests {
     fn each_result_is_proven_and_nothing_else_is() {
         let results = results();
         let all = results.proven();
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 7);
         for proven in &all {
             assert_eq!(proven.root(), Some(results.root()));
             let mut forged = proven.clone();
             match &mut forged.result {
                 AuctionResult::Lot(lot) => lot.revenue += 1,
                 AuctionResult::Bid(bid) => bid.amount += 1,
+                AuctionResult::Bundle(decided) => decided.legs[0].revenue += 1,
             }
             assert_ne!(forged.root(), Some(results.root()));
-            let more = ProvenResult { count: 7, ..proven.clone() };
+            let more = ProvenResult { count: 8, ..proven.clone() };
             assert_ne!(more.root(), Some(results.root()));
         }
         let NamespaceId(four) = NamespaceId(4);

@@ -22,24 +22,33 @@ use crate::header::Header;
 use crate::legs::{LegPlace, Legs};
 use crate::merkle::{self, Blake3, Keccak, Path, Tree, TreeHash};
 use crate::namespace::NamespaceId;
-use crate::results::{AuctionResult, ProvenResult};
-use crate::transaction::encode;
+use crate::results::{AuctionResult, Decision, ProvenResult};
+use crate::transaction::{BidMode, encode};
 use crate::verified::Verify;
 
-/// One entry of a slice. The number is its borsh tag. The head stands first, then forced messages,
-/// then submissions and legs of bundles in the order of the block. 0 belongs to decisions on atomic
-/// bundles.
+/// One entry of a slice. The number is its borsh tag. A decision or the head stands first, then forced
+/// messages, then submissions and legs of bundles in the order of the block.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[borsh(use_discriminant = true)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[repr(u8)]
 pub enum SliceEntry {
+    /// What became of the atomic bundle whose leg holds the namespace.
+    Decision {
+        /// The bid's transaction.
+        bundle: TransactionId,
+        /// Whether its legs are executed.
+        decision: Decision,
+    } = 0,
     /// What the winner of the namespace's lot brought.
     Head {
         /// The bid's transaction.
         transaction: TransactionId,
         /// Who signed it, and pays.
         bidder: Address,
+        /// What ties the bid's legs. An atomic one's is executed if the decision says so, which heads
+        /// a later slice; until then this slice and all after it are held.
+        mode: BidMode,
         /// Where this leg stands among those of the bid.
         place: LegPlace,
         /// Its items for the namespace, in its order.
@@ -75,6 +84,29 @@ pub enum SliceEntry {
         /// Its items, in its order.
         data: Vec<Bytes>,
     } = 4,
+}
+
+impl SliceEntry {
+    /// What it brings to the rollup, in order.
+    pub fn items(&self) -> &[Bytes] {
+        match self {
+            Self::Decision { .. } => &[],
+            Self::Forced { data, .. } => std::slice::from_ref(data),
+            Self::Head { data, .. } | Self::Submission { data, .. } | Self::Leg { data, .. } => {
+                data
+            }
+        }
+    }
+
+    /// The transaction that has brought it, if one has.
+    pub fn transaction(&self) -> Option<TransactionId> {
+        match self {
+            Self::Decision { .. } | Self::Forced { .. } => None,
+            Self::Head { transaction, .. }
+            | Self::Submission { transaction, .. }
+            | Self::Leg { transaction, .. } => Some(*transaction),
+        }
+    }
 }
 
 /// One namespace's part of a block. Never empty.
@@ -449,7 +481,12 @@ impl Verify for ProvenEntry {
                 Some(legs),
             ) => legs.holds(namespace, place, data),
             (SliceEntry::Head { .. } | SliceEntry::Leg { .. }, None) => false,
-            (SliceEntry::Forced { .. } | SliceEntry::Submission { .. }, legs) => legs.is_none(),
+            (
+                SliceEntry::Decision { .. }
+                | SliceEntry::Forced { .. }
+                | SliceEntry::Submission { .. },
+                legs,
+            ) => legs.is_none(),
         };
         let witness = EntryWitness { index: self.path.index, leaf };
         is_tied.then_some(witness).ok_or(ProvenSliceError::WrongLegs)

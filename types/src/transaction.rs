@@ -49,6 +49,33 @@ pub struct Leg {
     pub data: Vec<Bytes>,
 }
 
+/// What a winning bid's legs are tied by. The number is its borsh tag.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[borsh(use_discriminant = true)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum BidMode {
+    /// All of them are ordered at one height, or none; each rollup makes of its own what it makes of it.
+    #[default]
+    Inclusion = 0,
+    /// All of them are executed, or none (protocol section 9).
+    Atomic = 1,
+}
+
 /// What a transaction does. The number is its borsh tag; gaps belong to payloads of later
 /// versions of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -105,6 +132,9 @@ pub enum Payload {
         /// What it pays if it wins, in wei: 1 to [`MAX_BID_AMOUNT`], or 0 without legs.
         #[serde(with = "crate::json::decimal")]
         amount: Wei,
+        /// What ties its legs: if they are to be executed all or none, there are two or more.
+        #[serde(default)]
+        mode: BidMode,
         /// What it brings, strictly ascending by namespace: at most [`MAX_BID_LEGS`]; none
         /// withdraws an earlier bid.
         legs: Vec<Leg>,
@@ -128,6 +158,16 @@ pub enum Payload {
         /// What it brings, strictly ascending by namespace: 2 to [`MAX_BID_LEGS`].
         legs: Vec<Leg>,
     } = 8,
+    /// What an executor finds that a leg of an atomic bundle will do (protocol section 9).
+    Verdict {
+        /// The bid's transaction.
+        bundle: TransactionId,
+        /// The leg's rollup.
+        namespace: NamespaceId,
+        /// What the leg will do, on what, as the rollup defines it; `None` if it will not do what it
+        /// is to do. Executors agree if this is the same.
+        effects: Option<B256>,
+    } = 9,
 }
 
 impl Signable for TransactionBody {
@@ -195,6 +235,9 @@ pub enum TransactionError {
     /// A bundle that binds nothing together.
     #[error("a bundle has two legs or more, not {0}")]
     TooFewLegs(usize),
+    /// A bid to be executed on all rollups or none that is for one, or withdraws.
+    #[error("an atomic bid has two legs or more, not {0}")]
+    AtomicLegs(usize),
     /// Malformed namespace settings.
     #[error("settings: {0}")]
     Settings(#[from] SettingsError),
@@ -240,19 +283,24 @@ impl Payload {
             Self::LockCollateral { amount: 0 } | Self::ReleaseCollateral { amount: 0 } => {
                 Err(TransactionError::NoCollateral)
             }
-            Self::LockCollateral { .. } | Self::ReleaseCollateral { .. } => Ok(()),
+            Self::LockCollateral { .. } | Self::ReleaseCollateral { .. } | Self::Verdict { .. } => {
+                Ok(())
+            }
             Self::Bundle { legs } => {
                 if legs.len() < 2 {
                     return Err(TransactionError::TooFewLegs(legs.len()));
                 }
                 check_legs(legs)
             }
-            Self::Bid { amount, legs, .. } => {
+            Self::Bid { amount, mode, legs, .. } => {
                 if *amount > MAX_BID_AMOUNT {
                     return Err(TransactionError::TooMuch(*amount));
                 }
                 if (*amount == 0) != legs.is_empty() {
                     return Err(TransactionError::HalfBid);
+                }
+                if *mode == BidMode::Atomic && legs.len() < 2 {
+                    return Err(TransactionError::AtomicLegs(legs.len()));
                 }
                 check_legs(legs)
             }
@@ -353,8 +401,8 @@ mod tests {
             let leg =
                 |n: &u64| Leg { namespace: NamespaceId(*n), data: vec![Bytes::from_static(b"x")] };
             let legs = namespaces.iter().map(leg).collect();
-            let payload = Payload::Bid { sequence: 1, height: 2, amount, legs };
-            payload.check()
+            let mode = BidMode::Inclusion;
+            Payload::Bid { sequence: 1, height: 2, amount, mode, legs }.check()
         };
         let nine: Vec<u64> = (0..9).collect();
         assert_eq!(bid(1, &[1, 2]), Ok(()));

@@ -219,6 +219,7 @@ impl World {
             submitters: Submitters::Anyone,
             quota: None,
             auction: None,
+            atomic: None,
         };
         let mut genesis = Genesis {
             chain_id: CHAIN,
@@ -352,7 +353,9 @@ impl World {
                                     "{transaction} is ordered twice"
                                 );
                             }
-                            SliceEntry::Head { .. } | SliceEntry::Leg { .. } => {
+                            SliceEntry::Decision { .. }
+                            | SliceEntry::Head { .. }
+                            | SliceEntry::Leg { .. } => {
                                 panic!("nobody bids")
                             }
                             SliceEntry::Forced { index, .. } => {

@@ -85,6 +85,7 @@ impl Lone {
             submitters: Submitters::Anyone,
             quota: None,
             auction,
+            atomic: None,
         };
         let namespaces = vec![GenesisNamespace { namespace: NamespaceId(5), settings }];
         let mut lone = Self::of(1 << 21, Vec::new(), namespaces, bid_window);

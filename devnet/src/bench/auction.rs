@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weft_auction::{Bid, Lots, determine};
 use weft_types::hash::blake3;
-use weft_types::{Address, NamespaceId, TransactionId, Wei};
+use weft_types::{Address, BidMode, NamespaceId, TransactionId, Wei};
 
 use super::Figure;
 use super::cost::mean_micros;
@@ -69,6 +69,7 @@ fn bid(number: u64, (lots, amount): (Vec<u64>, Wei)) -> eyre::Result<Bid> {
         height: 1,
         lots: Lots::new(lots).ok_or_else(|| eyre::eyre!("no lots of a bid"))?,
         amount,
+        mode: BidMode::Inclusion,
     })
 }
 

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use weft_node::p2p::message::{Bulk, Hello, Urgent, WIRE_VERSION};
 use weft_types::hash::blake3;
-use weft_types::{Bytes, Leg, NamespaceId, Payload, Signed, Transaction};
+use weft_types::{BidMode, Bytes, Leg, NamespaceId, Payload, Signed, Transaction};
 
 use super::peer::{BULK, Stranger, URGENT};
 use super::report::seconds;
@@ -128,7 +128,8 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
         (1..=count).map(|id| Leg { namespace: NamespaceId(id), data: data.clone() }).collect()
     };
     let bid = |height, legs| -> eyre::Result<Transaction> {
-        let payload = Payload::Bid { sequence: 0, height, amount: 1, legs };
+        let payload =
+            Payload::Bid { sequence: 0, height, amount: 1, mode: BidMode::Inclusion, legs };
         Ok(sign(payload, chain_id, &plan.accounts[2], 0))
     };
     Ok(vec![

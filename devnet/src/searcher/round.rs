@@ -9,8 +9,8 @@ use weft_rollup_adapter::api::shapes::{Auction, NextLots};
 use weft_rollup_adapter::api::{Bid, Endpoint, Submitted, submit_to_all};
 use weft_types::slice::ProvenSlice;
 use weft_types::{
-    Address, AuctionSettings, BidResult, Bytes, Height, NamespaceId, Observation, OpenedBid,
-    SliceEntry, Transaction, TransactionId, Verified, Wei,
+    Address, AuctionSettings, BidMode, BidResult, Bytes, Height, NamespaceId, Observation,
+    OpenedBid, SliceEntry, Transaction, TransactionId, Verified, Wei,
 };
 
 use super::feed::Feed;
@@ -286,7 +286,8 @@ impl Search<'_> {
         let first = legs.first().ok_or_else(|| eyre!("a plan without legs"))?.namespace;
         let (status, namespace) = futures::try_join!(node.status(), node.namespace(first))?;
         let valid_until = status.time_ms.saturating_add(VALIDITY_MS);
-        let mut bid = Bid { height, sequence, amount: plan.amount, legs, max_fee: 0, valid_until };
+        let (amount, mode) = (plan.amount, BidMode::Inclusion);
+        let mut bid = Bid { height, sequence, amount, mode, legs, max_fee: 0, valid_until };
         let price = namespace.global_price_per_byte.saturating_mul(HEADROOM);
         bid.max_fee = bid.cost(price, lots.bid_fee);
         Ok(bid.sign(self.site.chain_id, party.key)?)

@@ -61,6 +61,7 @@ pub(crate) fn open() -> NamespaceSettings {
         submitters: Submitters::Anyone,
         quota: None,
         auction: None,
+        atomic: None,
     }
 }
 

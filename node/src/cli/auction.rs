@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use eyre::{bail, ensure, eyre};
-use weft_types::{Address, Bytes, Leg, NamespaceId, NamespaceSettings, Payload, Wei};
+use weft_types::{Address, BidMode, Bytes, Leg, NamespaceId, NamespaceSettings, Payload, Wei};
 
 use super::amount::amount;
 use super::client::Client;
@@ -32,6 +32,9 @@ pub(super) struct Bid {
     /// Withdraw a bid with a lower sequence instead.
     #[arg(long, conflicts_with_all = ["leg", "amount"], requires = "height")]
     withdraw: bool,
+    /// Have the legs executed on all rollups or on none.
+    #[arg(long, conflicts_with = "withdraw")]
+    atomic: bool,
 }
 
 /// Order data for several namespaces in one block, and say where it stands.
@@ -95,6 +98,7 @@ impl Bid {
             sequence: self.sequence,
             height,
             amount: self.amount.unwrap_or(0),
+            mode: if self.atomic { BidMode::Atomic } else { BidMode::Inclusion },
             legs: legs(self.leg),
         };
         say(&format!("for       height {height}"));

@@ -8,8 +8,8 @@ use eyre::{bail, ensure, eyre};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use weft_types::{
-    Address, AuctionSettings, Bytes, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey,
-    Signed, Submitters, TransactionBody, Wei,
+    Address, AtomicSettings, AuctionSettings, Bytes, NamespaceId, NamespaceSettings, Payload,
+    Quota, SecretKey, Signed, Submitters, TransactionBody, Wei,
 };
 
 use super::amount::amount;
@@ -109,6 +109,18 @@ pub(super) struct SettingsArgs {
     /// The least that the head is sold for: wei, or as in `0.001ether`.
     #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "0", requires = "auction_every")]
     auction_floor: Wei,
+    /// Who gives verdicts on legs of atomic bundles; without them the namespace takes part in none.
+    #[arg(long, value_delimiter = ',', requires = "auction_every")]
+    executors: Option<Vec<Address>>,
+    /// How many executors have to agree; without it more than half of them.
+    #[arg(long, requires = "executors")]
+    quorum: Option<u8>,
+    /// The collateral that an executor needs: wei, or as in `0.1ether`.
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "0", requires = "executors")]
+    bond: Wei,
+    /// What holding the namespace costs per height, beyond its reserve: wei, or as in `0.001ether`.
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "0", requires = "executors")]
+    hold_fee: Wei,
 }
 
 impl Submit {
@@ -160,6 +172,14 @@ impl NamespaceCommand {
 }
 
 impl SettingsArgs {
+    fn atomic(&self, mut executors: Vec<Address>) -> AtomicSettings {
+        executors.sort_unstable();
+        executors.dedup();
+        let majority = u8::try_from(executors.len() / 2 + 1).unwrap_or(u8::MAX);
+        let quorum = self.quorum.unwrap_or(majority);
+        AtomicSettings { executors, quorum, bond: self.bond, hold_fee: self.hold_fee }
+    }
+
     fn settings(&self, sender: Address) -> NamespaceSettings {
         let owner = self.owner.unwrap_or(sender);
         let mut submitters = self.submitters.clone();
@@ -178,6 +198,7 @@ impl SettingsArgs {
             auction: self
                 .auction_every
                 .map(|every| AuctionSettings { every, floor: self.auction_floor }),
+            atomic: self.executors.clone().map(|executors| self.atomic(executors)),
         }
     }
 }

@@ -500,7 +500,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use weft_types::{Bytes, Leg, SecretKey, Signed, TransactionBody, Unverified};
+    use weft_types::{BidMode, Bytes, Leg, SecretKey, Signed, TransactionBody, Unverified};
 
     fn key(byte: u8) -> SecretKey {
         SecretKey::from_bytes([byte; 32]).unwrap()
@@ -649,7 +649,7 @@ mod tests {
     fn bid(sender: u8, height: Height, sequence: u64, amount: Wei) -> Verified<Transaction> {
         let leg = Leg { namespace: NamespaceId(1), data: vec![Bytes::from_static(b"x")] };
         let legs = if amount == 0 { vec![] } else { vec![leg] };
-        let payload = Payload::Bid { sequence, height, amount, legs };
+        let payload = Payload::Bid { sequence, height, amount, mode: BidMode::Inclusion, legs };
         let body =
             TransactionBody { chain_id: 1, valid_until: 200, salt: 0, max_fee: 5000, payload };
         Unverified::new(Signed::new(body, 1, &key(sender))).verify(1).unwrap()
@@ -786,7 +786,13 @@ mod tests {
     fn a_large_bid_that_offers_the_most_keeps_no_other_out() {
         let large = |sender, amount| {
             let leg = Leg { namespace: NamespaceId(1), data: vec![Bytes::from(vec![1; 3000])] };
-            let payload = Payload::Bid { sequence: 0, height: 1, amount, legs: vec![leg] };
+            let payload = Payload::Bid {
+                sequence: 0,
+                height: 1,
+                amount,
+                mode: BidMode::Inclusion,
+                legs: vec![leg],
+            };
             let body =
                 TransactionBody { chain_id: 1, valid_until: 200, salt: 0, max_fee: 9000, payload };
             Unverified::new(Signed::new(body, 1, &key(sender))).verify(1).unwrap()

@@ -19,7 +19,7 @@ use weft_types::{
 use super::view::{BlockChanges, EntryPlace, Held, TransactionRecord, ViewError};
 
 /// Layout of what is stored. Another one is rebuilt from the log.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Up to where the view goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

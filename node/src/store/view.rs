@@ -19,8 +19,8 @@ use weft_ledger::{Change, Key, State, Value};
 use weft_types::merkle::{self, Keccak};
 use weft_types::slice::SliceLeaf;
 use weft_types::{
-    Address, B256, BlockId, Committee, Genesis, Height, NamespaceId, ProvenWithdrawal, Receipt,
-    Results, TimeMs, TransactionId, Withdrawal,
+    Address, B256, BlockId, Committee, Decision, Genesis, Height, NamespaceId, ProvenWithdrawal,
+    Receipt, Results, TimeMs, TransactionId, Withdrawal,
 };
 
 use super::trees::Trees;
@@ -69,6 +69,13 @@ pub enum EntryPlace {
         transaction: u16,
         /// Its sender.
         sender: Address,
+    },
+    /// Nowhere: it follows from the order.
+    Decision {
+        /// The bundle that was decided.
+        bundle: TransactionId,
+        /// How.
+        decision: Decision,
     },
 }
 

@@ -5,8 +5,8 @@ use reqwest::Url;
 use weft_types::signature::SIGNATURE_LENGTH;
 use weft_types::transaction::TransactionError;
 use weft_types::{
-    Height, Leg, Payload, SecretKey, Signed, TimeMs, Transaction, TransactionBody, Unverified,
-    Verified, Wei,
+    BidMode, Height, Leg, Payload, SecretKey, Signed, TimeMs, Transaction, TransactionBody,
+    Unverified, Verified, Wei,
 };
 
 use super::client::{ApiError, Endpoint};
@@ -26,6 +26,8 @@ pub struct Bid {
     /// [`MAX_BID_AMOUNT`](weft_types::limits::MAX_BID_AMOUNT). 0 without legs withdraws an earlier
     /// bid.
     pub amount: Wei,
+    /// What ties its legs: all of them ordered or none, or all of them executed or none.
+    pub mode: BidMode,
     /// What it brings to the head of each slice, in any order: at most
     /// [`MAX_BID_LEGS`](weft_types::limits::MAX_BID_LEGS), each for another namespace. The items of
     /// an EVM rollup are signed transactions (`spec/evm-rollup.md`, section 1).
@@ -41,9 +43,9 @@ pub struct Bid {
 impl Bid {
     fn body(mut self, chain_id: u64) -> TransactionBody {
         self.legs.sort_by_key(|leg| leg.namespace);
-        let Self { height, sequence, amount, legs, max_fee, valid_until } = self;
+        let Self { height, sequence, amount, mode, legs, max_fee, valid_until } = self;
         // The salt is that of bundles over JSON-RPC (`spec/auction.md`).
-        let payload = Payload::Bid { sequence, height, amount, legs };
+        let payload = Payload::Bid { sequence, height, amount, mode, legs };
         TransactionBody { chain_id, valid_until, salt: sequence, max_fee, payload }
     }
 
@@ -129,6 +131,7 @@ mod tests {
             height: 9,
             sequence: 2,
             amount: 50,
+            mode: BidMode::Inclusion,
             legs: namespaces.iter().map(leg).collect(),
             max_fee: 1000,
             valid_until: 77,
@@ -141,7 +144,7 @@ mod tests {
         assert_eq!(signed.witness().sender, key().address());
         let body = &signed.body;
         assert_eq!((body.chain_id, body.valid_until, body.max_fee), (7, 77, 1000));
-        let Payload::Bid { sequence, height, amount, legs } = &body.payload else { panic!() };
+        let Payload::Bid { sequence, height, amount, legs, .. } = &body.payload else { panic!() };
         assert_eq!((*sequence, *height, *amount), (2, 9, 50));
         let order: Vec<u64> = legs.iter().map(|leg| leg.namespace.0).collect();
         assert_eq!(order, [3, 5], "legs ascend by namespace");

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Deserializer};
 use weft_types::{
-    B256, BlockId, Committee, Height, NamespaceId, OpenedBid, Results, SoldLot, TimeMs,
-    TransactionId, Wei,
+    B256, BlockId, Committee, DecidedBundle, Height, NamespaceId, OpenedBid, Results, SoldLot,
+    TimeMs, TransactionId, Wei,
 };
 
 /// `GET /status`.
@@ -138,6 +138,9 @@ pub struct Auction {
     pub lots: Vec<SoldLot>,
     /// The bids that were opened, in block order.
     pub bids: Vec<OpenedBid>,
+    /// The atomic bundles that were decided, ascending by id.
+    #[serde(default)]
+    pub bundles: Vec<DecidedBundle>,
     /// What is for sale at the height after it, unless that is decided already. Events of a stream
     /// have it.
     #[serde(default)]
@@ -153,7 +156,8 @@ impl Auction {
     /// The `results_root` that the header of the height above has if all of this is so and nothing
     /// is left out.
     pub fn root(&self) -> B256 {
-        Results { lots: self.lots.clone(), bids: self.bids.clone() }.root()
+        let Self { lots, bids, bundles, .. } = self.clone();
+        Results { lots, bids, bundles }.root()
     }
 }
 

@@ -29,6 +29,8 @@ enum Command {
     Init(Init),
     /// Runs the rollup of a home
     Start(Start),
+    /// Runs the rollup of a home, and gives verdicts on legs of atomic bundles
+    Executor(Start),
     /// Prints the arguments with which anvil has to be started as the home's external engine
     AnvilArgs(At),
     /// Computes the state root of a home from scratch and compares it with the last block; for
@@ -96,6 +98,9 @@ struct Start {
     /// Base URLs of Weft nodes
     #[arg(long, value_name = "URL,...", value_delimiter = ',')]
     endpoints: Option<Vec<String>>,
+    /// A file with the key that signs verdicts, as 0x-hex; with it, verdicts are given
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// What to log, such as info or weft_rollup_adapter=debug
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -104,7 +109,8 @@ struct Start {
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Init(init) => initialise(init),
-        Command::Start(start) => run(start),
+        Command::Start(start) => run(start, false),
+        Command::Executor(start) => run(start, true),
         Command::AnvilArgs(at) => print_anvil_arguments(&at),
         Command::Verify(at) => verify(&at),
     };
@@ -184,15 +190,19 @@ fn verify(at: &At) -> eyre::Result<()> {
 }
 
 #[tokio::main]
-async fn run(start: Start) -> eyre::Result<()> {
+async fn run(start: Start, judges: bool) -> eyre::Result<()> {
     let flags = Flags {
         engine: start.engine,
         rpc: start.rpc,
         metrics: start.metrics,
         endpoints: start.endpoints,
+        executor_key: start.key_file,
         log: start.log,
     };
     let (home, config) = load(&start.at, &flags)?;
+    if judges && config.executor.key_file.is_none() {
+        bail!("an executor needs a key: executor.key_file in the configuration, or --key-file");
+    }
     let filter = EnvFilter::try_new(&config.log.filter).wrap_err("log.filter")?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

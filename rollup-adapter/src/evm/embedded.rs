@@ -1,7 +1,7 @@
 //! Engine 1: revm over the [`Store`], in this process.
 
 use alloy_primitives::Bytes;
-use weft_types::{SliceEntry, TransactionId};
+use weft_types::TransactionId;
 
 use super::block::Place;
 use super::execute::execute;
@@ -35,19 +35,12 @@ pub struct Embedded {
 }
 
 /// The items of a step, in order, and the Weft transactions that brought them.
-pub fn items(step: &Step<'_>) -> (Vec<Bytes>, Vec<TransactionId>) {
+pub fn items(step: &Step) -> (Vec<Bytes>, Vec<TransactionId>) {
     let mut items = Vec::new();
     let mut ids = Vec::new();
     for entry in step.entries() {
-        match entry {
-            SliceEntry::Head { transaction, data, .. }
-            | SliceEntry::Submission { transaction, data, .. }
-            | SliceEntry::Leg { transaction, data, .. } => {
-                ids.push(*transaction);
-                items.extend(data.iter().cloned());
-            }
-            SliceEntry::Forced { data, .. } => items.push(data.clone()),
-        }
+        ids.extend(entry.transaction());
+        items.extend_from_slice(entry.items());
     }
     (items, ids)
 }
@@ -92,7 +85,7 @@ impl Executor for Embedded {
         Ok(self.cursor)
     }
 
-    async fn execute(&mut self, step: &Step<'_>) -> Result<Progress, EmbeddedError> {
+    async fn execute(&mut self, step: &Step) -> Result<Progress, EmbeddedError> {
         if !step.follows(self.cursor.as_ref()) {
             return Err(EmbeddedError::OutOfOrder);
         }

@@ -11,6 +11,7 @@
 //! | [`embedded`] | engine 1: revm over the store |
 //! | [`external`] | engine 2: another process, over JSON-RPC |
 //! | [`call`] | `eth_call` and its kin, over a view of the store |
+//! | [`simulate`], [`leg`] | transactions that are run and not kept; what a leg of an atomic bundle will do |
 
 pub mod block;
 pub mod call;
@@ -19,6 +20,8 @@ pub mod embedded;
 pub mod execute;
 pub mod external;
 pub mod genesis;
+pub mod leg;
+pub mod simulate;
 pub mod skip;
 pub mod spec;
 pub mod store;

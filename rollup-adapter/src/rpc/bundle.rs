@@ -137,13 +137,7 @@ impl Rpc {
 }
 
 fn items_of(entries: &[SliceEntry]) -> Vec<Bytes> {
-    let items = |entry: &SliceEntry| match entry {
-        SliceEntry::Forced { data, .. } => vec![data.clone()],
-        SliceEntry::Head { data, .. }
-        | SliceEntry::Submission { data, .. }
-        | SliceEntry::Leg { data, .. } => data.clone(),
-    };
-    entries.iter().flat_map(items).collect()
+    entries.iter().flat_map(SliceEntry::items).cloned().collect()
 }
 
 fn embedded(store: &Store, before: &[Bytes], bundle: &Bundle) -> Result<Value, RpcError> {

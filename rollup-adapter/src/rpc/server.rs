@@ -167,6 +167,7 @@ async fn ready(State(rpc): State<Rpc>) -> Response {
         "time_ms": head.time_ms.to_string(),
         "settled_below": head.settled_below.to_string(),
         "fallback": head.is_fallback,
+        "held": head.held.map(|(bundle, height)| json!({ "bundle": bundle, "height": height.to_string() })),
         "block": setup.chain.tip().borrow().number.to_string(),
         "gateway": { "held": held, "live": live },
         "endpoints": endpoints,

@@ -7,9 +7,9 @@ use weft_types::certificate::CommitSignature;
 use weft_types::genesis::GenesisNamespace;
 use weft_types::slice::{NamespaceTree, ProvenSlice};
 use weft_types::{
-    Address, B256, BlockId, Bytes, Certificate, Committee, Genesis, Header, Height, L1Origin,
-    Member, NamespaceId, NamespaceSettings, Outcome, Params, SecretKey, Slice, SliceEntry,
-    Submitters, TransactionId, Unverified, block,
+    Address, B256, BidMode, BlockId, Bytes, Certificate, Committee, Genesis, Header, Height,
+    L1Origin, LegPlace, Member, NamespaceId, NamespaceSettings, Outcome, Params, Results,
+    SecretKey, Slice, SliceEntry, SoldLot, Submitters, TransactionId, Unverified, block,
 };
 
 pub const CHAIN_ID: u64 = 4242;
@@ -52,6 +52,7 @@ struct Block {
     /// The namespace's entries.
     entries: Vec<SliceEntry>,
     tree: NamespaceTree,
+    results: Results,
 }
 
 /// The chain, as one namespace sees it.
@@ -79,6 +80,7 @@ impl Chain {
             submitters: Submitters::Anyone,
             quota: None,
             auction: None,
+            atomic: None,
         };
         let namespace = NamespaceId(namespace);
         let genesis = Genesis {
@@ -95,7 +97,8 @@ impl Chain {
         let header = genesis.header(&validators.committee);
         let certificate = validators.certify(&header);
         let tree = NamespaceTree::new(vec![]).unwrap();
-        let block = Block { header, certificate, entries: vec![], tree };
+        let results = Results::default();
+        let block = Block { header, certificate, entries: vec![], tree, results };
         Self {
             genesis,
             namespace,
@@ -131,6 +134,17 @@ impl Chain {
 
     pub fn header(&self, height: Height) -> &Header {
         &self.block(height).unwrap().header
+    }
+
+    /// The head of a slice that brings items: what a bid with this number won.
+    pub fn head(number: u8, mode: BidMode, data: Vec<Bytes>) -> SliceEntry {
+        SliceEntry::Head {
+            transaction: TransactionId(B256::repeat_byte(number)),
+            bidder: Address::repeat_byte(0x77),
+            mode,
+            place: LegPlace { index: 0, count: 2, root: B256::ZERO },
+            data,
+        }
     }
 
     /// Decides a block with one submission per list of items, 300 ms after the last.
@@ -173,6 +187,7 @@ impl Chain {
             parent_outcome: Outcome {
                 ledger_root: B256::from(alloy_primitives::U256::from(height)),
                 slices_root: parent.tree.slices_root(),
+                results_root: parent.results.root(),
                 ..Outcome::default()
             },
         };
@@ -197,7 +212,19 @@ impl Chain {
         slices.sort_by_key(|slice| slice.namespace);
         let tree = NamespaceTree::new(slices.iter().map(Slice::leaf).collect()).unwrap();
         let certificate = validators.certify(&header);
-        self.blocks.push(Block { header, certificate, entries, tree });
+        let sold = entries.first().and_then(|entry| match entry {
+            SliceEntry::Head { transaction, bidder, .. } => Some(SoldLot {
+                namespace: self.namespace,
+                reserve: 0,
+                bid: *transaction,
+                bidder: *bidder,
+                payment: 1,
+                revenue: 0,
+            }),
+            _ => None,
+        });
+        let results = Results { lots: sold.into_iter().collect(), ..Results::default() };
+        self.blocks.push(Block { header, certificate, entries, tree, results });
         height
     }
 
@@ -211,7 +238,7 @@ impl Chain {
             certificate: child.certificate.clone(),
             proof: block.tree.prove(self.namespace),
             entries: block.entries.clone(),
-            lot: None,
+            lot: block.results.proven_lot(self.namespace),
         })
     }
 

@@ -177,6 +177,7 @@ fn sample() -> Genesis {
         submitters: Submitters::Only(vec![address("gateway")]),
         quota: Some(Quota { bytes_per_second: 65_536, burst_bytes: 1_000_000 }),
         auction: Some(AuctionSettings { every: 12, floor: 3 * 10u128.pow(15) }),
+        atomic: Some(atomic()),
         ..settings()
     };
     Genesis {

@@ -3,7 +3,7 @@
 use weft_types::limits::{
     MAX_BID_AMOUNT, MAX_BID_LEGS, MAX_SUBMIT_ITEMS, MAX_SUBMITTERS, MAX_TRANSACTION_BYTES,
 };
-use weft_types::{
+use weft_types::{BidMode, 
     Address, AuctionSettings, Bytes, Leg, NamespaceId, NamespaceSettings, Payload, Quota, Signable,
     Signed, Submitters, Transaction, TransactionBody, Verify, Wei, transaction,
 };
@@ -39,10 +39,11 @@ fn accepted() -> Vec<Vector> {
         sequence: u64::MAX,
         height: u64::MAX,
         amount: MAX_BID_AMOUNT,
+        mode: BidMode::Inclusion,
         legs: vec![leg(u64::MAX, vec![b"x"])],
     };
     let cheapest =
-        Payload::Bid { sequence: 0, height: 0, amount: 1, legs: vec![leg(0, vec![b"x"])] };
+        Payload::Bid { sequence: 0, height: 0, amount: 1, mode: BidMode::Inclusion, legs: vec![leg(0, vec![b"x"])] };
     let large = several.clone();
     let farthest = vec![leg(0, vec![b"x"]), leg(u64::MAX, vec![b"x"])];
     let namespace = NamespaceId(845_300);
@@ -325,6 +326,7 @@ pub(crate) fn settings() -> NamespaceSettings {
         submitters: Submitters::Anyone,
         quota: None,
         auction: None,
+        atomic: None,
     }
 }
 
@@ -334,7 +336,7 @@ fn sample_bid() -> Transaction {
 }
 
 fn bid(amount: Wei, legs: Vec<Leg>) -> Payload {
-    Payload::Bid { sequence: 3, height: 1_234_568, amount, legs }
+    Payload::Bid { sequence: 3, height: 1_234_568, amount, mode: BidMode::Inclusion, legs }
 }
 
 fn bundle(legs: Vec<Leg>) -> Payload {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use weft_types::limits::MAX_TRANSACTION_BYTES;
-use weft_types::{Bytes, Leg, NamespaceId, Payload, SecretKey, Wei};
+use weft_types::{BidMode, Bytes, Leg, NamespaceId, Payload, SecretKey, Wei};
 
 use super::{COLLATERAL, PATIENCE, Searchers, compare, lock_collateral, options, searchers};
 use crate::client::{Client, number};
@@ -221,7 +221,13 @@ impl Lane {
         let amount = reserve;
         let sequence = self.lane << 32 | number;
         let leg = |bytes: usize| vec![Leg { namespace, data: vec![Bytes::from(vec![7; bytes])] }];
-        let bid = |height, amount, legs| Payload::Bid { sequence, height, amount, legs };
+        let bid = |height, amount, legs| Payload::Bid {
+            sequence,
+            height,
+            amount,
+            mode: BidMode::Inclusion,
+            legs,
+        };
         let payload = match kind {
             1 => bid(next + 1, amount, leg(MAX_TRANSACTION_BYTES - 400)),
             2 => return self.malformed(number).await,

@@ -124,7 +124,7 @@ impl Oracle {
                 continue;
             };
             match &transaction.body.payload {
-                Payload::Bid { sequence, height, amount, legs } => bids.push(Bid {
+                Payload::Bid { sequence, height, amount, legs, .. } => bids.push(Bid {
                     id,
                     bidder: sender,
                     sequence: *sequence,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weft_types::hash::blake3;
-use weft_types::{Bytes, Leg, NamespaceId, Payload, SecretKey, TransactionId, Wei};
+use weft_types::{BidMode, Bytes, Leg, NamespaceId, Payload, SecretKey, TransactionId, Wei};
 
 use crate::client::{Client, number};
 use crate::load::sign;
@@ -149,12 +149,24 @@ impl Searcher {
         }
         let noise = Wei::from(u64::from_be_bytes(std::array::from_fn(|at| digest[8 + at])));
         let amount = least + UNIT / 100 + noise % (UNIT * legs.len() as Wei);
-        let mut bids = vec![Payload::Bid { sequence: 0, height, amount, legs: legs.clone() }];
+        let mut bids = vec![Payload::Bid {
+            sequence: 0,
+            height,
+            amount,
+            mode: BidMode::Inclusion,
+            legs: legs.clone(),
+        }];
         if dice(3) < 40 {
             let amount = least + UNIT / 100 + noise.rotate_left(17) % UNIT;
-            bids.push(Payload::Bid { sequence: 1, height, amount, legs });
+            bids.push(Payload::Bid { sequence: 1, height, amount, mode: BidMode::Inclusion, legs });
         } else if dice(3) < 50 {
-            bids.push(Payload::Bid { sequence: 1, height, amount: 0, legs: Vec::new() });
+            bids.push(Payload::Bid {
+                sequence: 1,
+                height,
+                amount: 0,
+                mode: BidMode::Inclusion,
+                legs: Vec::new(),
+            });
         }
         Ok(bids)
     }

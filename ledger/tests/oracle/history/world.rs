@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use weft_ledger::LaneCut;
 use weft_types::{
-    Address, AuctionSettings, Batch, BatchBody, BlockId, Bytes, L1Event, L1Events, L1Origin,
-    LaneId, Leg, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey, Signature, Signed,
-    Submitters, Transaction, TransactionBody, Unverified, Verified, Wei,
+    Address, AuctionSettings, Batch, BatchBody, BidMode, BlockId, Bytes, L1Event, L1Events,
+    L1Origin, LaneId, Leg, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey, Signature,
+    Signed, Submitters, Transaction, TransactionBody, Unverified, Verified, Wei,
 };
 
 use super::{
@@ -329,7 +329,13 @@ fn payload_of(
             let legs = if amount == 0 { vec![] } else { namespaces.iter().map(leg).collect() };
             let height = next.saturating_add_signed((*height).into());
             let amount = amount.min(1 << 100);
-            Payload::Bid { sequence: (*sequence).into(), height, amount, legs }
+            Payload::Bid {
+                sequence: (*sequence).into(),
+                height,
+                amount,
+                mode: BidMode::Inclusion,
+                legs,
+            }
         }
         PayloadPlan::Update { namespace, settings, .. } => Payload::UpdateNamespace {
             namespace: NamespaceId(*namespace),
@@ -371,6 +377,7 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
             submitters: Submitters::Only(listed),
             quota,
             auction: None,
+            atomic: None,
         },
     };
     let sells = |every, floor| {
@@ -384,7 +391,7 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
         let data = vec![Bytes::from_static(b"x")];
         let leg = |id: &u64| Leg { namespace: NamespaceId(*id), data: data.clone() };
         let legs = namespaces.iter().map(leg).collect();
-        Payload::Bid { sequence: 0, height: 1, amount, legs }
+        Payload::Bid { sequence: 0, height: 1, amount, mode: BidMode::Inclusion, legs }
     };
     match flaw {
         Flaw::NeverAuction => body.payload = sells(0, 0),

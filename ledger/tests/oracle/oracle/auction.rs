@@ -24,7 +24,7 @@ type Set<'a> = Vec<&'a Bid>;
 
 impl Bid {
     pub(super) fn new(id: B256, bidder: Address, payload: &Payload) -> Self {
-        let Payload::Bid { sequence, height, amount, legs } = payload else {
+        let Payload::Bid { sequence, height, amount, legs, .. } = payload else {
             panic!("no bid: {payload:?}");
         };
         let tie = Tie::of(legs);

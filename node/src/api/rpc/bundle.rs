@@ -10,7 +10,7 @@ use alloy_eips::eip2718::Decodable2718;
 use serde_json::{Map, Value};
 use weft_types::limits::MAX_SUBMIT_ITEMS;
 use weft_types::{
-    Address, B256, Bytes, Height, Leg, NamespaceId, Payload, Signature, Transaction,
+    Address, B256, BidMode, Bytes, Height, Leg, NamespaceId, Payload, Signature, Transaction,
     TransactionBody, Wei,
 };
 
@@ -86,6 +86,7 @@ struct Offer {
     bidder: Address,
     sequence: u64,
     amount: Wei,
+    mode: BidMode,
     max_fee: Wei,
     valid_until: u64,
     signature: Signature,
@@ -100,6 +101,7 @@ impl Offer {
         let bidder = parse("weft.bidder", &required(weft.take("bidder"), "weft.bidder")?)?;
         let sequence = number("weft.sequence", &required(weft.take("sequence"), "weft.sequence")?)?;
         let amount = number("weft.amount", &required(weft.take("amount"), "weft.amount")?)?;
+        let mode = weft.take("mode").map(|value| parse("weft.mode", &value)).transpose()?;
         let signature: Bytes =
             parse("weft.signature", &required(weft.take("signature"), "weft.signature")?)?;
         let signature = <[u8; 65]>::try_from(&signature[..])
@@ -116,12 +118,13 @@ impl Offer {
         };
         weft.nothing_else()?;
         let max_fee = max_fee.unwrap_or(DEFAULT_MAX_FEE);
-        Ok(Self { bidder, sequence, amount, max_fee, valid_until, signature: Signature(signature) })
+        let (mode, signature) = (mode.unwrap_or_default(), Signature(signature));
+        Ok(Self { bidder, sequence, amount, mode, max_fee, valid_until, signature })
     }
 
     fn bundle(self, chain_id: u64, height: Height, txs: &[Bytes]) -> Result<Bundle, RpcError> {
-        let Self { bidder, sequence, amount, max_fee, valid_until, signature } = self;
-        let payload = Payload::Bid { sequence, height, amount, legs: legs(txs)? };
+        let Self { bidder, sequence, amount, mode, max_fee, valid_until, signature } = self;
+        let payload = Payload::Bid { sequence, height, amount, mode, legs: legs(txs)? };
         let body = TransactionBody { chain_id, valid_until, salt: sequence, max_fee, payload };
         Ok(Bundle { transaction: Transaction { body, signature }, bidder })
     }
@@ -258,7 +261,8 @@ mod tests {
 
     /// Signs as `spec/auction.md` says.
     fn weft(legs: Vec<Leg>, height: u64, amount: Wei, valid_until: u64) -> Value {
-        let payload = Payload::Bid { sequence: 3, height, amount, legs };
+        let mode = BidMode::Inclusion;
+        let payload = Payload::Bid { sequence: 3, height, amount, mode, legs };
         let body = TransactionBody {
             chain_id: 9,
             valid_until,

@@ -37,6 +37,14 @@ pub enum EngineError {
     Malformed(String),
 }
 
+impl EngineError {
+    /// Whether it refuses a transaction because its sender cannot pay for it.
+    pub fn is_unaffordable(&self) -> bool {
+        // Of EIP-1474 and of the execution APIs.
+        matches!(self, Self::Rpc { code: -32003 | -38014, .. })
+    }
+}
+
 /// A block as the engine describes it; what the driver looks at.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -426,7 +426,7 @@ impl Executor for External {
         }
     }
 
-    async fn execute(&mut self, step: &Step<'_>) -> Result<Progress, ExternalError> {
+    async fn execute(&mut self, step: &Step) -> Result<Progress, ExternalError> {
         if !step.follows(self.cursor.as_ref()) {
             return Err(ExternalError::OutOfOrder);
         }

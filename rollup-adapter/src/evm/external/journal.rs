@@ -31,7 +31,7 @@ const UNWOUND: &str = "unwound";
 const LAYOUT: &str = "layout";
 
 /// The layout of the database.
-const LAYOUT_NOW: u32 = 2;
+const LAYOUT_NOW: u32 = 3;
 
 /// A block that the engine made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -153,11 +153,11 @@ impl Journal {
         self.last_below(below)
     }
 
-    /// The number of the last block whose slice has a lower height.
+    /// The number of the last block that needed slices of lower heights only.
     fn last_below(&self, height: Height) -> Result<u64, StoreError> {
         last_kept(self.last_number()?, |number| {
             let made = self.made(number)?.ok_or(StoreError::Damaged("a block is missing"))?;
-            Ok(made.cursor.next <= height)
+            Ok(made.cursor.needs() <= height)
         })
     }
 
@@ -234,11 +234,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes back every block of a slice of height `to.next` or above, and moves the cursor there, with
-    /// the forced messages that were taken in by then. The engine still has the blocks: see
+    /// Takes back every block that needed slices of the height of `to`'s fallback and above, and moves the
+    /// cursor there, but not beyond what was held, with the forced messages that were taken in by then. The engine still has the blocks: see
     /// [`has_unwound`](Self::has_unwound). Durable.
     pub fn unwind(&self, to: Cursor) -> Result<(), StoreError> {
-        let kept = self.last_below(to.next)?;
+        let kept = self.last_below(to.fallback.map_or(to.next, |fallback| fallback.height))?;
+        let hold = self.made(kept + 1)?.and_then(|first| first.cursor.hold);
+        let to = to.not_beyond(hold);
         let forced = self.made(kept)?.map_or(0, |made| made.cursor.forced);
         let mut write = self.db.begin_write()?;
         write.set_quick_repair(true);

@@ -34,7 +34,7 @@ use crate::cursor::Cursor;
 use tables::{CURSOR, IDENTITY, LAYOUT, META};
 
 /// The layout of the database. A home of another one must be made anew (or replayed).
-const LAYOUT_NOW: u32 = 2;
+const LAYOUT_NOW: u32 = 3;
 /// How much memory the database's page cache may take.
 const CACHE_BYTES: usize = 256 * 1024 * 1024;
 /// Most contracts whose code is kept ready for execution.

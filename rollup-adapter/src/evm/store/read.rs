@@ -85,11 +85,11 @@ impl View {
         self.last_below(below)
     }
 
-    /// The number of the last block whose slice has a lower height.
+    /// The number of the last block that needed slices of lower heights only.
     pub fn last_below(&self, height: Height) -> Result<u64, StoreError> {
         last_kept(self.head()?.header.number, |number| {
             let block = self.block(number)?.ok_or(StoreError::Damaged("a block is missing"))?;
-            Ok(block.height < height)
+            Ok(block.needs() <= height)
         })
     }
 

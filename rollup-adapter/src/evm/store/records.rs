@@ -7,6 +7,7 @@ use alloy_trie::{EMPTY_ROOT_HASH, KECCAK_EMPTY, TrieAccount};
 use borsh::{BorshDeserialize, BorshSerialize};
 use weft_types::Height;
 
+use crate::cursor::Hold;
 use crate::evm::skip::SkipReason;
 use crate::evm::visited::Life;
 
@@ -22,6 +23,8 @@ pub struct StoredBlock {
     pub height: Height,
     /// Forced messages with a lower index are taken in, or are for others.
     pub forced: u64,
+    /// The hold that its slice was in.
+    pub hold: Option<Hold>,
     /// How many transactions it has.
     pub transactions: u32,
     /// Length of its RLP with transactions, as explorers show it.
@@ -29,6 +32,12 @@ pub struct StoredBlock {
 }
 
 impl StoredBlock {
+    /// Below which height all slices are that it needed: see [`Cursor::needs`](crate::cursor::Cursor::needs).
+    pub fn needs(&self) -> Height {
+        let last = self.hold.map_or(self.height, |hold| hold.decided);
+        last.saturating_add(1)
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(700);
         bytes.extend_from_slice(self.hash.as_slice());
@@ -36,6 +45,8 @@ impl StoredBlock {
         bytes.extend_from_slice(&self.forced.to_be_bytes());
         bytes.extend_from_slice(&self.transactions.to_be_bytes());
         bytes.extend_from_slice(&self.size.to_be_bytes());
+        // Writing to memory does not fail.
+        let _ = self.hold.serialize(&mut bytes);
         self.header.encode(&mut bytes);
         bytes
     }
@@ -46,11 +57,13 @@ impl StoredBlock {
         let (forced, rest) = rest.split_first_chunk::<8>()?;
         let (transactions, rest) = rest.split_first_chunk::<4>()?;
         let (size, mut rest) = rest.split_first_chunk::<8>()?;
+        let hold = Option::<Hold>::deserialize(&mut rest).ok()?;
         Some(Self {
             header: Header::decode(&mut rest).ok()?,
             hash: B256::from(*hash),
             height: u64::from_be_bytes(*height),
             forced: u64::from_be_bytes(*forced),
+            hold,
             transactions: u32::from_be_bytes(*transactions),
             size: u64::from_be_bytes(*size),
         })

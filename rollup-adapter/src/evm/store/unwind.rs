@@ -19,18 +19,20 @@ use crate::cursor::Cursor;
 use crate::evm::trie;
 
 impl Store {
-    /// Takes back every block of a slice of height `to.next` or above, and moves the cursor there, with
-    /// the forced messages that were taken in by then. Durable at once.
+    /// Takes back every block that needed slices of the height of `to`'s fallback and above, and moves the
+    /// cursor there, but not beyond what was held, with the forced messages that were taken in by
+    /// then. Durable at once.
     pub fn unwind(&self, to: Cursor) -> Result<Cursor, StoreError> {
         let view = self.view()?;
-        let kept = view.last_below(to.next)?;
+        let kept = view.last_below(to.fallback.map_or(to.next, |fallback| fallback.height))?;
         let block = view.block(kept)?.ok_or(StoreError::Damaged("a block is missing"))?;
+        let hold = view.block(kept + 1)?.and_then(|first| first.hold);
         drop(view);
-        let cursor = Cursor { forced: block.forced, ..to };
+        let cursor = Cursor { forced: block.forced, ..to }.not_beyond(hold);
         let mut write = self.db.begin_write()?;
         write.set_durability(Durability::Immediate)?;
         write.set_quick_repair(true);
-        remove_blocks(&write, kept, to.next)?;
+        remove_blocks(&write, kept, cursor.next)?;
         let root = restore_state(&write, kept)?;
         // The genesis block names the root of an empty trie, whatever the genesis file allocates.
         if kept > 0 && root != block.header.state_root {

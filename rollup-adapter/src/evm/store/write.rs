@@ -6,7 +6,7 @@ use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use redb::{Durability, ReadableTable, Table, WriteTransaction};
 use revm::state::AccountInfo;
-use weft_types::{Height, TransactionId};
+use weft_types::TransactionId;
 
 use super::nodes::TableNodes;
 use super::read::{account_at, slot_at};
@@ -54,7 +54,7 @@ impl Store {
         let height = cursor.height().unwrap_or(0);
         let stored = {
             let bodies = executed.included.iter().map(|tx| tx.transaction.envelope.clone());
-            let stored = seal(header, bodies.collect(), height, cursor.forced);
+            let stored = seal(header, bodies.collect(), Some(&cursor));
             write.open_table(BLOCKS)?.insert(number, stored.encode().as_slice())?;
             write.open_table(NUMBERS)?.insert(&stored.hash.0, number)?;
             stored
@@ -125,7 +125,7 @@ impl Store {
             state.accounts.insert(*address, account);
         }
         write_state(&write, state, 0, genesis.spec.leaves)?;
-        let stored = seal(block::genesis_header(&genesis.spec), Vec::new(), 0, 0);
+        let stored = seal(block::genesis_header(&genesis.spec), Vec::new(), None);
         write.open_table(BLOCKS)?.insert(0, stored.encode().as_slice())?;
         write.open_table(NUMBERS)?.insert(&stored.hash.0, 0)?;
         // Views open every table, so every table has to be there.
@@ -143,12 +143,11 @@ impl Store {
     }
 }
 
-/// Hashes a header and measures the block.
+/// Hashes a header and measures the block. `cursor` is where the rollup stands with it.
 fn seal(
     header: Header,
     transactions: Vec<crate::evm::transaction::Envelope>,
-    height: Height,
-    forced: u64,
+    cursor: Option<&Cursor>,
 ) -> StoredBlock {
     let count = u32::try_from(transactions.len()).unwrap_or(u32::MAX);
     let body = BlockBody {
@@ -159,7 +158,15 @@ fn seal(
     let block = Block::<_, Header>::new(header, body);
     let size = block.length() as u64;
     let hash = block.header.hash_slow();
-    StoredBlock { header: block.header, hash, height, forced, transactions: count, size }
+    StoredBlock {
+        header: block.header,
+        hash,
+        height: cursor.and_then(Cursor::height).unwrap_or(0),
+        forced: cursor.map_or(0, |cursor| cursor.forced),
+        hold: cursor.and_then(|cursor| cursor.hold),
+        transactions: count,
+        size,
+    }
 }
 
 /// Writes what a block looked up and changed, and returns the new state root.

@@ -1,0 +1,273 @@
+//! An executor of a rollup: gives verdicts on the legs of atomic bundles (protocol section 9).
+//!
+//! What was found is stored before it is said, and said again after a restart, so that no crash makes an
+//! executor contradict itself. Everything else about a verdict follows from the bundle: signed twice it
+//! is the same transaction.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use futures_util::future::join_all;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use weft_types::{
+    NamespaceId, Params, Payload, SecretKey, Signed, Transaction, TransactionBody, TransactionId,
+    Wei,
+};
+
+use crate::api::Endpoint;
+use crate::derivation::Case;
+use crate::evm::chain::Chain;
+use crate::evm::leg;
+use crate::evm::store::StoreError;
+use crate::shutdown::Shutdown;
+use crate::source::SourceStatus;
+
+const VERDICTS: TableDefinition<'_, (u64, &[u8; 32]), Option<&[u8; 32]>> =
+    TableDefinition::new("verdicts");
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const IDENTITY: &str = "identity";
+
+/// Most verdicts that are remembered.
+const MAX_VERDICTS: u64 = 4096;
+
+/// How long to wait before an engine that could not say is asked again, or endpoints are told again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// How long after the end of a hold a verdict may still be ordered, in milliseconds of block time.
+const GRACE_MS: u64 = 10_000;
+
+/// What an executor was found to have said, by the height of the bundle and its id.
+pub struct Verdicts(Database);
+
+impl Verdicts {
+    /// Opens or makes the verdicts of an executor of a rollup.
+    ///
+    /// # Errors
+    ///
+    /// If the file is that of another one, or cannot be read.
+    pub fn open(path: &Path, identity: B256) -> Result<Self, StoreError> {
+        let db = Database::create(path)?;
+        let write = db.begin_write()?;
+        {
+            let mut meta = write.open_table(META)?;
+            let known = meta.get(IDENTITY)?.map(|stored| stored.value() == identity.as_slice());
+            match known {
+                Some(true) => {}
+                Some(false) => return Err(StoreError::Identity),
+                None => drop(meta.insert(IDENTITY, identity.as_slice())?),
+            }
+            write.open_table(VERDICTS)?;
+        }
+        write.commit()?;
+        Ok(Self(db))
+    }
+
+    /// What was said of a bundle, if something was.
+    pub fn get(&self, height: u64, bundle: TransactionId) -> Result<Option<Said>, StoreError> {
+        let verdicts = self.0.begin_read()?.open_table(VERDICTS)?;
+        let found = verdicts.get((height, bundle.as_bytes()))?;
+        Ok(found.map(|said| said.value().copied().map(B256::from)))
+    }
+
+    /// Remembers what is about to be said. Durable when it returns.
+    pub fn put(&self, height: u64, bundle: TransactionId, said: Said) -> Result<(), StoreError> {
+        let write = self.0.begin_write()?;
+        {
+            let mut verdicts = write.open_table(VERDICTS)?;
+            verdicts
+                .insert((height, bundle.as_bytes()), said.as_ref().map(|effects| &effects.0))?;
+            while verdicts.len()? > MAX_VERDICTS {
+                verdicts.pop_first()?;
+            }
+        }
+        write.commit()?;
+        Ok(())
+    }
+}
+
+/// What is said of a leg: its effects, or that it will not do what it is to do.
+pub type Said = Option<B256>;
+
+/// What an executor is counted by. Clones share.
+#[derive(Clone, Debug)]
+pub struct JudgeMetrics {
+    does: Counter,
+    fails: Counter,
+    unknown: Counter,
+    seconds: Histogram,
+}
+
+impl JudgeMetrics {
+    /// Registers the counts.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            does: Counter::default(),
+            fails: Counter::default(),
+            unknown: Counter::default(),
+            seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
+        };
+        let legs = "Legs of atomic bundles that were judged";
+        registry.register(
+            "verdicts_ok",
+            format!("{legs} to do what they are to"),
+            metrics.does.clone(),
+        );
+        registry.register("verdicts_failing", format!("{legs} not to"), metrics.fails.clone());
+        registry.register(
+            "verdicts_unknown",
+            "Times that the engine could not say what a leg would do",
+            metrics.unknown.clone(),
+        );
+        registry.register(
+            "verdict_seconds",
+            "Time from knowing of a hold to handing over the verdict",
+            metrics.seconds.clone(),
+        );
+        metrics
+    }
+}
+
+/// An executor.
+pub struct Judge {
+    /// What it runs legs on.
+    pub chain: Chain,
+    /// The network's number.
+    pub chain_id: u64,
+    /// The network's parameters.
+    pub params: Params,
+    /// The rollup's namespace.
+    pub namespace: NamespaceId,
+    /// Signs verdicts. Its account pays for them and has the bond.
+    pub key: SecretKey,
+    /// The most that a verdict pays for being ordered, in wei.
+    pub max_fee: Wei,
+    /// Where to hand verdicts over: to all of them at once.
+    pub endpoints: Vec<Endpoint>,
+    /// What is thought of them: none that is quarantined is used.
+    pub source: SourceStatus,
+    /// What it has said.
+    pub verdicts: Verdicts,
+    /// What holds the rollup.
+    pub case: watch::Receiver<Option<Arc<Case>>>,
+    /// Counts.
+    pub metrics: JudgeMetrics,
+    /// When to finish.
+    pub shutdown: Shutdown,
+}
+
+impl Judge {
+    /// Gives verdicts until told to finish.
+    ///
+    /// # Errors
+    ///
+    /// If what is said cannot be remembered.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        loop {
+            let case = self.case.borrow_and_update().clone();
+            let mut case_changes = self.case.clone();
+            let mut shutdown = self.shutdown.clone();
+            let judged = async {
+                match &case {
+                    Some(case) => self.judge(case).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Dropped as soon as the bundle is decided: then nothing that is said has a meaning any more.
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                changed = case_changes.changed() => if changed.is_err() {
+                    return Ok(());
+                },
+                judged = judged => judged?,
+            }
+        }
+    }
+
+    /// Finds out what a leg will do, and says so until it is dropped.
+    async fn judge(&self, case: &Case) -> Result<(), StoreError> {
+        let since = Instant::now();
+        let (height, bundle) = (case.header.height, case.bundle);
+        let said = match self.verdicts.get(height, bundle)? {
+            Some(said) => said,
+            None => {
+                let found = self.find_out(case).await;
+                // By then it may have been decided, and the state another one.
+                if self.case.has_changed().unwrap_or(true) {
+                    return std::future::pending().await;
+                }
+                self.verdicts.put(height, bundle, found)?;
+                found
+            }
+        };
+        match said {
+            Some(effects) => {
+                self.metrics.does.inc();
+                tracing::info!(%bundle, height, %effects, "the leg will do what it is to do");
+            }
+            None => {
+                self.metrics.fails.inc();
+                tracing::info!(%bundle, height, "the leg will not do what it is to do");
+            }
+        }
+        let transaction = self.sign(case, said);
+        let encoded = borsh::to_vec(&transaction).unwrap_or_default();
+        let mut is_first = true;
+        loop {
+            self.hand_over(&encoded).await;
+            if std::mem::take(&mut is_first) {
+                self.metrics.seconds.observe(since.elapsed().as_secs_f64());
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// What a leg will do, however often the engine has to be asked.
+    async fn find_out(&self, case: &Case) -> Said {
+        loop {
+            match leg::effects(&self.chain, &case.header, &case.items).await {
+                Ok(said) => return said,
+                Err(error) => {
+                    self.metrics.unknown.inc();
+                    tracing::warn!(bundle = %case.bundle, %error, "the engine cannot say");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    fn sign(&self, case: &Case, effects: Said) -> Transaction {
+        let validity = self.params.hold_limit_ms.saturating_add(GRACE_MS);
+        let validity = validity.min(self.params.max_validity_ms);
+        let body = TransactionBody {
+            chain_id: self.chain_id,
+            valid_until: case.header.time_ms.saturating_add(validity),
+            salt: 0,
+            max_fee: self.max_fee,
+            payload: Payload::Verdict { bundle: case.bundle, namespace: self.namespace, effects },
+        };
+        Signed::new(body, self.chain_id, &self.key)
+    }
+
+    /// Hands a verdict to all endpoints that are trusted.
+    async fn hand_over(&self, encoded: &[u8]) {
+        let trusted = self.endpoints.iter().enumerate();
+        let trusted = trusted.filter(|(index, _)| self.source.is_trusted(*index));
+        let handed = trusted.map(|(_, endpoint)| async move {
+            match endpoint.submit(encoded.to_vec()).await {
+                Ok(_) => {}
+                Err(error) => {
+                    let endpoint = endpoint.url();
+                    tracing::warn!(%endpoint, %error, "verdict not taken");
+                }
+            }
+        });
+        join_all(handed).await;
+    }
+}
