@@ -10,6 +10,7 @@ mod document;
 
 use document::{Vector, hex, settle};
 use serde_json::{Value as Json, json};
+use weft_ledger::undecided::{Deadline, PendingLeg, Standing, Undecided, Verdict};
 use weft_ledger::{
     Clock, GlobalPrice, Key, LaneCut, Namespace, Relay, Release, Remembered, SnapshotError, State,
     ValidatorRecord, Value,
@@ -17,8 +18,9 @@ use weft_ledger::{
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::hash::keccak256;
 use weft_types::{
-    Address, AuctionSettings, B256, BatchDigest, Committee, Genesis, L1Origin, Member, NamespaceId,
-    NamespaceSettings, Params, Quota, Results, Stake, Submitters, TransactionId, Withdrawal,
+    Address, AtomicSettings, AuctionSettings, B256, BatchDigest, Committee, Genesis, L1Origin,
+    Member, NamespaceId, NamespaceSettings, Params, Quota, Results, Stake, Submitters,
+    TransactionId, Withdrawal,
     merkle::{Keccak, Peaks},
 };
 
@@ -39,8 +41,11 @@ fn ledger_state() {
     vectors.push(vector("one of each", &all));
     let member = [&[0xaa; 20][..], &1u64.to_le_bytes()].concat();
     let undecodable = [
-        ("key tag 15", vec![15, 7, 0, 0, 0, 0, 0, 0, 0, 0]),
-        ("value tag 10", vec![0, 10, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("key tag 16", vec![16, 7, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("value tag 11", vec![0, 11, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("verdict tag 3", with_verdict(3)),
+        ("a verdict of effects without them", with_verdict(1)),
+        ("an option tag 2 for who holds a namespace", held_by_option(2)),
         ("no peak of one withdrawal", [&[9, 8, 1][..], &[0; 7], &[0; 4]].concat()),
         (
             "two peaks of one withdrawal",
@@ -131,14 +136,10 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
     let price = GlobalPrice { base_fee: 1_250_000, at_ms: NOW };
     let clock =
         Clock { height: 1_234_567, time_ms: NOW, non_empty_blocks: 1_200_000, l1_origin: origin() };
-    let namespace = Namespace {
-        settings: limited(),
-        price,
-        tokens: 654_321,
-        tokens_at_ms: NOW + 1,
-        reserve: 4 * 10u128.pow(15),
-        reserve_at: 1_234_560,
-        earned: 5 * 10u128.pow(19),
+    let free = Namespace { held_by: None, standing: Standing::default(), ..held_namespace() };
+    let held = Namespace {
+        settings: NamespaceSettings { atomic: None, auction: None, ..limited() },
+        ..held_namespace()
     };
     let record = ValidatorRecord {
         last_seen: 1_199_999,
@@ -160,15 +161,22 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
     let relay = Relay { pool: 7 * 10u128.pow(15), paid_at: 23_456_700 };
     let release = Release { at_ms: NOW + 60_000, account: address("bidder") };
     let next = Committee::new(members()[1..].to_vec()).unwrap();
+    let mut silent = judged();
+    silent.legs.iter_mut().for_each(|leg| leg.verdicts.clear());
     vec![
         ("clock", (Key::Clock, Value::Clock(clock))),
         ("global price", (Key::GlobalPrice, Value::GlobalPrice(price))),
         ("burned", (Key::Burned, Value::Wei(10u128.pow(21) + 1))),
         ("committee", (Key::Committee, Value::Committee(Box::new(committee)))),
         ("account", (Key::Account(address("rich")), Value::Wei(u128::MAX))),
+        ("namespace", (Key::Namespace(NamespaceId(845_300)), Value::Namespace(Box::new(free)))),
         (
-            "namespace",
-            (Key::Namespace(NamespaceId(845_300)), Value::Namespace(Box::new(namespace))),
+            "namespace that is held",
+            (Key::Namespace(NamespaceId(845_301)), Value::Namespace(Box::new(held_namespace()))),
+        ),
+        (
+            "namespace that is held and takes part no more",
+            (Key::Namespace(NamespaceId(845_302)), Value::Namespace(Box::new(held))),
         ),
         ("validator", (Key::Validator(members()[1].address), Value::Validator(record))),
         ("lane", (Key::Lane(members()[1].address), Value::Lane(Box::new(cut)))),
@@ -180,7 +188,107 @@ fn one_of_each() -> Vec<(&'static str, Entry)> {
         ("relay", (Key::Relay, Value::Relay(relay))),
         ("collateral", (Key::Collateral(address("bidder")), Value::Wei(8 * 10u128.pow(18)))),
         ("release", (Key::Release(release), Value::Wei(9 * 10u128.pow(18)))),
+        ("undecided, nobody heard", undecided("bid of silence", silent)),
+        ("undecided, verdicts of each kind", undecided("bid", judged())),
+        ("undecided of the largest numbers", undecided("bid of all", largest())),
     ]
+}
+
+/// A bundle that waits, under the transaction of a name.
+fn undecided(name: &str, bundle: Undecided) -> Entry {
+    (Key::Undecided(TransactionId(hash_of(name))), Value::Undecided(Box::new(bundle)))
+}
+
+/// A bundle with two legs: on one, executors have said all that can be said; the other failed.
+fn judged() -> Undecided {
+    let AtomicSettings { executors, quorum, bond, hold_fee } = atomic();
+    let reserve = 4 * 10u128.pow(15);
+    let said = [Verdict::Does(hash_of("effects")), Verdict::Void, Verdict::Fails];
+    let leg = PendingLeg {
+        namespace: NamespaceId(7),
+        reserve,
+        price: reserve + hold_fee,
+        share: 6 * 10u128.pow(17),
+        verdicts: executors.iter().copied().zip(said).collect(),
+        executors,
+        quorum,
+        bond,
+    };
+    let alone = address("executor one");
+    let other = PendingLeg {
+        namespace: NamespaceId(845_301),
+        reserve: 1,
+        price: 1,
+        share: 4 * 10u128.pow(17),
+        executors: vec![alone],
+        quorum: 1,
+        bond: 0,
+        verdicts: vec![(alone, Verdict::Fails)],
+    };
+    Undecided {
+        height: 1_234_560,
+        bidder: address("bidder"),
+        amount: 10u128.pow(18),
+        locked: 11 * 10u128.pow(17),
+        deadline: Deadline { time_ms: NOW + 3_000, non_empty_blocks: 1_200_003, height: 1_234_688 },
+        legs: vec![leg, other],
+    }
+}
+
+/// A bundle of which every number is the largest of its type.
+fn largest() -> Undecided {
+    let leg = PendingLeg {
+        namespace: NamespaceId(u64::MAX),
+        reserve: u128::MAX,
+        price: u128::MAX,
+        share: u128::MAX,
+        executors: (1..=16).map(Address::with_last_byte).collect(),
+        quorum: u8::MAX,
+        bond: u128::MAX,
+        verdicts: vec![(Address::repeat_byte(0xff), Verdict::Does(B256::repeat_byte(0xff)))],
+    };
+    Undecided {
+        height: u64::MAX,
+        bidder: Address::repeat_byte(0xff),
+        amount: u128::MAX,
+        locked: u128::MAX,
+        deadline: Deadline { time_ms: u64::MAX, non_empty_blocks: u64::MAX, height: u64::MAX },
+        legs: vec![leg],
+    }
+}
+
+/// A namespace with something in each of its fields.
+fn held_namespace() -> Namespace {
+    Namespace {
+        settings: limited(),
+        price: GlobalPrice { base_fee: 1_250_000, at_ms: NOW },
+        tokens: 654_321,
+        tokens_at_ms: NOW + 1,
+        reserve: 4 * 10u128.pow(15),
+        reserve_at: 1_234_560,
+        earned: 5 * 10u128.pow(19),
+        held_by: Some(TransactionId(hash_of("bid"))),
+        standing: Standing { strikes: 2, level: 6, suspended_until: NOW + 1_920_000 },
+    }
+}
+
+/// The entry of a bundle whose last verdict has another tag.
+fn with_verdict(tag: u8) -> Vec<u8> {
+    let (key, value) = undecided("bid", judged());
+    let mut bytes = element((&key, &value));
+    let last = bytes.len() - 1;
+    bytes[last] = tag;
+    bytes
+}
+
+/// The entry of a namespace that is held, with another tag of the option that says so.
+fn held_by_option(tag: u8) -> Vec<u8> {
+    let namespace = Value::Namespace(Box::new(held_namespace()));
+    let mut bytes = element((&Key::Namespace(NamespaceId(7)), &namespace));
+    // Before the id and the standing.
+    let option = bytes.len() - 1 - 32 - (1 + 1 + 8);
+    bytes[option] = tag;
+    bytes
 }
 
 fn genesis() -> Genesis {
@@ -227,6 +335,17 @@ fn limited() -> NamespaceSettings {
     }
 }
 
+fn atomic() -> AtomicSettings {
+    let mut executors = ["one", "two", "three"].map(|name| address(&format!("executor {name}")));
+    executors.sort();
+    AtomicSettings {
+        executors: executors.to_vec(),
+        quorum: 2,
+        bond: 3 * 10u128.pow(17),
+        hold_fee: 2 * 10u128.pow(14),
+    }
+}
+
 fn members() -> Vec<Member> {
     let mut members: Vec<Member> = [("a", 1), ("b", 1), ("c", 2), ("d", 300)]
         .map(|(name, seats)| Member { address: address(&format!("validator {name}")), seats })
@@ -268,6 +387,7 @@ fn key_content(key: &Key) -> Json {
         Key::Release(Release { at_ms, account }) => {
             json!({ "release": { "at_ms": at_ms.to_string(), "account": account } })
         }
+        Key::Undecided(bundle) => json!({ "undecided": bundle }),
     }
 }
 
@@ -290,6 +410,12 @@ fn value_content(value: &Value) -> Json {
             "reserve": namespace.reserve.to_string(),
             "reserve_at": namespace.reserve_at.to_string(),
             "earned": namespace.earned.to_string(),
+            "held_by": namespace.held_by,
+            "standing": {
+                "strikes": namespace.standing.strikes,
+                "level": namespace.standing.level,
+                "suspended_until": namespace.standing.suspended_until.to_string(),
+            },
         } }),
         Value::Validator(record) => json!({ "validator": {
             "last_seen": record.last_seen.to_string(),
@@ -311,7 +437,41 @@ fn value_content(value: &Value) -> Json {
             "pool": relay.pool.to_string(),
             "paid_at": relay.paid_at.to_string(),
         } }),
+        Value::Undecided(bundle) => json!({ "undecided": {
+            "height": bundle.height.to_string(),
+            "bidder": bundle.bidder,
+            "amount": bundle.amount.to_string(),
+            "locked": bundle.locked.to_string(),
+            "deadline": {
+                "time_ms": bundle.deadline.time_ms.to_string(),
+                "non_empty_blocks": bundle.deadline.non_empty_blocks.to_string(),
+                "height": bundle.deadline.height.to_string(),
+            },
+            "legs": bundle.legs.iter().map(leg_content).collect::<Vec<Json>>(),
+        } }),
     }
+}
+
+fn leg_content(leg: &PendingLeg) -> Json {
+    let verdict = |verdict| match verdict {
+        Verdict::Fails => json!("fails"),
+        Verdict::Does(effects) => json!({ "does": effects }),
+        Verdict::Void => json!("void"),
+    };
+    let verdicts = leg
+        .verdicts
+        .iter()
+        .map(|&(executor, said)| json!({ "executor": executor, "verdict": verdict(said) }));
+    json!({
+        "namespace": leg.namespace,
+        "reserve": leg.reserve.to_string(),
+        "price": leg.price.to_string(),
+        "share": leg.share.to_string(),
+        "executors": leg.executors,
+        "quorum": leg.quorum,
+        "bond": leg.bond.to_string(),
+        "verdicts": verdicts.collect::<Vec<Json>>(),
+    })
 }
 
 fn price_content(price: &GlobalPrice) -> Json {

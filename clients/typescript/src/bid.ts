@@ -1,7 +1,7 @@
-/** Bids (protocol section 8). */
+/** Bids (protocol sections 8 and 9). */
 
 import type { Key } from "./key.ts";
-import type { Leg, Transaction } from "./transaction.ts";
+import type { BidMode, Leg, Transaction } from "./transaction.ts";
 
 /** What a bid pays for its inclusion at most if it does not say, in wei: a hundredth of an ether. */
 export const DEFAULT_MAX_FEE = 10n ** 16n;
@@ -29,6 +29,8 @@ export interface Bid extends BidPlace {
   amount: bigint;
   /** What it brings, in any order: one leg for each lot, 1 to 8. All are won or none. */
   legs: Leg[];
+  /** By default inclusion. With `atomic` there are two legs or more, and all of them are executed or none. */
+  mode?: BidMode;
 }
 
 /**
@@ -36,9 +38,9 @@ export interface Bid extends BidPlace {
  * @throws InvalidTransaction, RangeError, TypeError
  */
 export function bid({ key, chainId, height, sequence, validUntil, amount, legs, ...rest }: Bid): Transaction {
-  const { maxFee = DEFAULT_MAX_FEE, salt = sequence } = rest;
+  const { maxFee = DEFAULT_MAX_FEE, salt = sequence, mode = "inclusion" } = rest;
   const sorted = [...legs].sort((a, b) => (a.namespace < b.namespace ? -1 : 1));
-  const payload = { kind: "bid" as const, sequence, height, amount, legs: sorted };
+  const payload = { kind: "bid" as const, sequence, height, amount, mode, legs: sorted };
   return key.sign({ chainId, validUntil, salt, maxFee, payload });
 }
 

@@ -9,7 +9,7 @@ import { EncodingError, InvalidTransaction } from "./errors.ts";
 import { chainIdOf } from "./ethereum.ts";
 import { keccak256 } from "./hash.ts";
 import type { Key } from "./key.ts";
-import { MAX_ITEMS, type Leg, type Transaction } from "./transaction.ts";
+import { MAX_ITEMS, type BidMode, type Leg, type Transaction } from "./transaction.ts";
 
 /** The field that neither shape has elsewhere. Numbers are decimal. */
 export interface WeftField {
@@ -17,6 +17,7 @@ export interface WeftField {
   sequence: string;
   amount: string;
   signature: Hex;
+  mode?: BidMode;
   maxFee?: string;
   validUntil?: string;
 }
@@ -34,7 +35,7 @@ export interface EthBundle {
 export interface MevBundle {
   version: "v0.1";
   inclusion: { block: Hex; maxBlock: Hex };
-  body: { tx: Hex; canRevert: true }[];
+  body: { tx: Hex; canRevert?: true }[];
   weft: WeftField;
 }
 
@@ -57,6 +58,11 @@ export interface BundleOffer {
   amount: bigint;
   /** Raw signed transactions of one or more rollups, in order. None, and an amount of 0, withdraw an earlier bid. */
   txs: Hex[];
+  /**
+   * By default inclusion: transactions may revert. With `atomic` all transactions of all rollups are executed and none
+   * fails, or none of them is executed; there are two rollups or more.
+   */
+  mode?: BidMode;
   /** Most it pays for its inclusion, in wei. */
   maxFee?: bigint;
 }
@@ -75,8 +81,8 @@ export function ethBundle({ maxTimestamp, ...offer }: BundleOffer & { maxTimesta
     txs,
     blockNumber: quantity(offer.height),
     maxTimestamp: Number(maxTimestamp),
-    // Nothing is undone because something reverts.
-    revertingTxHashes: txs.map((tx) => toHex(keccak256(fromHex(tx, "txs")))),
+    // Nothing is undone because something reverts, unless the bundle is atomic.
+    revertingTxHashes: offer.mode === "atomic" ? [] : txs.map((tx) => toHex(keccak256(fromHex(tx, "txs")))),
     weft,
   };
   return { method: "eth_sendBundle", params, transaction };
@@ -93,7 +99,7 @@ export function mevBundle({ validUntil, ...offer }: BundleOffer & { validUntil: 
   const params = {
     version: "v0.1" as const,
     inclusion: { block, maxBlock: block },
-    body: txs.map((tx) => ({ tx, canRevert: true as const })),
+    body: txs.map((tx) => (offer.mode === "atomic" ? { tx } : { tx, canRevert: true as const })),
     weft: { ...weft, validUntil: validUntil.toString() },
   };
   return { method: "mev_sendBundle", params, transaction };
@@ -108,6 +114,7 @@ function asBid({ txs, ...offer }: BundleOffer, validUntil: bigint) {
     sequence: offer.sequence.toString(),
     amount: offer.amount.toString(),
     signature: transaction.signature,
+    ...(offer.mode === undefined ? {} : { mode: offer.mode }),
     ...(offer.maxFee === undefined ? {} : { maxFee: offer.maxFee.toString() }),
   };
   return { transaction, weft, txs: raw };

@@ -86,8 +86,8 @@ export class Client {
   }
 
   /**
-   * The results of a height, lots that were sold and then bids, each with its path to the results root; nothing if the
-   * height is not decided.
+   * The results of a height, lots that were sold, then bids, then bundles that were decided, each with its path to the
+   * results root; nothing if the height is not decided.
    */
   async provenResults(height: bigint): Promise<ProvenResult[] | undefined> {
     return this.#first(`v1/auctions/${height}?proof=1`, decodeProvenResults, MAX_AUCTION, "application/octet-stream");

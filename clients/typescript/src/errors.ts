@@ -20,6 +20,7 @@ export type InvalidReason =
   | "too_much"
   | "half_bid"
   | "too_few_legs"
+  | "atomic_legs"
   | "too_large"
   | "signature/recovery_byte"
   | "signature/high_s"

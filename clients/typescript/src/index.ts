@@ -12,11 +12,11 @@ export {
 export { chainIdOf } from "./ethereum.ts";
 export { Key } from "./key.ts";
 export {
-  type AuctionResult, type BidResult, type OpenedBid, type ProvenResult, type SoldLot, decodeProvenResult, detailOf,
-  resultsRootOf, verifyResult,
+  type AuctionResult, type BidResult, type DecidedBundle, type Decision, type OpenedBid, type ProvenResult,
+  type SoldLot, decodeProvenResult, detailOf, resultsRootOf, verifyResult,
 } from "./results.ts";
 export {
-  type Leg, type Payload, type Transaction, type TransactionBody, type Witness, decodeTransaction, encodeTransaction,
+  type BidMode, type Leg, type Payload, type Transaction, type TransactionBody, type Witness, decodeTransaction, encodeTransaction,
   transactionId, verifyTransaction,
 } from "./transaction.ts";
 export type {

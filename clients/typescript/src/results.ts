@@ -1,4 +1,4 @@
-/** What an auction came to, and proofs of it (protocol section 8). */
+/** What an auction came to, how atomic bundles were decided, and proofs of that (protocol sections 8 and 9). */
 
 import { bigEndian, concat, equal, fromBigEndian, fromHex, toHex, type Hex } from "./bytes.ts";
 import { Reader } from "./borsh.ts";
@@ -15,9 +15,9 @@ export interface SoldLot {
   bid: Hex;
   /** Whose bid that is. */
   bidder: Hex;
-  /** What the bid pays for all its lots, in wei. */
+  /** What the bid pays for all its lots, in wei. An atomic one pays when it is decided. */
   payment: bigint;
-  /** What of that goes to the namespace, in wei. */
+  /** What of that goes to the namespace now, in wei: nothing of an atomic one. */
   revenue: bigint;
 }
 
@@ -31,6 +31,7 @@ export const BID_RESULTS = [
   "no_lot",
   "replaced",
   "withdrawn",
+  "not_atomic",
 ] as const;
 
 export type BidResult = (typeof BID_RESULTS)[number];
@@ -51,8 +52,35 @@ export interface OpenedBid {
   detail: Hex;
 }
 
+/** What can become of an atomic bundle, in the order of the codes in leaves. */
+export const DECISIONS = ["committed", "failed", "timed_out"] as const;
+
+/**
+ * All legs are executed; or none is, because a rollup's executors found that its leg fails, or because there were no
+ * verdicts on each leg in time.
+ */
+export type Decision = (typeof DECISIONS)[number];
+
+/** An atomic bundle that was decided. */
+export interface DecidedBundle {
+  /** The transaction of the bid that brought it. */
+  bundle: Hex;
+  /** Who pays. */
+  bidder: Hex;
+  /** The height that its legs stand at. */
+  height: bigint;
+  decision: Decision;
+  /** What it pays, in wei. */
+  paid: bigint;
+  /** What of that goes to each leg's namespace, in wei; ascending by namespace. */
+  legs: { namespace: bigint; revenue: bigint }[];
+}
+
 /** One thing that results say. */
-export type AuctionResult = ({ kind: "lot" } & SoldLot) | ({ kind: "bid" } & OpenedBid);
+export type AuctionResult =
+  | ({ kind: "lot" } & SoldLot)
+  | ({ kind: "bid" } & OpenedBid)
+  | ({ kind: "bundle" } & DecidedBundle);
 
 /** A result and the path from its leaf to the results root. */
 export interface ProvenResult {
@@ -69,13 +97,15 @@ const NOTHING = `0x${"00".repeat(32)}`;
 
 /**
  * What the detail of a bid's result says: another bid (the highest winner that has one of its lots, or the bid that
- * replaced it), or a number (the reserves together, the collateral, or a namespace that offers no lot).
+ * replaced it), or a number (the reserves together, the collateral, or a namespace that offers no lot or takes part in no
+ * atomic bundle).
  */
 export function detailOf({ result, detail }: OpenedBid): { bid: Hex } | { number: bigint } | undefined {
   switch (result) {
     case "below_reserve":
     case "insolvent":
     case "no_lot":
+    case "not_atomic":
       return { number: fromBigEndian(fromHex(detail, "detail", 32)) };
     case "lost":
       return detail === NOTHING ? undefined : { bid: detail };
@@ -120,8 +150,15 @@ function follow(leaf: Uint8Array, count: bigint, path: ProvenResult["path"]): Ui
 
 /** Content of a result's leaf. */
 function layout(result: AuctionResult): Uint8Array {
-  const bid = fromHex(result.bid, "bid", 32);
   const bidder = fromHex(result.bidder, "bidder", 20);
+  if (result.kind === "bundle") {
+    const { height, decision, paid, legs } = result;
+    const bundle = fromHex(result.bundle, "bundle", 32);
+    const code = Uint8Array.of(DECISIONS.indexOf(decision));
+    const revenues = legs.flatMap(({ namespace, revenue }) => [bigEndian(namespace, 8), bigEndian(revenue, 16)]);
+    return concat(Uint8Array.of(2), bundle, bidder, bigEndian(height, 8), code, bigEndian(paid, 16), ...revenues);
+  }
+  const bid = fromHex(result.bid, "bid", 32);
   if (result.kind === "lot") {
     const { namespace, reserve, payment, revenue } = result;
     const head = [Uint8Array.of(0), bigEndian(namespace, 8), bigEndian(reserve, 16)];
@@ -166,7 +203,7 @@ function readProven(input: Reader): ProvenResult {
 
 function readResult(input: Reader): AuctionResult {
   const kind = input.u8();
-  if (kind > 1) throw new EncodingError(`there is no result of kind ${kind}`);
+  if (kind > 2) throw new EncodingError(`there is no result of kind ${kind}`);
   if (kind === 0) {
     return {
       kind: "lot",
@@ -176,6 +213,17 @@ function readResult(input: Reader): AuctionResult {
       bidder: toHex(input.take(20)),
       payment: input.u128(),
       revenue: input.u128(),
+    };
+  }
+  if (kind === 2) {
+    return {
+      kind: "bundle",
+      bundle: toHex(input.take(32)),
+      bidder: toHex(input.take(20)),
+      height: input.u64(),
+      decision: readDecision(input),
+      paid: input.u128(),
+      legs: input.list(() => ({ namespace: input.u64(), revenue: input.u128() })),
     };
   }
   return {
@@ -188,6 +236,13 @@ function readResult(input: Reader): AuctionResult {
     result: readCode(input),
     detail: toHex(input.take(32)),
   };
+}
+
+function readDecision(input: Reader): Decision {
+  const code = input.u8();
+  const decision = DECISIONS[code];
+  if (decision === undefined) throw new EncodingError(`a bundle has no decision ${code}`);
+  return decision;
 }
 
 function readCode(input: Reader): BidResult {

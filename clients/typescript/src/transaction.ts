@@ -23,6 +23,15 @@ export interface Leg {
   data: Hex[];
 }
 
+/** What ties the legs of a bid that wins, in the order of the codes. */
+export const BID_MODES = ["inclusion", "atomic"] as const;
+
+/**
+ * With `inclusion` all legs are ordered at one height, or none; each rollup makes of its own what it makes of it. With
+ * `atomic` all of them are executed, or none.
+ */
+export type BidMode = (typeof BID_MODES)[number];
+
 /** What a transaction does. */
 export type Payload =
   /** Orders data for a rollup. */
@@ -32,13 +41,18 @@ export type Payload =
   /** Moves wei to Ethereum. */
   | { kind: "withdraw"; to: Hex; amount: bigint }
   /** Bids for lots of one height; legs ascend by namespace. Without legs it withdraws an earlier bid. */
-  | { kind: "bid"; sequence: bigint; height: bigint; amount: bigint; legs: Leg[] }
+  | { kind: "bid"; sequence: bigint; height: bigint; amount: bigint; mode: BidMode; legs: Leg[] }
   /** Puts up wei to back bids with. */
   | { kind: "lockCollateral"; amount: bigint }
   /** Takes collateral back. It backs nothing from then on, and is paid out after the network's delay. */
   | { kind: "releaseCollateral"; amount: bigint }
   /** Orders data for several rollups, all of it in one block or nothing; legs ascend by namespace. */
-  | { kind: "bundle"; legs: Leg[] };
+  | { kind: "bundle"; legs: Leg[] }
+  /**
+   * What an executor finds that a leg of an atomic bundle will do, 32 bytes as the rollup defines them; nothing if it
+   * will not do what it is to do. The bundle is the bid's transaction.
+   */
+  | { kind: "verdict"; bundle: Hex; namespace: bigint; effects: Hex | undefined };
 
 /** What a transaction's sender signs. */
 export interface TransactionBody {
@@ -58,7 +72,16 @@ export interface Transaction extends TransactionBody {
   signature: Hex;
 }
 
-const TAGS = { submit: 0, transfer: 1, withdraw: 4, bid: 5, lockCollateral: 6, releaseCollateral: 7, bundle: 8 } as const;
+const TAGS = {
+  submit: 0,
+  transfer: 1,
+  withdraw: 4,
+  bid: 5,
+  lockCollateral: 6,
+  releaseCollateral: 7,
+  bundle: 8,
+  verdict: 9,
+} as const;
 
 /**
  * The borsh of a transaction. The form is not checked, but numbers and bytes have to fit.
@@ -103,15 +126,28 @@ function encodePayload(out: Writer, payload: Payload): void {
       out.u64(payload.sequence, "sequence");
       out.u64(payload.height, "height");
       out.u128(payload.amount, "amount");
+      out.u8(codeOf(BID_MODES, payload.mode, "mode"));
       legs(payload.legs);
       break;
     case "bundle":
       legs(payload.legs);
       break;
+    case "verdict":
+      out.put(fromHex(payload.bundle, "bundle", 32));
+      out.u64(payload.namespace, "namespace");
+      out.u8(payload.effects === undefined ? 0 : 1);
+      if (payload.effects !== undefined) out.put(fromHex(payload.effects, "effects", 32));
+      break;
     case "lockCollateral":
     case "releaseCollateral":
       out.u128(payload.amount, "amount");
   }
+}
+
+function codeOf<T extends string>(all: readonly T[], name: T, what: string): number {
+  const code = all.indexOf(name);
+  if (code < 0) throw new TypeError(`${what}: expected one of ${all.join(", ")}`);
+  return code;
 }
 
 /**
@@ -149,10 +185,18 @@ function decodePayload(input: Reader): Payload {
         sequence: input.u64(),
         height: input.u64(),
         amount: input.u128(),
+        mode: decodeMode(input),
         legs: legs(),
       };
     case TAGS.bundle:
       return { kind: "bundle", legs: legs() };
+    case TAGS.verdict:
+      return {
+        kind: "verdict",
+        bundle: toHex(input.take(32)),
+        namespace: input.u64(),
+        effects: decodeEffects(input),
+      };
     case TAGS.lockCollateral:
       return { kind: "lockCollateral", amount: input.u128() };
     case TAGS.releaseCollateral:
@@ -163,6 +207,19 @@ function decodePayload(input: Reader): Payload {
     default:
       throw new EncodingError(`there is no payload ${kind}`);
   }
+}
+
+function decodeMode(input: Reader): BidMode {
+  const code = input.u8();
+  const mode = BID_MODES[code];
+  if (mode === undefined) throw new EncodingError(`a bid has no mode ${code}`);
+  return mode;
+}
+
+function decodeEffects(input: Reader): Hex | undefined {
+  const tag = input.u8();
+  if (tag > 1) throw new EncodingError(`option tag ${tag}`);
+  return tag === 1 ? toHex(input.take(32)) : undefined;
 }
 
 /** A transaction's id: the blake3 of its borsh, signature included. */
@@ -231,13 +288,17 @@ function checkPayload(payload: Payload): void {
       if (payload.amount === 0n) refuse("no_collateral", "amount of collateral is zero");
       return;
     case "transfer":
+    case "verdict":
   }
 }
 
-function checkBid({ amount, legs }: Extract<Payload, { kind: "bid" }>): void {
+function checkBid({ amount, mode, legs }: Extract<Payload, { kind: "bid" }>): void {
   if (amount > MAX_BID_AMOUNT) refuse("too_much", `bid offers ${amount} wei, at most ${MAX_BID_AMOUNT} allowed`);
   if ((amount === 0n) !== (legs.length === 0)) {
     refuse("half_bid", "a bid has legs and an amount above zero, or withdraws and has neither");
+  }
+  if (mode === "atomic" && legs.length < 2) {
+    refuse("atomic_legs", `an atomic bid has two legs or more, not ${legs.length}`);
   }
   checkLegs(legs);
 }

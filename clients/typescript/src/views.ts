@@ -2,7 +2,7 @@
 
 import type { Hex } from "./bytes.ts";
 import type { Json } from "./json.ts";
-import { BID_RESULTS, type OpenedBid, type SoldLot } from "./results.ts";
+import { BID_RESULTS, DECISIONS, type DecidedBundle, type OpenedBid, type SoldLot } from "./results.ts";
 
 /** Where a node stands. */
 export interface Status {
@@ -91,6 +91,8 @@ export interface Auction {
   lots: SoldLot[];
   /** The bids that were opened, in block order, each with its result in words. */
   bids: (OpenedBid & { reason: string })[];
+  /** The atomic bundles that were decided, ascending by id: of bids that won at earlier heights. */
+  bundles: DecidedBundle[];
 }
 
 export function auction(json: Json): Auction {
@@ -113,6 +115,21 @@ export function auction(json: Json): Auction {
       result: bid.get("result").oneOf(BID_RESULTS),
       detail: bid.get("detail").hex(32),
       reason: bid.get("reason").text(),
+    })),
+    bundles: json.optional("bundles", (bundles) => bundles.list(decidedBundle)) ?? [],
+  };
+}
+
+function decidedBundle(json: Json): DecidedBundle {
+  return {
+    bundle: json.get("bundle").hex(32),
+    bidder: json.get("bidder").hex(20),
+    height: json.get("height").number(),
+    decision: json.get("decision").oneOf(DECISIONS),
+    paid: json.get("paid").number(),
+    legs: json.get("legs").list((leg) => ({
+      namespace: leg.get("namespace").number(),
+      revenue: leg.get("revenue").number(),
     })),
   };
 }

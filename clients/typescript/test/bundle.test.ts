@@ -40,6 +40,32 @@ test("a bundle and a bid that say the same are one transaction", () => {
   assert.equal(transactionId(plain), transactionId(bundle.transaction));
 });
 
+test("both shapes of an atomic bundle are the bid that was signed", () => {
+  const eth = ethBundle({ ...offer, mode: "atomic", txs, maxTimestamp: 100n });
+  const mev = mevBundle({ ...offer, mode: "atomic", txs, validUntil: 100_000n });
+  assert(eth.transaction.payload.kind === "bid");
+  assert.equal(eth.transaction.payload.mode, "atomic");
+  assert.deepEqual(mev.transaction, eth.transaction);
+  for (const bundle of [eth, mev]) {
+    assert.equal(bundle.params.weft.mode, "atomic");
+    assert.equal(reconstruct(bundle), toHex(encodeTransaction(eth.transaction)));
+  }
+  const plain = bid({ ...offer, mode: "atomic", legs: legsOf(txs), validUntil: 100_000n });
+  assert.equal(transactionId(plain), transactionId(eth.transaction));
+
+  const inclusion = ethBundle({ ...offer, mode: "inclusion", txs, maxTimestamp: 100n });
+  assert.deepEqual(inclusion.transaction, ethBundle({ ...offer, txs, maxTimestamp: 100n }).transaction);
+  assert.equal(reconstruct(inclusion), toHex(encodeTransaction(inclusion.transaction)));
+});
+
+test("what is atomic is for two rollups or more", () => {
+  const atomic = { ...offer, mode: "atomic" as const };
+  assert.throws(() => ethBundle({ ...atomic, txs: [raw.type2, raw.type4], maxTimestamp: 1n }), { reason: "atomic_legs" });
+  assert.throws(() => ethBundle({ ...atomic, amount: 0n, txs: [], maxTimestamp: 1n }), { reason: "atomic_legs" });
+  const other = { ...offer, mode: "both" as "atomic" };
+  assert.throws(() => ethBundle({ ...other, txs, maxTimestamp: 1n }), /mode: expected one of inclusion, atomic/);
+});
+
 test("the largest numbers, a fee of its own and hex of either case arrive", () => {
   const most = { height: 2n ** 64n - 1n, sequence: 2n ** 64n - 1n, amount: 2n ** 100n, maxFee: 2n ** 128n - 1n };
   const upper = `0x${raw.type2.slice(2).toUpperCase()}` as Hex;
@@ -87,12 +113,14 @@ function reconstruct({ method, params }: Bundle): string {
   const items: string[] = isEth ? sent.txs : sent.body.map(({ tx }: { tx: string }) => tx);
   if (isEth) {
     assert.deepEqual(Object.keys(sent).sort(), ["blockNumber", "maxTimestamp", "revertingTxHashes", "txs"]);
-    assert.equal(sent.revertingTxHashes.length, items.length);
+    assert.equal(sent.revertingTxHashes.length, weft.mode === "atomic" ? 0 : items.length);
     assert.equal(weft.validUntil, undefined);
   } else {
     assert.deepEqual(Object.keys(sent).sort(), ["body", "inclusion", "version"]);
     assert.equal(sent.version, "v0.1");
     assert.equal(sent.inclusion.maxBlock, sent.inclusion.block);
+    const mayRevert = weft.mode === "atomic" ? undefined : true;
+    for (const { canRevert } of sent.body) assert.equal(canRevert, mayRevert);
   }
   assert.equal(weft.bidder, key.address);
   const legs = new Map<bigint, string[]>();
@@ -107,7 +135,8 @@ function reconstruct({ method, params }: Bundle): string {
     "0x",
     ...[little(9n, 8), little(until, 8), little(sequence, 8), little(BigInt(weft.maxFee ?? 10n ** 16n), 16), "05"],
     ...[little(sequence, 8), little(BigInt(isEth ? sent.blockNumber : sent.inclusion.block), 8)],
-    ...[little(BigInt(weft.amount), 16), little(BigInt(ascending.length), 4)],
+    ...[little(BigInt(weft.amount), 16), { inclusion: "00", atomic: "01" }[(weft.mode ?? "inclusion") as string]],
+    little(BigInt(ascending.length), 4),
     ...ascending.flatMap(([chain, data]) => [
       little(chain, 8),
       little(BigInt(data.length), 4),

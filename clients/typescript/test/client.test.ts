@@ -130,6 +130,10 @@ test("answers are values", async (context) => {
     bid: hash("02"), bidder: owner, height: "41", sequence: "18446744073709551615", amount: "4", result: "lost",
     detail: hash("01"), reason: "lost to others that pay more",
   };
+  const decided = {
+    bundle: hash("03"), bidder: owner, height: "39", decision: "timed_out", paid: "0",
+    legs: [{ namespace: "7", revenue: "0" }, { namespace: "18446744073709551615", revenue: "8" }],
+  };
   const paths: Record<string, unknown> = {
     "/status": STATUS,
     [`/v1/accounts/${owner}`]: {
@@ -137,7 +141,7 @@ test("answers are values", async (context) => {
       releases: [{ at_ms: "1790000000001", amount: "2" }],
     },
     "/v1/auctions/next": { height: "42", lots: [{ namespace: "18446744073709551615", reserve: "1" }], bid_fee: "6" },
-    "/v1/auctions/41": { height: "41", lots: [sold], bids: [opened] },
+    "/v1/auctions/41": { height: "41", lots: [sold], bids: [opened], bundles: [decided] },
     "/v1/auctions/latest": { height: "41", lots: [], bids: [] },
     [`/v1/transactions/${id}`]: {
       id, status: "final", height: "41", position: 2, receipt: { status: "skipped", reason: "cannot_pay_fee", fee: "0" },
@@ -162,8 +166,12 @@ test("answers are values", async (context) => {
     height: 41n,
     lots: [{ namespace: 7n, reserve: 3n, bid: hash("01"), bidder: owner, payment: 9n, revenue: 5n }],
     bids: [{ ...opened, height: 41n, sequence: 2n ** 64n - 1n, amount: 4n }],
+    bundles: [{
+      ...decided, height: 39n, paid: 0n,
+      legs: [{ namespace: 7n, revenue: 0n }, { namespace: 2n ** 64n - 1n, revenue: 8n }],
+    }],
   });
-  assert.equal((await client.auction("latest"))!.height, 41n);
+  assert.deepEqual(await client.auction("latest"), { height: 41n, lots: [], bids: [], bundles: [] });
   assert.equal(await client.auction(99n), undefined);
   assert.deepEqual(await client.transaction(id), {
     id, status: "final", height: 41n, position: 2, withdrawal: undefined,
@@ -175,12 +183,12 @@ test("answers are values", async (context) => {
 });
 
 test("results come with proofs, which lead to the header above", async (context) => {
-  const vectors = vectorsOf("proven_result").slice(0, 13);
+  const vectors = vectorsOf("proven_result").slice(0, 20);
   const proven = vectors.map((vector) => toHex(bytesOf(vector)).slice(2)).join("");
   const root = vectors[0]!.verdict.accepted.root;
   const node = (results_root: string): Handler => ({ path, headers }, response) => {
     if (path === "/v1/auctions/41?proof=1" && headers.accept === "application/octet-stream") {
-      response.end(fromHex(`0x0d000000${proven}`, "results"));
+      response.end(fromHex(`0x14000000${proven}`, "results"));
     } else if (path === "/v1/blocks/42") {
       json(response, { id: hash("01"), header: { height: "42", parent_outcome: { results_root } }, certificate: {} });
     } else {
@@ -190,7 +198,8 @@ test("results come with proofs, which lead to the header above", async (context)
   const honest = await startNode(context, node(root));
   const client = new Client([await nowhere(), honest, await startNode(context, node(root))]);
   const results = (await client.provenResults(41n))!;
-  assert.equal(results.length, 13);
+  assert.equal(results.length, 20);
+  assert.equal(results.at(-1)!.result.kind, "bundle");
   const found = (await client.resultsRoot(41n))!;
   assert(results.every((result) => verifyResult(result, found)));
   const [first, ...rest] = results;

@@ -67,7 +67,7 @@ test("the example locks collateral, follows the stream, bids, wins and proves it
   assert.deepEqual(log.mock.calls.map((call) => call.arguments), [["43: won"], ["proven"]]);
   assert.deepEqual(submitted.map(({ payload }) => payload), [
     { kind: "lockCollateral", amount: 10n ** 18n },
-    { kind: "bid", sequence: 1n, height: 43n, amount: 41n, legs: [{ namespace: 7001n, data: [raw.type2] }] },
+    { kind: "bid", sequence: 1n, height: 43n, amount: 41n, mode: "inclusion", legs: [{ namespace: 7001n, data: [raw.type2] }] },
   ]);
   for (const transaction of submitted) assert.equal(verifyTransaction(transaction, 1477n).sender, key.address);
 });

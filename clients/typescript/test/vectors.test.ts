@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { type Vector, checkProvenResult, checkSigning, checkTransaction, isOfNamespace, vectorsOf } from "./vectors.ts";
 
 const kinds: [kind: string, check: (vector: Vector) => void, atLeast: number][] = [
-  ["transaction", checkTransaction, 60],
+  ["transaction", checkTransaction, 100],
   ["signing", checkSigning, 20],
-  ["proven_result", checkProvenResult, 20],
+  ["proven_result", checkProvenResult, 40],
 ];
 
 for (const [kind, check, atLeast] of kinds) {
@@ -33,7 +33,7 @@ for (const [kind, check, atLeast] of kinds) {
 test("every kind of transaction that is read has a vector", () => {
   const accepted = vectorsOf("transaction").filter(({ verdict, value }) => verdict.accepted !== undefined && value !== null);
   const kinds = new Set(accepted.flatMap(({ value }) => Object.keys((value as { payload: object }).payload)));
-  for (const kind of ["submit", "transfer", "withdraw", "bid", "lock_collateral", "release_collateral"]) {
+  for (const kind of ["submit", "transfer", "withdraw", "bid", "lock_collateral", "release_collateral", "bundle", "verdict"]) {
     assert(kinds.has(kind), kind);
   }
 });

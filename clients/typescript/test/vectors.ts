@@ -101,7 +101,7 @@ export function checkProvenResult(vector: Vector): void {
   const shown = { index: path.index.toString(), siblings: path.siblings };
   checkValue(vector, { count: count.toString(), path: shown, result: showResult(result) }, bytes);
   const root = resultsRootOf(proven);
-  const detail = result.kind === "lot" ? undefined : detailOf(result);
+  const detail = result.kind === "bid" ? detailOf(result) : undefined;
   const found = detail !== undefined && "number" in detail ? { number: detail.number.toString() } : detail;
   const expected = root === undefined ? { refused: "path" } : { accepted: { root, detail: found ?? null } };
   assert.deepEqual(vector.verdict, expected);
@@ -169,9 +169,13 @@ function showPayload(payload: Payload) {
     case "withdraw":
       return { withdraw: { to: payload.to, amount: payload.amount.toString() } };
     case "bid": {
-      const { sequence, height, amount, legs } = payload;
+      const { sequence, height, amount, mode, legs } = payload;
       const numbers = { sequence: sequence.toString(), height: height.toString(), amount: amount.toString() };
-      return { bid: { ...numbers, legs: legs.map(data) } };
+      return { bid: { ...numbers, mode, legs: legs.map(data) } };
+    }
+    case "verdict": {
+      const { bundle, namespace, effects } = payload;
+      return { verdict: { bundle, namespace: namespace.toString(), effects: effects ?? null } };
     }
     case "bundle":
       return { bundle: { legs: payload.legs.map(data) } };
@@ -184,6 +188,5 @@ function showPayload(payload: Payload) {
 
 /** JSON has numbers as decimal strings. */
 function showResult(result: AuctionResult) {
-  const show = (field: unknown) => (typeof field === "bigint" ? field.toString() : field);
-  return Object.fromEntries(Object.entries(result).map(([name, field]) => [name, show(field)]));
+  return JSON.parse(JSON.stringify(result, (_, field) => (typeof field === "bigint" ? field.toString() : field)));
 }

@@ -43,6 +43,9 @@ const params = struct({
   collateral_delay_ms: u64,
   auction_validators: u16,
   auction_burned: u16,
+  hold_limit_ms: u64,
+  hold_heights: u16,
+  suspension_ms: u64,
 });
 
 export const genesis = struct({
@@ -76,6 +79,9 @@ function checkParams(of: Of<typeof params>): void {
   range("bid_penalty", 0n, 1n << 80n);
   range("auction_validators", 0n, WHOLE);
   range("auction_burned", 0n, WHOLE - BigInt(of.auction_validators));
+  range("hold_limit_ms", 1n, 60_000n);
+  range("hold_heights", 4n, 1024n);
+  range("suspension_ms", 0n, 86_400_000n);
 }
 
 function checkGenesis(value: Genesis): void {

@@ -5,7 +5,7 @@ import { type Codec, type Of, address, encode, fixed, hash, struct, u16, u64 } f
 import { keccak256, tag } from "./hash.ts";
 import type { Kind } from "./kind.ts";
 
-export const VERSION = 3;
+export const VERSION = 4;
 export const NO_KEY = new Uint8Array(48);
 
 const bigU16: Codec<number> = {

@@ -1,7 +1,7 @@
 /** Ledger entries, the root over them, and the state that a genesis stands for (protocol sections 6 and 10). */
 
 import { type Bytes, toHex } from "./bytes.ts";
-import { type Codec, type Of, Malformed, address, encode, hash, list, nothing, struct, u128, u32, u64, variants } from "./borsh.ts";
+import { type Codec, type Of, Malformed, address, encode, hash, list, nothing, option, struct, u128, u32, u64, u8, variants } from "./borsh.ts";
 import { type Member, checkCommittee, dealSeats, members } from "./committee.ts";
 import { type Genesis, genesis } from "./genesis.ts";
 import { blake3, stretch } from "./hash.ts";
@@ -54,6 +54,30 @@ const namespace = struct({
   reserve: u128,
   reserve_at: u64,
   earned: u128,
+  held_by: option(hash),
+  standing: struct({ strikes: u8, level: u8, suspended_until: u64 }),
+});
+
+/** An atomic bundle that holds its namespaces, and what their executors have said. */
+const undecided = struct({
+  height: u64,
+  bidder: address,
+  amount: u128,
+  locked: u128,
+  deadline: struct({ time_ms: u64, non_empty_blocks: u64, height: u64 }),
+  legs: list(struct({
+    namespace: u64,
+    reserve: u128,
+    price: u128,
+    share: u128,
+    executors: list(address),
+    quorum: u8,
+    bond: u128,
+    verdicts: list(struct({
+      executor: address,
+      verdict: variants({ fails: [0, nothing], does: [1, hash], void: [2, nothing] }),
+    })),
+  })),
 });
 
 const key = variants({
@@ -72,6 +96,7 @@ const key = variants({
   relay: [12, nothing],
   collateral: [13, address],
   release: [14, struct({ at_ms: u64, account: address })],
+  undecided: [15, hash],
 });
 
 const value = variants({
@@ -88,6 +113,7 @@ const value = variants({
   height: [7, u64],
   withdrawals: [8, withdrawals],
   relay: [9, struct({ pool: u128, paid_at: u64 })],
+  undecided: [10, undecided],
 });
 
 const entry = struct({ key, value });
@@ -140,7 +166,8 @@ function entriesOf(of: Genesis): Entry[] {
   for (const { namespace, settings } of namespaces) {
     const tokens = settings.quota?.burst_bytes ?? 0n;
     const auction = { reserve: 0n, reserve_at: 0n, earned: 0n };
-    const content = { settings, price: floor, tokens, tokens_at_ms: time_ms, ...auction };
+    const atomic = { held_by: null, standing: { strikes: 0, level: 0, suspended_until: 0n } };
+    const content = { settings, price: floor, tokens, tokens_at_ms: time_ms, ...auction, ...atomic };
     entries.push({ key: { is: "namespace", of: namespace }, value: { is: "namespace", of: content } });
   }
   for (const { address } of validators) {

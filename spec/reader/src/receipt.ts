@@ -19,6 +19,8 @@ const status = variants({
       namespace_fee_not_covered: [8, nothing],
       overflow: [9, nothing],
       collateral_too_low: [10, nothing],
+      nothing_to_judge: [11, nothing],
+      not_executor: [12, nothing],
     }),
   ],
 });

@@ -1,4 +1,4 @@
-/** What a block's auction came to, and proofs of it (protocol section 8). */
+/** What a block's auction came to, which atomic bundles it decided, and proofs of that (protocol sections 8 and 9). */
 
 import { type Bytes, ZERO_HASH, bigEndian, concat, equal, fromBigEndian, toHex } from "./bytes.ts";
 import { type Of, address, hash, list, nothing, records, struct, u128, u64, variants } from "./borsh.ts";
@@ -16,7 +16,17 @@ const outcomes = {
   no_lot: 5,
   replaced: 6,
   withdrawn: 7,
+  not_atomic: 8,
 };
+
+const decisions = { committed: 0, failed: 1, timed_out: 2 };
+
+/** What became of an atomic bundle. */
+export const decision = variants({
+  committed: [decisions.committed, nothing],
+  failed: [decisions.failed, nothing],
+  timed_out: [decisions.timed_out, nothing],
+});
 
 const soldLot = struct({
   namespace: u64,
@@ -42,12 +52,22 @@ const openedBid = struct({
     no_lot: [outcomes.no_lot, nothing],
     replaced: [outcomes.replaced, nothing],
     withdrawn: [outcomes.withdrawn, nothing],
+    not_atomic: [outcomes.not_atomic, nothing],
   }),
   detail: hash,
 });
 
+const decidedBundle = struct({
+  bundle: hash,
+  bidder: address,
+  height: u64,
+  decision,
+  paid: u128,
+  legs: list(struct({ namespace: u64, revenue: u128 })),
+});
+
 /** One thing that the results say. */
-const result = records({ lot: [0, soldLot], bid: [1, openedBid] });
+const result = records({ lot: [0, soldLot], bid: [1, openedBid], bundle: [2, decidedBundle] });
 type Result = Of<typeof result>;
 
 /** Content of a leaf. */
@@ -57,6 +77,14 @@ function layout(of: Result): Bytes {
     return concat(
       Uint8Array.of(0), bigEndian(namespace, 8), bigEndian(reserve, 16), bid, bidder,
       bigEndian(payment, 16), bigEndian(revenue, 16),
+    );
+  }
+  if (of.is === "bundle") {
+    const { bundle, bidder, height, decision, paid, legs } = of.of;
+    return concat(
+      Uint8Array.of(2), bundle, bidder, bigEndian(height, 8), Uint8Array.of(decisions[decision.is]),
+      bigEndian(paid, 16),
+      ...legs.flatMap(({ namespace, revenue }) => [bigEndian(namespace, 8), bigEndian(revenue, 16)]),
     );
   }
   const { bid, bidder, height, sequence, amount, result, detail } = of.of;
@@ -79,12 +107,13 @@ export const NO_RESULTS = commitResults(ZERO_HASH, 0);
 
 /** What the detail of a bid's result says: another bid, a number, or nothing. */
 function detailOf(of: Result): Json {
-  if (of.is === "lot") return null;
+  if (of.is !== "bid") return null;
   const { result, detail } = of.of;
   switch (result.is) {
     case "below_reserve":
     case "insolvent":
     case "no_lot":
+    case "not_atomic":
       return { number: fromBigEndian(detail).toString() };
     case "lost":
       return equal(detail, ZERO_HASH) ? null : { bid: toHex(detail) };
@@ -97,7 +126,7 @@ function detailOf(of: Result): Json {
   }
 }
 
-/** A lot or a bid and its path in a tree of `count`. */
+/** A lot, a bid or a bundle and its path in a tree of `count`. */
 export const provenResult = struct({ result, count: u64, path });
 export type ProvenResult = Of<typeof provenResult>;
 
@@ -112,14 +141,15 @@ export const provenResultKind: Kind<ProvenResult> = {
   judge: (proven) => ({ root: toHex(resultsRootOf(proven)), detail: detailOf(proven.result) }),
 };
 
-/** The lots of a block that were sold, then its bids. */
-const results = struct({ lots: list(soldLot), bids: list(openedBid) });
+/** The lots of a block that were sold, then its bids, then the bundles that it decided. */
+const results = struct({ lots: list(soldLot), bids: list(openedBid), bundles: list(decidedBundle) });
 type Results = Of<typeof results>;
 
-function leavesOf({ lots, bids }: Results): Bytes[] {
+function leavesOf({ lots, bids, bundles }: Results): Bytes[] {
   const all: Result[] = [
     ...lots.map((of) => ({ is: "lot" as const, of })),
     ...bids.map((of) => ({ is: "bid" as const, of })),
+    ...bundles.map((of) => ({ is: "bundle" as const, of })),
   ];
   return all.map(leafHash);
 }

@@ -8,9 +8,12 @@ import type { Context, Kind } from "./kind.ts";
 import { data, place } from "./legs.ts";
 import { commit, leaf, root } from "./merkle.ts";
 import { ascending, refuseIf } from "./refusal.ts";
+import { decision } from "./results.ts";
+import { mode } from "./transaction.ts";
 
 export const entry = records({
-  head: [1, struct({ transaction: hash, bidder: address, place, data })],
+  decision: [0, struct({ bundle: hash, decision })],
+  head: [1, struct({ transaction: hash, bidder: address, mode, place, data })],
   forced: [2, struct({ index: u64, sender: address, data: bytes })],
   submission: [3, struct({ transaction: hash, submitter: address, data })],
   leg: [4, struct({ transaction: hash, submitter: address, place, data })],

@@ -1,7 +1,7 @@
 /** Transactions and namespace settings (protocol section 4). */
 
 import { type Bytes, compare, toHex } from "./bytes.ts";
-import { type Of, address, encode, list, nothing, option, struct, u128, u64, variants } from "./borsh.ts";
+import { type Of, address, encode, hash, list, nothing, option, struct, u128, u64, u8, variants } from "./borsh.ts";
 import { blake3 } from "./hash.ts";
 import type { JsonObject } from "./json.ts";
 import type { Kind } from "./kind.ts";
@@ -13,11 +13,15 @@ const MOST_BYTES = 128 * 1024;
 const MOST_ITEMS = 4096;
 const MOST_SUBMITTERS = 64;
 const MOST_LEGS = 8;
-const LEAST_LEGS_OF_BUNDLE = 2;
-/** The most that a bid offers or an auction's floor is, in wei. */
+const MOST_EXECUTORS = 16;
+/** Of a bundle, and of a bid that is atomic. */
+const LEAST_LEGS = 2;
+/** The most that a bid offers, and that an auction's floor and a fee for holding are, in wei. */
 const MOST_AMOUNT = 1n << 100n;
 
 const SLOT: Slot = { is: "transaction", of: null };
+
+const atomic = struct({ executors: list(address), quorum: u8, bond: u128, hold_fee: u128 });
 
 export const settings = struct({
   owner: address,
@@ -25,13 +29,18 @@ export const settings = struct({
   submitters: variants({ anyone: [0, nothing], only: [1, list(address)] }),
   quota: option(struct({ bytes_per_second: u64, burst_bytes: u64 })),
   auction: option(struct({ every: u64, floor: u128 })),
+  atomic: option(atomic),
 });
 export type Settings = Of<typeof settings>;
+
+/** What ties the legs of a bid that wins. */
+export const mode = variants({ inclusion: [0, nothing], atomic: [1, nothing] });
 
 const bid = struct({
   sequence: u64,
   height: u64,
   amount: u128,
+  mode,
   legs: list(leg),
 });
 
@@ -45,6 +54,7 @@ const payload = variants({
   lock_collateral: [6, struct({ amount: u128 })],
   release_collateral: [7, struct({ amount: u128 })],
   bundle: [8, struct({ legs: list(leg) })],
+  verdict: [9, struct({ bundle: hash, namespace: u64, effects: option(hash) })],
 });
 
 const body = struct({ chain_id: u64, valid_until: u64, salt: u64, max_fee: u128, payload });
@@ -52,15 +62,28 @@ const body = struct({ chain_id: u64, valid_until: u64, salt: u64, max_fee: u128,
 export const transaction = signed(body);
 export type Transaction = Of<typeof transaction>;
 
-export function checkSettings({ submitters, quota, auction }: Settings): void {
+/** Refuses executors of whom two quorums could say different things, or none. */
+function checkAtomic({ executors, quorum, hold_fee }: Of<typeof atomic>): void {
+  refuseIf(executors.length === 0 || executors.length > MOST_EXECUTORS, "executors");
+  refuseIf(!ascending(executors, compare), "unsorted_executors");
+  refuseIf(2 * quorum <= executors.length || quorum > executors.length, "quorum");
+  refuseIf(hold_fee > MOST_AMOUNT, "hold_fee");
+}
+
+export function checkSettings({ submitters, quota, auction, atomic }: Settings): void {
   if (submitters.is === "only") {
     refuseIf(submitters.of.length > MOST_SUBMITTERS, "too_many_submitters");
     refuseIf(!ascending(submitters.of, compare), "unsorted_submitters");
   }
   refuseIf(quota !== null && (quota.bytes_per_second === 0n || quota.burst_bytes === 0n), "empty_quota");
-  if (auction === null) return;
-  refuseIf(auction.every === 0n, "auction_never");
-  refuseIf(auction.floor > MOST_AMOUNT, "auction_floor");
+  if (auction !== null) {
+    refuseIf(auction.every === 0n, "auction_never");
+    refuseIf(auction.floor > MOST_AMOUNT, "auction_floor");
+  }
+  if (atomic !== null) {
+    refuseIf(auction === null, "atomic_without_auction");
+    checkAtomic(atomic);
+  }
 }
 
 /** Refuses what cannot go to a rollup. */
@@ -77,11 +100,12 @@ function checkLegs(legs: Of<typeof leg>[]): void {
   legs.forEach(({ data }) => checkData(data));
 }
 
-/** Refuses what neither offers something for lots nor withdraws. */
-function checkBid({ amount, legs }: Of<typeof bid>): void {
+/** Refuses what neither offers something for lots nor withdraws, and what is atomic without several lots. */
+function checkBid({ amount, mode, legs }: Of<typeof bid>): void {
   checkLegs(legs);
   refuseIf(amount > MOST_AMOUNT, "too_much");
   refuseIf((legs.length === 0) !== (amount === 0n), "half_bid");
+  refuseIf(mode.is === "atomic" && legs.length < LEAST_LEGS, "atomic_legs");
 }
 
 function checkPayload(payload: Transaction["body"]["payload"]): void {
@@ -90,6 +114,7 @@ function checkPayload(payload: Transaction["body"]["payload"]): void {
       checkData(payload.of.data);
       return;
     case "transfer":
+    case "verdict":
       return;
     case "withdraw":
       refuseIf(payload.of.amount === 0n, "nothing_to_withdraw");
@@ -98,7 +123,7 @@ function checkPayload(payload: Transaction["body"]["payload"]): void {
       checkBid(payload.of);
       return;
     case "bundle":
-      refuseIf(payload.of.legs.length < LEAST_LEGS_OF_BUNDLE, "too_few_legs");
+      refuseIf(payload.of.legs.length < LEAST_LEGS, "too_few_legs");
       checkLegs(payload.of.legs);
       return;
     case "lock_collateral":

@@ -2,14 +2,14 @@
 
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::{
-    Address, AuctionSettings, Genesis, L1Contracts, L1Origin, Member, NamespaceId,
+    Address, AtomicSettings, AuctionSettings, Genesis, L1Contracts, L1Origin, Member, NamespaceId,
     NamespaceSettings, Params, Quota, Stake, Submitters,
 };
 
 use crate::document::{Vector, hex};
 use crate::fixtures::{CHAIN, NOW, address, hash_of, members, validators};
 use crate::refusal::Refusal;
-use crate::transaction::settings;
+use crate::transaction::{atomic, settings};
 
 pub(crate) fn vectors() -> Vec<Vector> {
     let fine = sample();
@@ -39,6 +39,9 @@ pub(crate) fn vectors() -> Vec<Vector> {
         collateral_delay_ms: 0,
         auction_validators: 0,
         auction_burned: 0,
+        hold_limit_ms: 1,
+        hold_heights: 4,
+        suspension_ms: 0,
     };
     let other = Params {
         max_block_bytes: 4_194_304,
@@ -53,6 +56,9 @@ pub(crate) fn vectors() -> Vec<Vector> {
         bid_penalty: 1 << 80,
         collateral_delay_ms: u64::MAX,
         auction_validators: 10_000,
+        hold_limit_ms: 60_000,
+        hold_heights: 1024,
+        suspension_ms: 86_400_000,
         ..chosen
     };
     let burning = Params { auction_burned: 10_000, ..chosen };
@@ -74,7 +80,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector("all that lots bring is burned", &with(burning), "accepted"),
         vector("nothing that lots bring is for rollups", &with(halved), "accepted"),
     ];
-    let refused: [(&str, Genesis, &str); 34] = [
+    let refused: [(&str, Genesis, &str); 43] = [
         ("no validators", change(&|g| g.validators.clear()), "validators/size"),
         ("validators descending", change(&|g| g.validators.reverse()), "validators/unsorted"),
         ("no seats", change(&|g| g.validators[0].seats = 0), "validators/seats"),
@@ -116,6 +122,27 @@ pub(crate) fn vectors() -> Vec<Vector> {
             }),
             "settings/auction_floor",
         ),
+        (
+            "executors without an auction",
+            change(&|g| g.namespaces[1].settings.auction = None),
+            "settings/atomic_without_auction",
+        ),
+        (
+            "executors twice",
+            change(&|g| {
+                let executors = vec![address("executor one"); 2];
+                let twice = AtomicSettings { executors, ..atomic() };
+                g.namespaces[1].settings.atomic = Some(twice);
+            }),
+            "settings/unsorted_executors",
+        ),
+        (
+            "a quorum of nobody",
+            change(&|g| {
+                g.namespaces[1].settings.atomic = Some(AtomicSettings { quorum: 0, ..atomic() });
+            }),
+            "settings/quorum",
+        ),
         ("balances above 128 bits", change(&|g| g.accounts[0].balance = u128::MAX), "too_much_wei"),
         ("blocks too small", param(&|p| p.max_block_bytes = 262_143), "param/max_block_bytes"),
         ("blocks too large", param(&|p| p.max_block_bytes = 4_194_305), "param/max_block_bytes"),
@@ -151,6 +178,12 @@ pub(crate) fn vectors() -> Vec<Vector> {
             param(&|p| (p.auction_validators, p.auction_burned) = (5_000, 5_001)),
             "param/auction_burned",
         ),
+        ("holds of no time", param(&|p| p.hold_limit_ms = 0), "param/hold_limit_ms"),
+        ("holds too long", param(&|p| p.hold_limit_ms = 60_001), "param/hold_limit_ms"),
+        ("holds of too few heights", param(&|p| p.hold_heights = 3), "param/hold_heights"),
+        ("holds of too many heights", param(&|p| p.hold_heights = 1025), "param/hold_heights"),
+        ("holds of most heights there are", param(&|p| p.hold_heights = u16::MAX), "param/hold_heights"),
+        ("suspended too long", param(&|p| p.suspension_ms = 86_400_001), "param/suspension_ms"),
         ("stakes descending", change(&|g| g.stakes.reverse()), "unsorted/stakes"),
         ("a stake of nothing", change(&|g| g.stakes[1].stake = 0), "no_stake"),
         ("an origin too far", change(&|g| g.l1_origin.number = 1 << 48), "l1_origin"),

@@ -4,14 +4,17 @@ use serde_json::json;
 use weft_types::merkle::{Blake3, TreeHash};
 use weft_types::slice::ProvenEntry;
 use weft_types::{
-    B256, BlockId, Bytes, Header, LegPlace, Legs, NamespaceId, Results, SliceEntry, Verify,
+    B256, BidMode, BlockId, Bytes, Decision, Header, LegPlace, Legs, NamespaceId, Results,
+    SliceEntry, Verify,
 };
 
 use crate::chain::Chain;
 use crate::document::Vector;
 use crate::fixtures::{CHAIN, hash_of};
 use crate::refusal::Refusal;
-use crate::slices::{forced_to, headed, leg, legs_of_bid, legs_of_bundle, of, slice};
+use crate::slices::{
+    atomic, decision, forced_to, headed, leg, legs_of_bid, legs_of_bundle, of, slice,
+};
 
 /// Who has a lot that the bid took.
 const LOTS: [u64; 2] = [10, 30];
@@ -44,6 +47,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
     vectors.extend(elsewhere(&chain));
     vectors.extend(other_legs(&chain));
     vectors.extend(lying_places());
+    vectors.extend(of_atomic_bundles());
 
     let bytes = borsh::to_vec(&proven(10, SUBMISSION, None)).unwrap();
     let tag = entry_tag(&proven(10, SUBMISSION, None));
@@ -246,7 +250,46 @@ fn lying_places() -> Vec<Vector> {
     .into()
 }
 
-/// A block with an entry of each kind for namespace 10, and with legs for others.
+/// Heads of atomic bids, and decisions.
+fn of_atomic_bundles() -> Vec<Vector> {
+    let decided = vec![decision(Decision::Failed)];
+    let slices = vec![
+        atomic(10, &LOTS, &["one"]),
+        of(20, [decided.clone(), slice(20, &["two"]).entries]),
+        atomic(30, &LOTS, &[]),
+        of(40, [decided]),
+    ];
+    let chain = Chain::of(slices, Results::default());
+    let proven = |namespace, legs| chain.prove_entry(namespace, 0, legs);
+    let change = |namespace, legs, with: SliceEntry| {
+        ProvenEntry { entry: with, ..chain.prove_entry(namespace, 0, legs) }
+    };
+    let mut as_inclusion = proven(10, bid()).entry;
+    let SliceEntry::Head { mode, .. } = &mut as_inclusion else { panic!("a head") };
+    *mode = BidMode::Inclusion;
+    let mut vectors = vec![
+        shown(&chain, "an atomic head", 10, &proven(10, bid())),
+        shown(&chain, "a decision", 20, &proven(20, None)),
+        shown(&chain, "a decision alone", 40, &proven(40, None)),
+    ];
+    let refused = [
+        ("an atomic head as another", 10, change(10, bid(), as_inclusion), "wrong_entries"),
+        ("an atomic head without legs", 10, proven(10, None), "wrong_legs"),
+        (
+            "another decision",
+            20,
+            change(20, None, decision(Decision::Committed)),
+            "wrong_entries",
+        ),
+        ("a decision with legs", 20, proven(20, bid()), "wrong_legs"),
+        ("a decision with no legs listed", 20, proven(20, Some(Legs(vec![]))), "wrong_legs"),
+    ];
+    vectors
+        .extend(refused.map(|(name, of, entry, reason)| long(&chain, name, of, &entry, reason)));
+    vectors
+}
+
+/// A block with an entry of each kind but a decision for namespace 10, and with legs for others.
 fn chain(leg_of_10: SliceEntry) -> Chain {
     let slices = vec![
         of(

@@ -1,22 +1,28 @@
-//! Lots and bids of an auction, and the roots that their paths lead to.
+//! Lots, bids and decided bundles, and the roots that their paths lead to.
 
 use serde_json::{Value, json};
 use weft_types::merkle::{Keccak, TreeHash};
-use weft_types::results::AuctionResult;
-use weft_types::{BidResult, ProvenResult, Results};
+use weft_types::results::{AuctionResult, LegRevenue};
+use weft_types::{
+    BidResult, DecidedBundle, Decision, OpenedBid, ProvenResult, Results, SoldLot,
+};
 
 use crate::document::{Vector, hex};
 use crate::fixtures::hash_of;
 use crate::results;
 
 pub(crate) fn vectors() -> Vec<Vector> {
-    let every = results::sample().proven();
+    let sample = results::sample();
+    let every = sample.proven();
     let names = [
         "first lot",
         "another lot of the same bid",
+        "lot of an atomic bid",
+        "another lot of the atomic bid",
         "last lot",
         "won",
         "won, the second",
+        "won, atomic",
         "lost",
         "lost beyond the bound",
         "below reserve",
@@ -25,13 +31,22 @@ pub(crate) fn vectors() -> Vec<Vector> {
         "no lot",
         "replaced",
         "withdrawn",
+        "not atomic",
     ];
+    let names: Vec<String> = names
+        .map(str::to_owned)
+        .into_iter()
+        .chain(sample.bundles.iter().map(|decided| format!("bundle {}", decided.decision)))
+        .collect();
     assert_eq!(names.len(), every.len());
     let mut vectors: Vec<Vector> =
         names.iter().zip(&every).map(|(name, proven)| vector(name, proven, "accepted")).collect();
 
-    let [lot, bid] = &results::largest().proven()[..] else { panic!("a lot and a bid") };
-    let alone = Results { bids: vec![], ..results::largest() }.proven().remove(0);
+    let largest = results::largest();
+    let [lot, bid, bundle] = &largest.proven()[..] else { panic!("a lot, a bid and a bundle") };
+    let of_lots = Results { lots: largest.lots, ..Results::default() };
+    let alone = of_lots.proven().remove(0);
+    let (won, first_bundle) = (sample.lots.len(), sample.lots.len() + sample.bids.len());
     let with = |place: usize, change: &dyn Fn(&mut ProvenResult)| {
         let mut proven = every[place].clone();
         change(&mut proven);
@@ -41,26 +56,45 @@ pub(crate) fn vectors() -> Vec<Vector> {
     let changed = [
         ("largest numbers of a lot", lot.clone(), "accepted"),
         ("largest numbers of a bid", bid.clone(), "accepted"),
+        ("largest numbers of a bundle", bundle.clone(), "accepted"),
         ("the only one", alone, "accepted"),
         (
             "another revenue leads elsewhere",
-            with(0, &|p| {
-                if let AuctionResult::Lot(lot) = &mut p.result {
-                    lot.revenue += 1;
-                }
-            }),
+            with(0, &|p| lot_of(p).revenue += 1),
             "accepted",
         ),
         (
             "another result leads elsewhere",
-            with(5, &|p| {
-                if let AuctionResult::Bid(bid) = &mut p.result {
-                    bid.result = BidResult::Won;
-                }
+            with(won + 3, &|p| bid_of(p).result = BidResult::Won),
+            "accepted",
+        ),
+        (
+            "another decision leads elsewhere",
+            with(first_bundle, &|p| {
+                let decided = bundle_of(p);
+                decided.decision = match decided.decision {
+                    Decision::Committed => Decision::Failed,
+                    Decision::Failed | Decision::TimedOut => Decision::Committed,
+                };
             }),
             "accepted",
         ),
-        ("another count leads elsewhere", with(0, &|p| p.count = 14), "accepted"),
+        (
+            "another order of legs leads elsewhere",
+            with(first_bundle, &|p| bundle_of(p).legs.reverse()),
+            "accepted",
+        ),
+        (
+            "a leg less leads elsewhere",
+            with(first_bundle, &|p| drop(bundle_of(p).legs.pop())),
+            "accepted",
+        ),
+        (
+            "no legs lead elsewhere",
+            with(first_bundle, &|p| bundle_of(p).legs.clear()),
+            "accepted",
+        ),
+        ("another count leads elsewhere", with(0, &|p| p.count += 1), "accepted"),
         ("too long", with(5, &|p| p.path.siblings.push(hash_of("one more"))), "path"),
         ("too short", with(5, &|p| p.path.siblings.truncate(2)), "path"),
         ("beyond the end", with(last, &|p| p.count = last as u64), "path"),
@@ -68,7 +102,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
     ];
     vectors.extend(changed.map(|(name, proven, expected)| vector(name, &proven, expected)));
 
-    let bytes = borsh::to_vec(&every[5]).unwrap();
+    let bytes = borsh::to_vec(&every[won]).unwrap();
     // The tag, then a bid up to its amount.
     let code = 1 + 32 + 20 + 8 + 8 + 16;
     let set = |at: usize, value: u8| {
@@ -76,9 +110,13 @@ pub(crate) fn vectors() -> Vec<Vector> {
         bytes[at] = value;
         bytes
     };
+    let mut undecided = borsh::to_vec(&every[first_bundle]).unwrap();
+    // The tag, then a bundle up to its decision.
+    undecided[1 + 32 + 20 + 8] = 3;
     let undecodable = [
-        ("tag 2", set(0, 2)),
-        ("result 8", set(code, 8)),
+        ("tag 3", set(0, 3)),
+        ("result 9", set(code, 9)),
+        ("decision 3", undecided),
         ("one byte short", bytes[..bytes.len() - 1].to_vec()),
         ("one byte more", [&bytes[..], &[0]].concat()),
     ];
@@ -111,7 +149,37 @@ fn layout(result: &AuctionResult) -> Vec<u8> {
             bid.detail.as_slice(),
         ]
         .concat(),
+        AuctionResult::Bundle(decided) => {
+            let leg = |leg: &LegRevenue| {
+                [&leg.namespace.0.to_be_bytes()[..], &leg.revenue.to_be_bytes()].concat()
+            };
+            [
+                &[2][..],
+                decided.bundle.0.as_slice(),
+                decided.bidder.as_slice(),
+                &decided.height.to_be_bytes(),
+                &[decided.decision as u8],
+                &decided.paid.to_be_bytes(),
+                &decided.legs.iter().flat_map(leg).collect::<Vec<u8>>(),
+            ]
+            .concat()
+        }
     }
+}
+
+fn lot_of(proven: &mut ProvenResult) -> &mut SoldLot {
+    let AuctionResult::Lot(lot) = &mut proven.result else { panic!("a lot") };
+    lot
+}
+
+fn bid_of(proven: &mut ProvenResult) -> &mut OpenedBid {
+    let AuctionResult::Bid(bid) = &mut proven.result else { panic!("a bid") };
+    bid
+}
+
+fn bundle_of(proven: &mut ProvenResult) -> &mut DecidedBundle {
+    let AuctionResult::Bundle(decided) = &mut proven.result else { panic!("a bundle") };
+    decided
 }
 
 /// What the detail says.

@@ -1,16 +1,17 @@
 //! A slice of one height with all that proves it, and what must not pass for one.
 
+use weft_types::results::LegRevenue;
 use weft_types::slice::ProvenSlice;
 use weft_types::{
-    B256, BidResult, BlockId, Header, LegPlace, NamespaceId, OpenedBid, ProvenResult, Results, SliceEntry,
-    SliceProof, SoldLot, TransactionId, Verify,
+    B256, BidMode, BidResult, BlockId, DecidedBundle, Decision, Header, LegPlace, NamespaceId,
+    OpenedBid, ProvenResult, Results, SliceEntry, SliceProof, SoldLot, TransactionId, Verify,
 };
 
 use crate::chain::Chain;
 use crate::document::Vector;
 use crate::fixtures::{CHAIN, address, hash_of};
 use crate::refusal::Refusal;
-use crate::slices::{bid, headed, leg, of, slice};
+use crate::slices::{atomic, bid, decision, forced_to, headed, leg, of, slice};
 
 /// What the bid took.
 const LOTS: [u64; 3] = [10, 30, 40];
@@ -85,6 +86,8 @@ pub(crate) fn vectors() -> Vec<Vector> {
     invented.entries = fine.entries.clone();
     vectors.push(chain.long("entries of an absent namespace", &invented, 25, "wrong_entries"));
     vectors.extend(heads());
+    vectors.extend(atomic_heads());
+    vectors.extend(decisions());
     vectors.push(Vector::undecodable::<ProvenSlice>("one byte short", &bytes[..bytes.len() - 1]));
     // The option stands last.
     let tag = [&bytes[..bytes.len() - 1], &[2]].concat();
@@ -175,6 +178,93 @@ fn heads() -> Vec<Vector> {
     vectors
 }
 
+/// Slices that begin with the head of an atomic bid.
+fn atomic_heads() -> Vec<Vector> {
+    let slices = || [10, 30, 40].map(|namespace| atomic(namespace, &LOTS, &["one"])).to_vec();
+    let held = |change: &dyn Fn(&mut Results)| {
+        let mut results = auction();
+        results.lots.iter_mut().for_each(|lot| lot.revenue = 0);
+        change(&mut results);
+        Chain::of(slices(), results)
+    };
+    let chain = held(&|_| {});
+    let fine = chain.prove(10);
+    let mut as_inclusion = fine.clone();
+    let Some(SliceEntry::Head { mode, .. }) = as_inclusion.entries.first_mut() else {
+        panic!("a head")
+    };
+    *mode = BidMode::Inclusion;
+    // A bundle of the same bid, decided in the same block, is no lot.
+    let decided = held(&|results| results.bundles.push(decided_bid()));
+    let mut with_bundle = decided.prove(10);
+    with_bundle.lot = decided.results.proven().pop();
+    vec![
+        chain.shown("an atomic head", &fine, 10),
+        chain.long("an atomic head as another", &as_inclusion, 10, "wrong_entries"),
+        decided.long("a head with its bundle for a lot", &with_bundle, 10, "wrong_head"),
+    ]
+}
+
+/// Slices that begin with a decision, or would.
+fn decisions() -> Vec<Vector> {
+    let first = || vec![decision(Decision::Committed)];
+    let slices = vec![
+        of(10, [first(), forced_to(10, &["hear me"]).entries, slice(10, &["one"]).entries]),
+        slice(20, &["two"]),
+        of(30, [first()]),
+    ];
+    let chain = Chain::of(slices, auction());
+    let change = |change: &dyn Fn(&mut ProvenSlice)| {
+        let mut changed = chain.prove(10);
+        change(&mut changed);
+        changed
+    };
+    let lot = || chain.results.proven_lot(NamespaceId(10));
+    let mut vectors = vec![
+        chain.shown("a decision before a forced message and a submission", &chain.prove(10), 10),
+        chain.shown("a decision alone", &chain.prove(30), 30),
+    ];
+    let refused = [
+        ("a decision with a lot", change(&|s| s.lot = lot()), "wrong_head"),
+        ("a decision left out", change(&|s| drop(s.entries.remove(0))), "wrong_entries"),
+        (
+            "another decision",
+            change(&|s| s.entries[0] = decision(Decision::TimedOut)),
+            "wrong_entries",
+        ),
+        (
+            "a decision on another bundle",
+            change(&|s| {
+                let decision = Decision::Committed;
+                s.entries[0] = SliceEntry::Decision { bundle: bid(), decision };
+            }),
+            "wrong_entries",
+        ),
+        ("a decision later", change(&|s| s.entries.swap(0, 1)), "wrong_entries"),
+        ("a decision twice", change(&|s| s.entries.insert(0, s.entries[0].clone())), "wrong_entries"),
+    ];
+    vectors.extend(refused.map(|(name, slice, reason)| chain.long(name, &slice, 10, reason)));
+    let headed = of(10, [first(), headed(10, &LOTS, &[]).entries]);
+    let both = Chain::of(vec![headed], auction());
+    let mut proven = both.prove(10);
+    proven.lot = both.results.proven_lot(NamespaceId(10));
+    vectors.push(both.long("a head after a decision", &proven, 10, "wrong_head"));
+    vectors
+}
+
+/// The bid of [`auction`], as a bundle that is decided.
+fn decided_bid() -> DecidedBundle {
+    let leg = |namespace| LegRevenue { namespace: NamespaceId(namespace), revenue: 24_000 };
+    DecidedBundle {
+        bundle: bid(),
+        bidder: address("bidder"),
+        height: 100,
+        decision: Decision::Committed,
+        paid: 90_000,
+        legs: LOTS.map(leg).to_vec(),
+    }
+}
+
 /// Slices that a block must not have: of several heads, or of one that does not stand first.
 fn misplaced_heads() -> Vec<Vector> {
     let head = || headed(10, &LOTS, &[]).entries;
@@ -223,6 +313,7 @@ fn auction() -> Results {
             result,
             detail,
         }],
+        bundles: vec![],
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) fn vectors() -> Vec<Vector> {
         ("skipped: namespace fee not covered", SkipReason::NamespaceFeeNotCovered, 180_000_006),
         ("skipped: overflow", SkipReason::Overflow, u128::MAX),
         ("skipped: collateral too low", SkipReason::CollateralTooLow, 180_000_007),
+        ("skipped: nothing to judge", SkipReason::NothingToJudge, 180_000_008),
+        ("skipped: not executor", SkipReason::NotExecutor, 180_000_009),
     ];
     let executed = |fee| Receipt { status: ReceiptStatus::Executed, fee };
     let mut vectors =
@@ -25,7 +27,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector(name, Receipt { status: ReceiptStatus::Skipped(reason), fee })
     }));
     let fee = [1; 16];
-    for (name, head) in [("status tag 2", &[2][..]), ("reason 11", &[1, 11])] {
+    for (name, head) in [("status tag 2", &[2][..]), ("reason 13", &[1, 13])] {
         vectors.push(Vector::undecodable::<Receipt>(name, &[head, &fee].concat()));
     }
     vectors.push(Vector::undecodable::<Receipt>("no reason", &[&[1][..], &fee].concat()));

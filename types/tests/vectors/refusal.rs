@@ -48,6 +48,11 @@ reasons! {
         SettingsError::EmptyQuota => "empty_quota",
         SettingsError::AuctionNever => "auction_never",
         SettingsError::AuctionFloor(_) => "auction_floor",
+        SettingsError::Executors(_) => "executors",
+        SettingsError::UnsortedExecutors => "unsorted_executors",
+        SettingsError::Quorum { .. } => "quorum",
+        SettingsError::HoldFee(_) => "hold_fee",
+        SettingsError::AtomicWithoutAuction => "atomic_without_auction",
     }
     TransactionError {
         TransactionError::ChainId { .. } => "chain_id",
@@ -62,6 +67,7 @@ reasons! {
         TransactionError::TooMuch(_) => "too_much",
         TransactionError::HalfBid => "half_bid",
         TransactionError::TooFewLegs(_) => "too_few_legs",
+        TransactionError::AtomicLegs(_) => "atomic_legs",
         TransactionError::Settings(error) => within("settings", error),
         TransactionError::Signature(error) => within("signature", error),
     }

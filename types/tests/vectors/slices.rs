@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use weft_types::merkle::{Blake3, TreeHash};
 use weft_types::slice::NamespaceTree;
 use weft_types::{
-    Bytes, Leg, LegPlace, Legs, NamespaceId, Slice, SliceEntry, SliceLeaf, TransactionId,
+    BidMode, Bytes, Decision, Leg, LegPlace, Legs, NamespaceId, Slice, SliceEntry, SliceLeaf,
+    TransactionId,
 };
 
 use crate::document::{Vector, hex};
@@ -21,6 +22,12 @@ pub(crate) fn vectors() -> Vec<Vector> {
         bytes[tag] = value;
         bytes
     };
+    // The tag and the bundle, then the decision.
+    let mut undecided = borsh::to_vec(&vec![of(7, [vec![decision(Decision::Failed)]])]).unwrap();
+    undecided[tag + 1 + 32] = 3;
+    // The tag, the bid and the bidder, then the mode.
+    let mut other_mode = borsh::to_vec(&vec![headed(7, &[7], &[])]).unwrap();
+    other_mode[tag + 1 + 32 + 20] = 2;
     vec![
         vector("no slices", vec![], "accepted"),
         vector("one slice of one entry", vec![one.clone()], "accepted"),
@@ -60,6 +67,30 @@ pub(crate) fn vectors() -> Vec<Vector> {
             "accepted",
         ),
         vector(
+            "heads of an atomic bid",
+            vec![atomic(7, &[7, 9], &["one"]), slice(8, &["two"]), atomic(9, &[7, 9], &[])],
+            "accepted",
+        ),
+        vector("committed", vec![of(7, [vec![decision(Decision::Committed)]])], "accepted"),
+        vector("failed", vec![of(7, [vec![decision(Decision::Failed)]])], "accepted"),
+        vector("timed out", vec![of(7, [vec![decision(Decision::TimedOut)]])], "accepted"),
+        vector(
+            "a decision before all else of one slice and alone in another",
+            vec![
+                of(
+                    7,
+                    [
+                        vec![decision(Decision::Committed)],
+                        forced_to(7, &["hear me"]).entries,
+                        slice(7, &["one"]).entries,
+                        vec![leg(7, &[7, 9])],
+                    ],
+                ),
+                of(9, [vec![decision(Decision::Committed)]]),
+            ],
+            "accepted",
+        ),
+        vector(
             "a leg among submissions",
             vec![of(7, [slice(7, &["one"]).entries, vec![leg(7, &[7, 9])], later.entries])],
             "accepted",
@@ -80,7 +111,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
             "accepted",
         ),
         vector(
-            "an entry of each kind",
+            "an entry of each kind but a decision",
             vec![of(
                 7,
                 [
@@ -94,7 +125,9 @@ pub(crate) fn vectors() -> Vec<Vector> {
         ),
         vector("descending", vec![slice(9, &["two"]), one.clone()], "unsorted"),
         vector("a namespace twice", vec![one, slice(7, &["two"])], "unsorted"),
-        Vector::undecodable::<Vec<Slice>>("entry tag 0", &tagged(0)),
+        Vector::undecodable::<Vec<Slice>>("a submission as a decision", &tagged(0)),
+        Vector::undecodable::<Vec<Slice>>("decision 3", &undecided),
+        Vector::undecodable::<Vec<Slice>>("head's mode 2", &other_mode),
         Vector::undecodable::<Vec<Slice>>("entry tag 5", &tagged(5)),
         Vector::undecodable::<Vec<Slice>>("one byte short", &bytes[..bytes.len() - 1]),
         Vector::undecodable::<Vec<Slice>>("one byte more", &[&bytes[..], &[0]].concat()),
@@ -120,9 +153,24 @@ pub(crate) fn of<const N: usize>(namespace: u64, entries: [Vec<SliceEntry>; N]) 
 /// A namespace's slice that begins with what [`bid`], for these lots, brings to it, and then has
 /// these entries.
 pub(crate) fn headed(namespace: u64, lots: &[u64], names: &[&str]) -> Slice {
+    headed_by(BidMode::Inclusion, namespace, lots, names)
+}
+
+/// The same of a bid that is atomic.
+pub(crate) fn atomic(namespace: u64, lots: &[u64], names: &[&str]) -> Slice {
+    headed_by(BidMode::Atomic, namespace, lots, names)
+}
+
+fn headed_by(mode: BidMode, namespace: u64, lots: &[u64], names: &[&str]) -> Slice {
     let (place, data) = stand(namespace, &legs_of_bid(lots));
-    let head = SliceEntry::Head { transaction: bid(), bidder: address("bidder"), place, data };
+    let (transaction, bidder) = (bid(), address("bidder"));
+    let head = SliceEntry::Head { transaction, bidder, mode, place, data };
     of(namespace, [vec![head], slice(namespace, names).entries])
+}
+
+/// What became of an atomic bundle of an earlier height.
+pub(crate) fn decision(decision: Decision) -> SliceEntry {
+    SliceEntry::Decision { bundle: TransactionId(hash_of("earlier bid")), decision }
 }
 
 /// What the bid for these lots brings: two items to each.

@@ -1,21 +1,25 @@
 //! Transactions: each payload, each rule of form, each limit.
 
 use weft_types::limits::{
-    MAX_BID_AMOUNT, MAX_BID_LEGS, MAX_SUBMIT_ITEMS, MAX_SUBMITTERS, MAX_TRANSACTION_BYTES,
+    MAX_BID_AMOUNT, MAX_BID_LEGS, MAX_EXECUTORS, MAX_SUBMIT_ITEMS, MAX_SUBMITTERS,
+    MAX_TRANSACTION_BYTES,
 };
-use weft_types::{BidMode, 
-    Address, AuctionSettings, Bytes, Leg, NamespaceId, NamespaceSettings, Payload, Quota, Signable,
-    Signed, Submitters, Transaction, TransactionBody, Verify, Wei, transaction,
+use weft_types::{
+    Address, AtomicSettings, AuctionSettings, B256, BidMode, Bytes, Leg, NamespaceId,
+    NamespaceSettings, Payload, Quota, Signable, Signed, Submitters, Transaction, TransactionBody,
+    TransactionId, Verify, Wei, transaction,
 };
 
 use crate::document::Vector;
-use crate::fixtures::{CHAIN, NOW, account, address, signing, twin, with_v};
+use crate::fixtures::{CHAIN, NOW, account, address, hash_of, signing, twin, with_v};
 use crate::refusal::Refusal;
 
 pub(crate) fn vectors() -> Vec<Vector> {
     let mut vectors = accepted();
+    vectors.extend(accepted_atomic());
     vectors.extend(at_the_limits());
     vectors.extend(refused());
+    vectors.extend(refused_atomic());
     vectors.extend(undecodable());
     vectors
 }
@@ -42,8 +46,13 @@ fn accepted() -> Vec<Vector> {
         mode: BidMode::Inclusion,
         legs: vec![leg(u64::MAX, vec![b"x"])],
     };
-    let cheapest =
-        Payload::Bid { sequence: 0, height: 0, amount: 1, mode: BidMode::Inclusion, legs: vec![leg(0, vec![b"x"])] };
+    let cheapest = Payload::Bid {
+        sequence: 0,
+        height: 0,
+        amount: 1,
+        mode: BidMode::Inclusion,
+        legs: vec![leg(0, vec![b"x"])],
+    };
     let large = several.clone();
     let farthest = vec![leg(0, vec![b"x"]), leg(u64::MAX, vec![b"x"])];
     let namespace = NamespaceId(845_300);
@@ -107,6 +116,53 @@ fn accepted() -> Vec<Vector> {
     .collect()
 }
 
+/// What atomic bundles need: bids, settings, verdicts.
+fn accepted_atomic() -> Vec<Vector> {
+    let legs = |namespaces: &[u64]| namespaces.iter().map(|id| leg(*id, vec![b"x"])).collect();
+    let largest = AtomicSettings {
+        executors: vec![Address::ZERO, Address::repeat_byte(0xff)],
+        quorum: 2,
+        bond: u128::MAX,
+        hold_fee: MAX_BID_AMOUNT,
+    };
+    let (bundle, namespace) = (TransactionId(hash_of("bundle")), NamespaceId(845_300));
+    let verdict = |effects| Payload::Verdict { bundle, namespace, effects };
+    let farthest = Payload::Verdict {
+        bundle: TransactionId(B256::repeat_byte(0xff)),
+        namespace: NamespaceId(u64::MAX),
+        effects: Some(B256::repeat_byte(0xff)),
+    };
+    let first = Payload::Verdict {
+        bundle: TransactionId::ZERO,
+        namespace: NamespaceId(0),
+        effects: Some(B256::ZERO),
+    };
+    [
+        ("atomic bid for two lots", sign(body(atomic_bid(1, legs(&[7, 9]))))),
+        (
+            "atomic bid for most lots",
+            sign(body(atomic_bid(MAX_BID_AMOUNT, legs(&[1, 2, 3, 4, 5, 6, 7, u64::MAX])))),
+        ),
+        (
+            "register namespace with executors",
+            sign(body(Payload::RegisterNamespace { namespace, settings: executed(atomic()) })),
+        ),
+        ("one executor", update(executors(1, 1))),
+        ("two of two executors", update(executors(2, 2))),
+        ("two of three executors", update(executors(3, 2))),
+        ("three of four executors", update(executors(4, 3))),
+        ("all of five executors", update(executors(5, 5))),
+        ("executors of the largest numbers", update(largest)),
+        ("verdict", sign(body(verdict(Some(hash_of("effects")))))),
+        ("verdict that a leg fails", sign(body(verdict(None)))),
+        ("verdict of the largest numbers", sign(body(farthest))),
+        ("verdict of zeros", sign(body(first))),
+    ]
+    .into_iter()
+    .map(|(name, transaction)| vector(name, &transaction, "accepted"))
+    .collect()
+}
+
 fn at_the_limits() -> Vec<Vector> {
     let item = |bytes: usize| vec![Bytes::from(vec![0xab; bytes])];
     let of_size = |size: usize| {
@@ -131,6 +187,7 @@ fn at_the_limits() -> Vec<Vector> {
     let of_legs = |count: usize| sign(body(bid(1, legs(count))));
     let of_many = |count: usize| sign(body(bundle(legs(count))));
     let most = MAX_SUBMITTERS as u8;
+    let all = MAX_EXECUTORS as u8;
     let one_item = b"\x01\x00\x00\x00x";
     vec![
         long("largest", &of_size(MAX_TRANSACTION_BYTES), &[0xab], "accepted"),
@@ -143,6 +200,12 @@ fn at_the_limits() -> Vec<Vector> {
             &of_submitters(most + 1),
             &[],
             "settings/too_many_submitters",
+        ),
+        vector("most executors", &update(executors(all, all / 2 + 1)), "accepted"),
+        vector(
+            "one executor too many",
+            &update(executors(all + 1, all / 2 + 1)),
+            "settings/executors",
         ),
         vector("most legs", &of_legs(MAX_BID_LEGS), "accepted"),
         vector("one leg too many", &of_legs(MAX_BID_LEGS + 1), "too_many_legs"),
@@ -250,6 +313,58 @@ fn refused() -> Vec<Vector> {
     .collect()
 }
 
+fn refused_atomic() -> Vec<Vector> {
+    let changed = |change: &dyn Fn(&mut AtomicSettings)| {
+        let mut settings = executors(3, 2);
+        change(&mut settings);
+        update(settings)
+    };
+    let no_auction = NamespaceSettings { auction: None, ..executed(atomic()) };
+    let one_leg = vec![leg(7, vec![b"x"])];
+    let two_legs = vec![leg(7, vec![b"x"]), leg(9, vec![b"x"])];
+    let descending = vec![leg(9, vec![b"x"]), leg(7, vec![b"x"])];
+    [
+        (
+            "atomic without an auction",
+            sign(body(Payload::UpdateNamespace {
+                namespace: NamespaceId(7),
+                settings: no_auction,
+            })),
+            "settings/atomic_without_auction",
+        ),
+        ("no executors", update(executors(0, 1)), "settings/executors"),
+        (
+            "executors descending",
+            changed(&|settings| settings.executors.reverse()),
+            "settings/unsorted_executors",
+        ),
+        (
+            "an executor twice",
+            changed(&|settings| settings.executors[1] = settings.executors[0]),
+            "settings/unsorted_executors",
+        ),
+        ("none of one executor", update(executors(1, 0)), "settings/quorum"),
+        ("two of one executor", update(executors(1, 2)), "settings/quorum"),
+        ("one of two executors", update(executors(2, 1)), "settings/quorum"),
+        ("two of four executors", update(executors(4, 2)), "settings/quorum"),
+        ("two of five executors", update(executors(5, 2)), "settings/quorum"),
+        ("all executors and one more", update(executors(5, 6)), "settings/quorum"),
+        ("a quorum of 255", update(executors(5, 255)), "settings/quorum"),
+        (
+            "holding too dear",
+            changed(&|settings| settings.hold_fee = MAX_BID_AMOUNT + 1),
+            "settings/hold_fee",
+        ),
+        ("atomic bid for one lot", sign(body(atomic_bid(1, one_leg))), "atomic_legs"),
+        ("atomic bid that withdraws another", sign(body(atomic_bid(0, vec![]))), "atomic_legs"),
+        ("atomic bid of nothing for two lots", sign(body(atomic_bid(0, two_legs))), "half_bid"),
+        ("atomic bid's legs descending", sign(body(atomic_bid(1, descending))), "unsorted_legs"),
+    ]
+    .into_iter()
+    .map(|(name, transaction, reason)| vector(name, &transaction, reason))
+    .collect()
+}
+
 fn undecodable() -> Vec<Vector> {
     let fine = borsh::to_vec(&sample()).unwrap();
     let changed = |at: usize, with: &[u8]| {
@@ -269,25 +384,51 @@ fn undecodable() -> Vec<Vector> {
         bytes[tag + from_tag] = byte;
         bytes
     };
-    // After the tag: sequence, height and amount.
-    let legs = tag + 1 + 8 + 8 + 16;
-    let mut endless = borsh::to_vec(&sample_bid()).unwrap();
-    endless[legs..legs + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    // After the tag: sequence, height and amount, then the mode.
+    let mode = tag + 1 + 8 + 8 + 16;
+    let mut other_mode = borsh::to_vec(&sample_bid()).unwrap();
+    let mut endless = other_mode.clone();
+    other_mode[mode] = 2;
+    endless[mode + 1..mode + 5].copy_from_slice(&u32::MAX.to_le_bytes());
     let two = bundle(vec![leg(7, vec![b"x"]), leg(9, vec![b"x"])]);
     let mut bundle_endless = borsh::to_vec(&sign(body(two))).unwrap();
     bundle_endless[tag + 1..tag + 5].copy_from_slice(&u32::MAX.to_le_bytes());
     // After the tag: the namespace and two addresses.
     let submitters = 1 + 8 + 20 + 20;
+    // Of anyone; then no quota and no auction, each of one byte.
+    let atomic_option = submitters + 3;
+    // Behind the auction's option stand 24 bytes of it, then the option and the list of executors.
+    let list = tag + submitters + 2 + 1 + 24 + 1;
+    let mut executors_endless = borsh::to_vec(&update(executors(3, 2))).unwrap();
+    executors_endless[list..list + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    // After the tag: a hash and the namespace.
+    let effects = tag + 1 + 32 + 8;
+    let verdict = |effects| {
+        let (bundle, namespace) = (TransactionId(hash_of("bundle")), NamespaceId(7));
+        borsh::to_vec(&sign(body(Payload::Verdict { bundle, namespace, effects }))).unwrap()
+    };
+    let with_option = |mut bytes: Vec<u8>, option: u8| {
+        bytes[effects] = option;
+        bytes
+    };
+    let of_leg = verdict(Some(hash_of("effects")));
     [
         ("no bytes", vec![]),
         ("one byte short", fine[..fine.len() - 1].to_vec()),
         ("one byte more", [&fine[..], &[0]].concat()),
-        ("payload tag 9", changed(tag, &[9])),
+        ("payload tag 10", changed(tag, &[10])),
         ("more items than bytes", changed(items, &u32::MAX.to_le_bytes())),
         ("an item longer than the rest", changed(items + 4, &u32::MAX.to_le_bytes())),
         ("submitters tag 2", in_settings(submitters, 2)),
         ("quota's option tag 2", in_settings(submitters + 1, 2)),
         ("auction's option tag 2", in_settings(submitters + 2, 2)),
+        ("atomic settings' option tag 2", in_settings(atomic_option, 2)),
+        ("atomic settings without content", in_settings(atomic_option, 1)),
+        ("more executors than bytes", executors_endless),
+        ("bid mode 2", other_mode),
+        ("effects' option tag 2", with_option(of_leg.clone(), 2)),
+        ("effects after their option tag 0", with_option(of_leg, 0)),
+        ("no effects after their option tag 1", with_option(verdict(None), 1)),
         ("more legs than bytes", endless),
         ("more legs of a bundle than bytes", bundle_endless),
     ]
@@ -318,7 +459,7 @@ pub(crate) fn body(payload: Payload) -> TransactionBody {
     TransactionBody { chain_id: CHAIN, valid_until: NOW + 60_000, salt: 81_985, max_fee, payload }
 }
 
-/// Settings without a list or a quota.
+/// Settings without a list, a quota, an auction or executors.
 pub(crate) fn settings() -> NamespaceSettings {
     NamespaceSettings {
         owner: address("owner"),
@@ -330,6 +471,34 @@ pub(crate) fn settings() -> NamespaceSettings {
     }
 }
 
+/// Two of three executors.
+pub(crate) fn atomic() -> AtomicSettings {
+    AtomicSettings {
+        executors: sorted(["executor one", "executor two", "executor three"]),
+        quorum: 2,
+        bond: 3 * 10u128.pow(17),
+        hold_fee: 2 * 10u128.pow(14),
+    }
+}
+
+/// So many of so many executors, for nothing.
+fn executors(count: u8, quorum: u8) -> AtomicSettings {
+    let executors = (1..=count).map(Address::with_last_byte).collect();
+    AtomicSettings { executors, quorum, bond: 0, hold_fee: 0 }
+}
+
+/// Settings with an auction and these executors.
+fn executed(atomic: AtomicSettings) -> NamespaceSettings {
+    let auction = Some(AuctionSettings { every: 12, floor: 3 * 10u128.pow(15) });
+    NamespaceSettings { auction, atomic: Some(atomic), ..settings() }
+}
+
+/// An update to settings with an auction and these executors.
+fn update(atomic: AtomicSettings) -> Transaction {
+    let settings = executed(atomic);
+    sign(body(Payload::UpdateNamespace { namespace: NamespaceId(7), settings }))
+}
+
 /// A well-formed bid.
 fn sample_bid() -> Transaction {
     sign(body(bid(25 * 10u128.pow(15), vec![leg(845_300, vec![b"first of all"])])))
@@ -337,6 +506,10 @@ fn sample_bid() -> Transaction {
 
 fn bid(amount: Wei, legs: Vec<Leg>) -> Payload {
     Payload::Bid { sequence: 3, height: 1_234_568, amount, mode: BidMode::Inclusion, legs }
+}
+
+fn atomic_bid(amount: Wei, legs: Vec<Leg>) -> Payload {
+    Payload::Bid { sequence: 3, height: 1_234_568, amount, mode: BidMode::Atomic, legs }
 }
 
 fn bundle(legs: Vec<Leg>) -> Payload {
