@@ -116,7 +116,7 @@ export function auction(json: Json): Auction {
       detail: bid.get("detail").hex(32),
       reason: bid.get("reason").text(),
     })),
-    bundles: json.optional("bundles", (bundles) => bundles.list(decidedBundle)) ?? [],
+    bundles: json.get("bundles").list(decidedBundle),
   };
 }
 

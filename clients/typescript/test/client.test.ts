@@ -142,7 +142,7 @@ test("answers are values", async (context) => {
     },
     "/v1/auctions/next": { height: "42", lots: [{ namespace: "18446744073709551615", reserve: "1" }], bid_fee: "6" },
     "/v1/auctions/41": { height: "41", lots: [sold], bids: [opened], bundles: [decided] },
-    "/v1/auctions/latest": { height: "41", lots: [], bids: [] },
+    "/v1/auctions/latest": { height: "41", lots: [], bids: [], bundles: [] },
     [`/v1/transactions/${id}`]: {
       id, status: "final", height: "41", position: 2, receipt: { status: "skipped", reason: "cannot_pay_fee", fee: "0" },
     },

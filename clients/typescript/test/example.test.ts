@@ -23,7 +23,7 @@ test("the example locks collateral, follows the stream, bids, wins and proves it
   let stream: ServerResponse | undefined;
   let asked = 0;
   const send = (height: number, bids: object[] = [], next?: object) => {
-    const data = JSON.stringify({ height: `${height}`, lots: [], bids, next });
+    const data = JSON.stringify({ height: `${height}`, lots: [], bids, bundles: [], next });
     stream!.write(`event: auction\nid: ${height}\ndata: ${data}\n\n`);
   };
   const lots = (height: number) => ({ height: `${height}`, lots: [{ namespace: "7001", reserve: "20" }], bid_fee: "1" });

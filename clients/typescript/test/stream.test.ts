@@ -58,7 +58,12 @@ function event(height: number, next?: boolean): string {
     detail: hash("00"), reason: "won",
   };
   const lots = next ? { next: { height: `${height + 1}`, lots: [{ namespace: "7", reserve: "4" }], bid_fee: "2" } } : {};
-  return `event: auction\nid: ${height}\ndata: ${JSON.stringify({ height: `${height}`, lots: [lot], bids: [bid], ...lots })}\n\n`;
+  const bundle = {
+    bundle: hash("03"), bidder: lot.bidder, height: `${height - 1}`, decision: "committed", paid: "9",
+    legs: [{ namespace: "7", revenue: "5" }, { namespace: "8", revenue: "2" }],
+  };
+  const auction = { height: `${height}`, lots: [lot], bids: [bid], bundles: [bundle], ...lots };
+  return `event: auction\nid: ${height}\ndata: ${JSON.stringify(auction)}\n\n`;
 }
 
 /** Begins a stream, as nodes do. */
@@ -114,6 +119,7 @@ test("no height is skipped or comes twice, whatever a node does", async (context
   for await (const auction of client.auctions({ from: 5n })) {
     heights.push(auction.height);
     assert.equal(auction.bids[0]!.height, auction.height);
+    assert.equal(auction.bundles[0]!.height, auction.height - 1n);
     if (auction.height < 8n) {
       assert.equal(auction.next, undefined);
       continue;
