@@ -1,4 +1,4 @@
-//! What a leg of an atomic bundle will do (`spec/evm-rollup.md`, section 8): executed, alone, on the
+//! What a leg of an atomic bundle will do (`spec/evm-rollup.md`, section 10): executed, alone, on the
 //! state on which it would head its slice's block, in that block's context.
 
 use alloy_consensus::Transaction;
