@@ -12,7 +12,8 @@ use eyre::{ensure, eyre};
 use futures::future::try_join_all;
 use serde_json::Value;
 use weft_types::{
-    AuctionSettings, NamespaceId, Payload, ProvenResult, SecretKey, SliceEntry, TransactionId, Wei,
+    AuctionSettings, NamespaceId, Payload, ProvenResult, SecretKey, SliceEntry, TimeMs,
+    TransactionId, Wei,
 };
 
 pub use flood::run as flood;
@@ -35,8 +36,9 @@ const COLLATERAL: Wei = 50_000_000_000_000_000_000;
 /// How long validators wait for bids: long enough for a loaded machine.
 const WINDOW: Duration = Duration::from_millis(250);
 
-/// A bid that all validators have taken so soon after the height before is in time for each of them.
-const IN_TIME: Duration = Duration::from_millis(80);
+/// A bid that all validators have taken so long before any of them observed its height, in
+/// milliseconds, is in time for each: they seal bids shortly before they observe.
+const IN_TIME: TimeMs = 120;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -158,23 +160,27 @@ async fn nothing_is_missing(
 ) -> eyre::Result<()> {
     let client = &network.validators[1].client;
     let (mut in_time, mut late, mut late_and_in) = (0u64, 0u64, 0u64);
-    let mut ordered: BTreeMap<u64, BTreeSet<TransactionId>> = BTreeMap::new();
+    let mut heights: BTreeMap<u64, (BTreeSet<TransactionId>, Option<TimeMs>)> = BTreeMap::new();
     for bid in sent.iter().filter(|bid| bid.height < last) {
-        if let Entry::Vacant(entry) = ordered.entry(bid.height) {
+        if let Entry::Vacant(entry) = heights.entry(bid.height) {
             let results = client.get(&format!("/v1/auctions/{}", bid.height)).await?;
             let bids = results["bids"].as_array().ok_or_else(|| eyre!("no bids in {results}"))?;
             let ids = bids.iter().filter_map(|bid| bid["bid"].as_str()?.parse().ok());
-            entry.insert(ids.collect());
+            let block = client.block(bid.height).await?;
+            let clocks =
+                block.observations.as_slice().iter().map(|observation| observation.body.clock_ms);
+            entry.insert((ids.collect(), clocks.min()));
         }
-        let is_in = ordered[&bid.height].contains(&bid.id);
-        if bid.all_had_it_after.is_some_and(|after| after <= IN_TIME) {
+        let (ordered, observed_at) = &heights[&bid.height];
+        let is_in = ordered.contains(&bid.id);
+        let ahead = bid.all_had_it_at.zip(*observed_at).map(|(had, seen)| seen.saturating_sub(had));
+        if ahead.is_some_and(|ahead| ahead >= IN_TIME) {
             in_time += 1;
             ensure!(
                 is_in,
-                "bid {} is not in block {} although all validators had it after {:?}",
+                "bid {} is not in block {} although all validators had it {ahead:?} ms before they observed",
                 bid.id,
-                bid.height,
-                bid.all_had_it_after
+                bid.height
             );
         } else {
             late += 1;

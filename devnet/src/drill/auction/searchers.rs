@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use eyre::{WrapErr, eyre};
 use futures::future::join_all;
@@ -10,7 +10,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use weft_types::hash::blake3;
-use weft_types::{BidMode, Bytes, Leg, NamespaceId, Payload, SecretKey, TransactionId, Wei};
+use weft_types::{
+    BidMode, Bytes, Leg, NamespaceId, Payload, SecretKey, TimeMs, TransactionId, Wei,
+};
 
 use crate::client::{Client, number};
 use crate::load::sign;
@@ -26,9 +28,9 @@ pub struct Sent {
     pub id: TransactionId,
     /// Its height.
     pub height: u64,
-    /// How long after the searcher knew of the height before it every validator had taken it, if all
-    /// did and it was not replaced.
-    pub all_had_it_after: Option<Duration>,
+    /// By when every validator had taken it, if all did and it was not replaced: wall clock,
+    /// milliseconds since the Unix epoch.
+    pub all_had_it_at: Option<TimeMs>,
 }
 
 /// Searchers at work.
@@ -107,17 +109,16 @@ impl Searcher {
                 event = events.next() => event?.ok_or_else(|| eyre!("the stream has ended"))?,
                 _ = stop.changed() => return Ok(()),
             };
-            let known = Instant::now();
             let Some(lots) = event["next"]["lots"].as_array() else { continue };
             let height = number(&event["next"]["height"])?;
             let before = sent.len();
             for payload in self.bids(height, lots)? {
-                sent.push(self.send(height, payload, known).await?);
+                sent.push(self.send(height, payload).await?);
             }
             // Nodes drop one that is replaced.
             let last = sent.len().saturating_sub(1);
             for replaced in sent.iter_mut().take(last).skip(before) {
-                replaced.all_had_it_after = None;
+                replaced.all_had_it_at = None;
             }
         }
     }
@@ -172,12 +173,14 @@ impl Searcher {
     }
 
     /// Sends a bid to all validators.
-    async fn send(&self, height: u64, payload: Payload, known: Instant) -> eyre::Result<Sent> {
+    async fn send(&self, height: u64, payload: Payload) -> eyre::Result<Sent> {
         let salt = self.numbers.fetch_add(1, Ordering::Relaxed);
         let transaction = sign(payload, self.chain_id, &self.key, salt);
         let answers = join_all(self.clients.iter().map(|client| client.submit(&transaction))).await;
         let taken = answers.iter().all(|answer| matches!(answer, Ok(Ok(_))));
         let id = weft_types::transaction::id_of(&transaction);
-        Ok(Sent { id, height, all_had_it_after: taken.then(|| known.elapsed()) })
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let all_had_it_at = if taken { Some(TimeMs::try_from(now)?) } else { None };
+        Ok(Sent { id, height, all_had_it_at })
     }
 }
