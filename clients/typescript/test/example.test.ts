@@ -1,4 +1,4 @@
-/** The example of the README, run against a node that sells one lot. */
+/** The examples of the README, run against a node that sells one lot, or two. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -13,9 +13,11 @@ import { raw } from "./raw.ts";
 
 const key = new Key(`0x${"07".repeat(32)}`);
 
-test("the README shows the example as it stands", () => {
+test("the README shows the examples as they stand", () => {
   const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
-  assert(read("README.md").includes(`\`\`\`ts\n${read("examples/bid.ts")}\`\`\`\n`));
+  for (const name of ["bid", "atomic"]) {
+    assert(read("README.md").includes(`\`\`\`ts\n${read(`examples/${name}.ts`)}\`\`\`\n`), name);
+  }
 });
 
 test("the example locks collateral, follows the stream, bids, wins and proves it", async (context) => {
@@ -70,6 +72,53 @@ test("the example locks collateral, follows the stream, bids, wins and proves it
     { kind: "bid", sequence: 1n, height: 43n, amount: 41n, mode: "inclusion", legs: [{ namespace: 7001n, data: [raw.type2] }] },
   ]);
   for (const transaction of submitted) assert.equal(verifyTransaction(transaction, 1477n).sender, key.address);
+});
+
+test("the atomic example bids when all its lots are for sale, wins, and waits for the decision", async (context) => {
+  const submitted: Transaction[] = [];
+  let stream: ServerResponse | undefined;
+  const send = (height: number, lots: string[], bids: object[] = [], bundles: object[] = []) => {
+    const next = {
+      height: `${height + 1}`, lots: lots.map((namespace) => ({ namespace, reserve: "20" })), bid_fee: "1",
+    };
+    const data = JSON.stringify({ height: `${height}`, lots: [], bids, bundles, next });
+    stream!.write(`event: auction\nid: ${height}\ndata: ${data}\n\n`);
+  };
+  const decided = (bundle: string) => ({
+    bundle, bidder: key.address, height: "43", decision: "committed", paid: "81", legs: [],
+  });
+  const url = await startNode(context, ({ path, body }, response) => {
+    switch (path) {
+      case "/status":
+        return json(response, STATUS);
+      case "/v1/transactions": {
+        const transaction = decodeTransaction(body);
+        submitted.push(transaction);
+        const id = transactionId(transaction);
+        json(response, { id, status: "received" }, 202);
+        send(43, ["7"], [{ ...written(wonBy(transaction)), reason: "won" }]);
+        send(44, ["7", "5", "7001"], [], [decided(hash("11"))]);
+        return send(45, ["7", "5", "7001"], [], [decided(hash("22")), decided(id)]);
+      }
+      case "/v1/auctions/stream":
+        stream = response.writeHead(200, { "content-type": "text/event-stream" });
+        send(41, ["5", "7"]);
+        return send(42, ["5", "7", "7001"]);
+      default:
+        return problem(response, 404, `no such path: ${path}`);
+    }
+  });
+
+  const log = context.mock.method(console, "log", () => {});
+  const legs = `7001=${raw.type2},5=${raw.legacy}`;
+  Object.assign(process.env, { KEY: `0x${"07".repeat(32)}`, NODES: url, LEGS: legs });
+  await import("../examples/atomic.ts");
+
+  assert.deepEqual(log.mock.calls.map((call) => call.arguments), [["43: won"], ["45: committed, paid 81"]]);
+  assert.deepEqual(submitted.map(({ payload }) => payload), [{
+    kind: "bid", sequence: 1n, height: 43n, amount: 81n, mode: "atomic",
+    legs: [{ namespace: 5n, data: [raw.legacy] }, { namespace: 7001n, data: [raw.type2] }],
+  }]);
 });
 
 /** What became of the bid that a transaction brings. */

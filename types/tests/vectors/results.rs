@@ -25,7 +25,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
     let bundle = borsh::to_vec(&decided).unwrap();
     let mut undecided = bundle.clone();
     undecided[3 * 4 + 32 + 20 + 8] = 3;
-    let mut legless = bundle.clone();
+    let mut legless = bundle;
     let legs = 3 * 4 + 32 + 20 + 8 + 1 + 16;
     legless[legs..legs + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     let mut overlong = bytes.clone();
