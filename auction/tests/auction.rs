@@ -186,7 +186,7 @@ proptest! {
             .collect();
         let shares = shapley(&winner, &alone);
         let lots = winner.lots.namespaces().iter().copied();
-        let weights: Vec<_> = lots.zip(shares.iter().copied()).collect();
+        let weights: Vec<_> = lots.clone().zip(shares.iter().copied()).collect();
         let split = split(amount, &weights, Terms { validators, burned });
         let rollups: Wei = split.rollups.iter().map(|(_, wei)| wei).sum();
         prop_assert_eq!(rollups + split.validators + split.burned, amount);

@@ -5,14 +5,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 use weft_consensus::{Delivery, Tip};
-use weft_ledger::{Applied, Key, Release, State, Value};
+use weft_ledger::{Applied, Key, Release, State, Undecided, Value};
 use weft_types::genesis::GenesisError;
 use weft_types::merkle::{Blake3, Tree, TreeHash};
+use weft_types::results::AuctionResult;
 use weft_types::slice::{NamespaceTree, ProvenEntry, ProvenSlice, SliceLeaf};
 use weft_types::{
-    Address, Batch, Block, BlockId, Bytes, Certificate, Committee, Genesis, Header, Height,
-    L1Event, L1Events, Leg, LegPlace, Legs, NamespaceId, Payload, ProvenWithdrawal, Receipt,
-    ReceiptStatus, Results, Slice, SliceEntry, TimeMs, TransactionId, Verified, Wei,
+    Address, Batch, BidMode, Block, BlockId, Bytes, Certificate, Committee, DecidedBundle, Genesis,
+    Header, Height, L1Event, L1Events, Leg, LegPlace, Legs, NamespaceId, Payload, ProvenResult,
+    ProvenWithdrawal, Receipt, ReceiptStatus, Results, Slice, SliceEntry, TimeMs, TransactionId,
+    Verified, Wei,
 };
 
 use crate::store::committees::Committees;
@@ -77,6 +79,26 @@ pub struct BundleRecord {
     /// The place of each leg's entry in its slice, from 0, if it has been executed, and the entry
     /// proven, if that was asked for.
     pub entries: Vec<(Option<usize>, Option<ProvenEntry>)>,
+    /// What ties its legs, if it is a bid.
+    pub mode: Option<BidMode>,
+    /// Whether its legs are executed, if it is an atomic bid that has won.
+    pub execution: Option<Execution>,
+}
+
+/// Whether the legs of an atomic bundle are executed.
+#[derive(Clone, Debug)]
+pub enum Execution {
+    /// It holds its namespaces.
+    Undecided(Undecided),
+    /// It is decided.
+    Decided {
+        /// The height that decided it.
+        height: Height,
+        /// What became of it.
+        decided: DecidedBundle,
+        /// That with its path to the results root of the height above, if asked for.
+        proof: Option<ProvenResult>,
+    },
 }
 
 /// What proves slices of a height.
@@ -206,7 +228,11 @@ impl Chain {
         let Applied { slices, leaves, results, .. } = applied;
         let transactions: Vec<TransactionId> = ids_of(&batches).copied().collect();
         let data: usize = leaves.iter().map(|leaf| saturate(leaf.bytes)).sum();
-        let bytes = 1024 + data + 32 * transactions.len() + 160 * results.bids.len();
+        let bytes = 1024
+            + data
+            + 32 * transactions.len()
+            + 160 * results.bids.len()
+            + 512 * results.bundles.len();
         let block =
             RecentBlock { header, certificate, slices, leaves, results, transactions, bytes };
         {
@@ -322,7 +348,38 @@ impl Chain {
             });
             entries.push((index, proof));
         }
-        Ok(Some(BundleRecord { record, legs: all, entries }))
+        let mode = match &transaction.body.payload {
+            Payload::Bid { mode, .. } => Some(*mode),
+            _ => None,
+        };
+        let execution = match mode {
+            Some(BidMode::Atomic) => self.execution(id, proven)?,
+            _ => None,
+        };
+        Ok(Some(BundleRecord { record, legs: all, entries, mode, execution }))
+    }
+
+    /// Whether the legs of an atomic bundle are executed; `None` if it has not won.
+    fn execution(
+        &self,
+        bundle: &TransactionId,
+        proven: bool,
+    ) -> Result<Option<Execution>, ChainError> {
+        // In this order: what is undecided when it is looked at may be decided right after.
+        if let Some(Value::Undecided(undecided)) = self.0.view.entry(&Key::Undecided(*bundle))? {
+            return Ok(Some(Execution::Undecided(*undecided)));
+        }
+        let Some((height, decided)) = self.0.view.decided(bundle)? else { return Ok(None) };
+        let proof = if proven {
+            let results = self.results(height)?.ok_or(ChainError::Mismatch(height))?;
+            results.proven().into_iter().find(|proven| match &proven.result {
+                AuctionResult::Bundle(decided) => decided.bundle == *bundle,
+                _ => false,
+            })
+        } else {
+            None
+        };
+        Ok(Some(Execution::Decided { height, decided, proof }))
     }
 
     /// What proves slices of a height; `None` until the next height is decided.

@@ -342,10 +342,8 @@ impl Derivation {
             let (height, l1_block) = (next.height, next.l1_block);
             let fallback = Some(Fallback { height, over: false, l1_block });
             if next.height < at.needs() {
-                let (height, header) =
-                    at.hold.map_or((next.height, next.header), |hold| (hold.height, hold.header));
-                let hold = None;
-                return Due::Unwind(Cursor { next: height, header, fallback, hold, ..*at });
+                let to = Cursor { next: next.height, header: next.header, fallback, ..*at };
+                return Due::Unwind(Cursor { hold: None, ..to.not_beyond(at.hold) });
             }
             if next.height == at.next || self.is_held_until(at, next.height) {
                 let to = Cursor { fallback, ..*at };
@@ -422,10 +420,14 @@ impl Derivation {
         self.ahead.front()?.entries().first()?.transaction()
     }
 
-    /// What is to be judged of that.
+    /// What is to be judged of that, once L1 is read as far as the header knows of it: a fallback that has
+    /// begun there is known then, and what is judged is not a state that it takes back.
     pub fn case(&self, at: &Cursor) -> Option<Case> {
         let bundle = self.held(at)?;
         let first = self.ahead.front()?;
+        if self.l1.number < first.header().l1_origin.number {
+            return None;
+        }
         let items = first.entries().first()?.items().to_vec();
         Some(Case { bundle, header: *first.header(), items })
     }

@@ -261,6 +261,10 @@ impl<E: Executor> Execution<'_, E> {
         let mut patience = tokio::time::Instant::now() + L1_PATIENCE;
         loop {
             let due = self.derivation.due(&self.at);
+            if !matches!(due, Due::Slice | Due::L1) {
+                // Nobody judges on a state that moves.
+                self.case.send_if_modified(|case| case.take().is_some());
+            }
             let step = match &due {
                 Due::Unwind(to) => {
                     self.unwind(*to).await?;
@@ -373,23 +377,28 @@ impl<E: Executor> Execution<'_, E> {
     /// Tells of a bundle that holds the rollup, and when it does no more.
     fn note_hold(&mut self) {
         let held = self.derivation.held(&self.at);
-        if self.held.map(|(bundle, _)| bundle) == held {
-            return;
-        }
-        if let Some((bundle, since)) = self.held.take() {
-            let held_for = since.elapsed();
-            tracing::info!(%bundle, ?held_for, "the hold is over");
-            self.metrics.held(held_for);
+        if self.held.map(|(bundle, _)| bundle) != held {
+            if let Some((bundle, since)) = self.held.take() {
+                let held_for = since.elapsed();
+                tracing::info!(%bundle, ?held_for, "the hold is over");
+                self.metrics.held(held_for);
+            }
+            if let Some(bundle) = held {
+                tracing::info!(%bundle, height = self.at.next, "an atomic bundle holds the rollup");
+                self.held = Some((bundle, Instant::now()));
+            }
+            let held = held.map(|bundle| (bundle, self.at.next));
+            self.head.send_modify(|head| head.held = held);
         }
         let case = self.derivation.case(&self.at);
-        if let Some(case) = &case {
-            let (bundle, height) = (case.bundle, case.header.height);
-            tracing::info!(%bundle, height, "an atomic bundle holds the rollup");
-            self.held = Some((bundle, Instant::now()));
-        }
-        let held = case.as_ref().map(|case| (case.bundle, case.header.height));
-        self.head.send_modify(|head| head.held = held);
-        self.case.send_replace(case.map(Arc::new));
+        self.case.send_if_modified(|known| {
+            let bundle = |case: &Case| case.bundle;
+            let is_new = known.as_deref().map(bundle) != case.as_ref().map(bundle);
+            if is_new {
+                *known = case.map(Arc::new);
+            }
+            is_new
+        });
     }
 
     async fn unwind(&mut self, to: Cursor) -> Result<(), FollowError<E::Error>> {

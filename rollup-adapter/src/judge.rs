@@ -1,14 +1,13 @@
 //! An executor of a rollup: gives verdicts on the legs of atomic bundles (protocol section 9).
 //!
 //! What was found is stored before it is said, and said again after a restart, so that no crash makes an
-//! executor contradict itself. Everything else about a verdict follows from the bundle: signed twice it
-//! is the same transaction.
+//! executor contradict itself.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, keccak256};
 use futures_util::future::join_all;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -40,8 +39,9 @@ const MAX_VERDICTS: u64 = 4096;
 /// How long to wait before an engine that could not say is asked again, or endpoints are told again.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// How long after the end of a hold a verdict may still be ordered, in milliseconds of block time.
-const GRACE_MS: u64 = 10_000;
+/// How often a verdict is signed anew, as another transaction: one that was ordered when it could not be paid
+/// for counts for nothing and is not ordered again.
+const SIGN_AGAIN: Duration = Duration::from_secs(2);
 
 /// What an executor was found to have said, by the height of the bundle and its id.
 pub struct Verdicts(Database);
@@ -216,16 +216,20 @@ impl Judge {
                 tracing::info!(%bundle, height, "the leg will not do what it is to do");
             }
         }
-        let transaction = self.sign(case, said);
-        let encoded = borsh::to_vec(&transaction).unwrap_or_default();
-        let mut is_first = true;
-        loop {
-            self.hand_over(&encoded).await;
-            if std::mem::take(&mut is_first) {
-                self.metrics.seconds.observe(since.elapsed().as_secs_f64());
+        for attempt in 0.. {
+            let transaction = self.sign(case, said, attempt);
+            let encoded = borsh::to_vec(&transaction).unwrap_or_default();
+            let until = Instant::now() + SIGN_AGAIN;
+            let mut is_first = attempt == 0;
+            while Instant::now() < until {
+                self.hand_over(&encoded).await;
+                if std::mem::take(&mut is_first) {
+                    self.metrics.seconds.observe(since.elapsed().as_secs_f64());
+                }
+                tokio::time::sleep(AGAIN).await;
             }
-            tokio::time::sleep(AGAIN).await;
         }
+        Ok(())
     }
 
     /// What a leg will do, however often the engine has to be asked.
@@ -242,15 +246,18 @@ impl Judge {
         }
     }
 
-    fn sign(&self, case: &Case, effects: Said) -> Transaction {
-        let validity = self.params.hold_limit_ms.saturating_add(GRACE_MS);
-        let validity = validity.min(self.params.max_validity_ms);
+    /// The transaction that says so. Its salt tells it from verdicts on other legs, of which one key may give
+    /// several, and from earlier attempts.
+    fn sign(&self, case: &Case, effects: Said, attempt: u64) -> Transaction {
+        let leg = keccak256([case.bundle.as_bytes(), &self.namespace.0.to_be_bytes()[..]].concat());
+        let payload = Payload::Verdict { bundle: case.bundle, namespace: self.namespace, effects };
         let body = TransactionBody {
             chain_id: self.chain_id,
-            valid_until: case.header.time_ms.saturating_add(validity),
-            salt: 0,
+            valid_until: case.header.time_ms.saturating_add(self.params.max_validity_ms),
+            salt: u64::from_be_bytes(leg.0[..8].try_into().unwrap_or_default())
+                .wrapping_add(attempt),
             max_fee: self.max_fee,
-            payload: Payload::Verdict { bundle: case.bundle, namespace: self.namespace, effects },
+            payload,
         };
         Signed::new(body, self.chain_id, &self.key)
     }

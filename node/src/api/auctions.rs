@@ -6,7 +6,9 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use weft_types::{Height, NamespaceId, OpenedBid, ProvenResult, Results, SoldLot, Wei, json};
+use weft_types::{
+    DecidedBundle, Height, NamespaceId, OpenedBid, ProvenResult, Results, SoldLot, Wei, json,
+};
 
 use super::blocks::parse_height;
 use super::namespaces::Proof;
@@ -63,6 +65,9 @@ pub struct AuctionView {
     pub lots: Vec<SoldLot>,
     /// The bids that were opened, in block order.
     pub bids: Vec<BidView>,
+    /// The atomic bundles that were decided, ascending by id.
+    #[schema(value_type = Vec<Object>)]
+    pub bundles: Vec<DecidedBundle>,
 }
 
 /// What became of a bid, in words.
@@ -77,7 +82,8 @@ pub fn reason(bid: &OpenedBid) -> String {
 /// Results as they are shown.
 pub fn view(height: Height, results: Results) -> AuctionView {
     let view = |opened| BidView { opened, reason: reason(&opened) };
-    AuctionView { height, lots: results.lots, bids: results.bids.into_iter().map(view).collect() }
+    let Results { lots, bids, bundles } = results;
+    AuctionView { height, lots, bids: bids.into_iter().map(view).collect(), bundles }
 }
 
 /// What is for sale at the next height.

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use weft_types::slice::ProvenSlice;
-use weft_types::{Height, NamespaceId, NamespaceSettings, SliceEntry, json};
+use weft_types::{Height, NamespaceId, NamespaceSettings, SliceEntry, TransactionId, json};
 
 use super::blocks::parse_height;
 use super::{Api, Problem, answer, blocking};
@@ -37,6 +37,28 @@ pub struct NamespaceView {
     #[serde(with = "json::decimal")]
     #[schema(value_type = String)]
     pub earned: u128,
+    /// The atomic bundle that holds it, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub held_by: Option<TransactionId>,
+    /// How well its executors keep deadlines, if it takes part in atomic bundles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingView>,
+}
+
+/// How well the executors of a namespace keep deadlines (protocol section 9).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StandingView {
+    /// Deadlines missed, less those kept since; three suspend it.
+    pub strikes: u8,
+    /// How often the length of a suspension has doubled.
+    pub level: u8,
+    /// Block time until which it takes part in no atomic bundle, in milliseconds.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub suspended_until: u64,
+    /// Whether that is later than the last block.
+    pub suspended: bool,
 }
 
 fn view(api: &Api, id: NamespaceId, namespace: &weft_ledger::Namespace) -> NamespaceView {
@@ -53,6 +75,13 @@ fn view(api: &Api, id: NamespaceId, namespace: &weft_ledger::Namespace) -> Names
         global_price_per_byte: head.price,
         reserve: namespace.reserve(head.header.height + 1).map(|reserve| reserve.to_string()),
         earned: namespace.earned,
+        held_by: namespace.held_by,
+        standing: namespace.settings.atomic.is_some().then(|| StandingView {
+            strikes: namespace.standing.strikes,
+            level: namespace.standing.level,
+            suspended_until: namespace.standing.suspended_until,
+            suspended: namespace.standing.is_suspended(head.header.time_ms),
+        }),
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Trees {
     leaves: sled::Tree,
     /// Results of auctions by height.
     results: sled::Tree,
+    /// Heights that decided atomic bundles, by bundle.
+    decided: sled::Tree,
     /// Committees by the first height that each decides.
     committees: sled::Tree,
     /// Withdrawals by their index.
@@ -72,6 +74,7 @@ impl Trees {
                 slices: db.open_tree("slices")?,
                 leaves: db.open_tree("leaves")?,
                 results: db.open_tree("results")?,
+                decided: db.open_tree("decided")?,
                 committees: db.open_tree("committees")?,
                 withdrawals: db.open_tree("withdrawals")?,
                 subtrees: db.open_tree("subtrees")?,
@@ -110,6 +113,11 @@ impl Trees {
     /// What the auction of a height came to. Heights without bids have no row.
     pub fn results(&self, height: Height) -> Result<Results, ViewError> {
         Ok(get(&self.results, &height.to_be_bytes())?.unwrap_or_default())
+    }
+
+    /// The height that decided an atomic bundle.
+    pub fn decided(&self, bundle: &TransactionId) -> Result<Option<Height>, ViewError> {
+        get(&self.decided, bundle.as_bytes())
     }
 
     /// Where the entries of a slice stand in its block.
@@ -171,7 +179,7 @@ impl Trees {
         let Some(last) = blocks.last() else { return Ok(()) };
         let (mut transactions, mut slices, mut leaves) =
             (sled::Batch::default(), sled::Batch::default(), sled::Batch::default());
-        let mut results = sled::Batch::default();
+        let (mut results, mut decided) = (sled::Batch::default(), sled::Batch::default());
         for block in blocks {
             for (id, record) in &block.transactions {
                 transactions.insert(id.as_bytes(), encode(record));
@@ -186,6 +194,9 @@ impl Trees {
             if !block.results.is_empty() {
                 results.insert(&block.height.to_be_bytes(), encode(&block.results));
             }
+            for bundle in &block.results.bundles {
+                decided.insert(bundle.bundle.as_bytes(), encode(&block.height));
+            }
             if let Some(committee) = block.new_committee() {
                 self.committees.insert((block.height + 1).to_be_bytes(), encode(committee))?;
             }
@@ -195,6 +206,7 @@ impl Trees {
         self.slices.apply_batch(slices)?;
         self.leaves.apply_batch(leaves)?;
         self.results.apply_batch(results)?;
+        self.decided.apply_batch(decided)?;
 
         let (state, remembered) = self.state_batches(blocks)?;
         let mark = Mark {
@@ -271,6 +283,7 @@ impl Trees {
             &self.slices,
             &self.leaves,
             &self.results,
+            &self.decided,
             &self.committees,
             &self.withdrawals,
             &self.subtrees,

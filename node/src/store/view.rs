@@ -19,8 +19,8 @@ use weft_ledger::{Change, Key, State, Value};
 use weft_types::merkle::{self, Keccak};
 use weft_types::slice::SliceLeaf;
 use weft_types::{
-    Address, B256, BlockId, Committee, Decision, Genesis, Height, NamespaceId, ProvenWithdrawal,
-    Receipt, Results, TimeMs, TransactionId, Withdrawal,
+    Address, B256, BlockId, Committee, DecidedBundle, Decision, Genesis, Height, NamespaceId,
+    ProvenWithdrawal, Receipt, Results, TimeMs, TransactionId, Withdrawal,
 };
 
 use super::trees::Trees;
@@ -395,6 +395,21 @@ impl View {
             }
         }
         self.0.trees.results(height).map(Some)
+    }
+
+    /// What became of an atomic bundle and at which height, if it is decided.
+    pub fn decided(
+        &self,
+        bundle: &TransactionId,
+    ) -> Result<Option<(Height, DecidedBundle)>, ViewError> {
+        for (height, block) in self.alive()?.blocks.iter().rev() {
+            if let Some(decided) = block.results.decided(*bundle) {
+                return Ok(Some((*height, decided.clone())));
+            }
+        }
+        let Some(height) = self.0.trees.decided(bundle)? else { return Ok(None) };
+        let decided = self.0.trees.results(height)?.decided(*bundle).cloned();
+        Ok(decided.map(|decided| (height, decided)))
     }
 
     /// Every committee, by the first height that it decides.

@@ -8,9 +8,9 @@ use weft_types::Header;
 
 use super::block::Place;
 use super::chain::{Chain, ChainError, blocking};
-use super::execute::{Executed, check_items, execute, take_places};
-use super::external::{EngineClient, EngineError};
-use super::simulate::{Ran, SimulatedBlock, call_of};
+use super::execute::{Candidates, Executed, check_items, execute, take_places};
+use super::external::{EngineClient, EngineError, Journal};
+use super::simulate::{Ran, Simulated, SimulatedBlock, call_of};
 use super::spec::ChainSpec;
 use super::store::{Store, StoreError};
 use super::transaction::Checked;
@@ -34,7 +34,9 @@ pub async fn effects(
             let (store, header, items) = (store.clone(), *header, items.to_vec());
             blocking(move || embedded(&store, &header, &items)).await
         }
-        Chain::External { engine, spec, .. } => Ok(external(engine, spec, header, items).await?),
+        Chain::External { engine, journal, spec } => {
+            external(engine, journal, spec, header, items).await
+        }
     }
 }
 
@@ -55,29 +57,64 @@ fn embedded(store: &Store, header: &Header, items: &[Bytes]) -> Result<Option<B2
 
 async fn external(
     engine: &EngineClient,
+    journal: &Journal,
     spec: &ChainSpec,
     header: &Header,
     items: &[Bytes],
-) -> Result<Option<B256>, EngineError> {
+) -> Result<Option<B256>, ChainError> {
     let parent = engine.block("latest").await?;
     let parent = parent.ok_or_else(|| EngineError::Malformed("no last block".to_owned()))?;
-    let (checked, skipped) = check_items(items, spec);
-    let mut senders: Vec<_> = checked.iter().map(|transaction| transaction.sender).collect();
-    senders.sort_unstable();
-    senders.dedup();
-    let nonces = engine.nonces(&senders).await?;
-    let taken = take_places(checked, skipped, |sender| {
-        let at = senders.binary_search(&sender).ok();
-        Ok::<_, EngineError>(at.and_then(|at| nonces.get(at)).copied().unwrap_or(0))
-    })?;
-    if !taken.skipped.is_empty() {
-        return Ok(None);
-    }
+    let in_place = || async {
+        // What the engine says is of the state that the leg would run on only if that is its last one
+        // before and after.
+        let journal = journal.clone();
+        let last = blocking(move || journal.last()).await?;
+        let is_last = match last {
+            Some((number, made)) => (number, made.hash) == (parent.number, parent.hash),
+            None => parent.number == 0,
+        };
+        let now = engine.block("latest").await?.map(|block| block.hash);
+        if is_last && now == Some(parent.hash) {
+            return Ok(());
+        }
+        Err(ChainError::Engine(EngineError::Malformed("another last block".to_owned())))
+    };
     let place = Place {
         number: parent.number.saturating_add(1),
         parent: parent.hash,
         timestamp: (header.time_ms / 1000).max(parent.timestamp),
     };
+    let ran = simulate(engine, spec, &place, items).await?;
+    in_place().await?;
+    Ok(ran.and_then(|(taken, calls)| {
+        if !fits(&taken, calls.iter().map(|call| call.gas_used.to()), spec.gas_limit) {
+            return None;
+        }
+        let ran = taken.iter().zip(&calls).map(|(transaction, call)| call.ran(transaction));
+        digest(header, parent.hash, ran)
+    }))
+}
+
+/// What the engine says of each item's transaction; `None` if they do not all make one that can be
+/// paid for.
+async fn simulate(
+    engine: &EngineClient,
+    spec: &ChainSpec,
+    place: &Place,
+    items: &[Bytes],
+) -> Result<Option<(Vec<Checked>, Vec<Simulated>)>, EngineError> {
+    let (checked, skipped) = check_items(items, spec);
+    let mut senders: Vec<_> = checked.iter().map(|transaction| transaction.sender).collect();
+    senders.sort_unstable();
+    senders.dedup();
+    let nonces = engine.nonces(&senders).await?;
+    let Candidates { taken, skipped } = take_places(checked, skipped, |sender| {
+        let at = senders.binary_search(&sender).ok();
+        Ok::<_, EngineError>(at.and_then(|at| nonces.get(at)).copied().unwrap_or(0))
+    })?;
+    if !skipped.is_empty() {
+        return Ok(None);
+    }
     let overrides = json!({
         "number": U64::from(place.number),
         "time": U64::from(place.timestamp),
@@ -86,32 +123,22 @@ async fn external(
         "gasLimit": U64::from(spec.gas_limit),
         "prevRandao": place.prevrandao(),
     });
-    let calls: Vec<_> = taken.taken.iter().map(call_of).collect();
+    let calls: Vec<_> = taken.iter().map(call_of).collect();
     let simulation = json!({
         "blockStateCalls": [{ "blockOverrides": overrides, "calls": calls }],
         "validation": true,
     });
-    let at = U64::from(parent.number);
+    let at = U64::from(place.number.saturating_sub(1));
     let blocks: Vec<SimulatedBlock> =
         match engine.call("eth_simulateV1", json!([simulation, at])).await {
             // Such a bundle is refused as a whole.
             Err(error) if error.is_unaffordable() => return Ok(None),
             answer => answer?,
         };
-    // It says for certain what is on the state asked for only if that is still the last one.
-    let now = engine.block("latest").await?.map(|block| block.hash);
-    if now != Some(parent.hash) {
-        return Err(EngineError::Malformed("another last block".to_owned()));
+    match <[SimulatedBlock; 1]>::try_from(blocks) {
+        Ok([only]) if only.calls.len() == taken.len() => Ok(Some((taken, only.calls))),
+        _ => Err(EngineError::Malformed("not what was to be simulated".to_owned())),
     }
-    let calls = match &blocks[..] {
-        [only] if only.calls.len() == taken.taken.len() => &only.calls,
-        _ => return Err(EngineError::Malformed("not what was to be simulated".to_owned())),
-    };
-    if !fits(&taken.taken, calls.iter().map(|call| call.gas_used.to()), spec.gas_limit) {
-        return Ok(None);
-    }
-    let ran = taken.taken.iter().zip(calls).map(|(transaction, call)| call.ran(transaction));
-    Ok(digest(header, parent.hash, ran))
 }
 
 /// Whether each transaction's gas limit is at most what those before it have left of a block.

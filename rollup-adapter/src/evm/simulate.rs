@@ -67,14 +67,28 @@ impl Simulated {
 /// A transaction as an engine simulates it.
 pub fn call_of(checked: &Checked) -> Value {
     let tx = &checked.envelope;
-    json!({
+    let mut call = json!({
+        "type": U64::from(u8::from(tx.tx_type())),
         "from": checked.sender,
         "to": tx.kind().to(),
         "gas": U64::from(tx.gas_limit()),
-        "maxFeePerGas": U256::from(tx.max_fee_per_gas()),
-        "maxPriorityFeePerGas": U256::from(tx.max_priority_fee_per_gas().unwrap_or(0)),
         "value": tx.value(),
         "nonce": U64::from(tx.nonce()),
         "input": tx.input(),
-    })
+    });
+    match tx.gas_price() {
+        Some(price) => call["gasPrice"] = json!(U256::from(price)),
+        None => {
+            call["maxFeePerGas"] = json!(U256::from(tx.max_fee_per_gas()));
+            let priority = U256::from(tx.max_priority_fee_per_gas().unwrap_or(0));
+            call["maxPriorityFeePerGas"] = json!(priority);
+        }
+    }
+    if let Some(list) = tx.access_list() {
+        call["accessList"] = json!(list);
+    }
+    if let Some(list) = tx.authorization_list() {
+        call["authorizationList"] = json!(list);
+    }
+    call
 }

@@ -12,11 +12,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, Bytes, Log, U64, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use weft_types::SliceEntry;
+use weft_types::{BidMode, SliceEntry};
 
 use super::Rpc;
 use super::error::RpcError;
@@ -24,6 +24,7 @@ use crate::evm::block::Place;
 use crate::evm::chain::Chain;
 use crate::evm::execute::{Executed, check_items, execute};
 use crate::evm::external::EngineClient;
+use crate::evm::simulate::{Ran, Simulated, SimulatedBlock, call_of};
 use crate::evm::skip::SkipReason;
 use crate::evm::spec::ChainSpec;
 use crate::evm::store::Store;
@@ -54,14 +55,6 @@ pub(super) struct Bundle {
     /// Accounts whose balance before and after is wanted.
     #[serde(default)]
     accounts: Vec<Address>,
-}
-
-/// What became of a transaction.
-struct Ran<'a> {
-    transaction: &'a Checked,
-    gas_used: u64,
-    success: bool,
-    logs: Vec<Log>,
 }
 
 impl Rpc {
@@ -115,6 +108,10 @@ impl Rpc {
             if last.map(|last| last + 1) == Some(wanted)
                 && let Some(entries) = self.unproven(wanted).await
             {
+                if let Some(SliceEntry::Head { mode: BidMode::Atomic, .. }) = entries.first() {
+                    let what = format!("an atomic bundle holds the slice of height {wanted}");
+                    return Err(RpcError::server(what));
+                }
                 return Ok((Some(wanted), Some(items_of(&entries))));
             }
             // Looked at again when something has come, and now and then.
@@ -171,30 +168,6 @@ fn embedded(store: &Store, before: &[Bytes], bundle: &Bundle) -> Result<Value, R
     Ok(answer)
 }
 
-/// What an engine says of a simulated call.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Simulated {
-    status: U64,
-    gas_used: U64,
-    #[serde(default)]
-    logs: Vec<SimulatedLog>,
-    #[serde(default)]
-    return_data: Bytes,
-}
-
-#[derive(Deserialize)]
-struct SimulatedLog {
-    address: Address,
-    topics: Vec<B256>,
-    data: Bytes,
-}
-
-#[derive(Deserialize)]
-struct SimulatedBlock {
-    calls: Vec<Simulated>,
-}
-
 /// Asks the engine to simulate what passes on its own. The engine refuses a bundle in which something
 /// else does not fit, such as a nonce.
 async fn external(
@@ -231,33 +204,14 @@ async fn external(
     let [_, balances_before, bundle_calls, balances_after] = &blocks[..] else {
         return Err(RpcError::internal("the engine simulated another number of blocks"));
     };
-    let ran = checked.iter().zip(&bundle_calls.calls).map(|(transaction, ran)| Ran {
-        transaction,
-        gas_used: ran.gas_used.to(),
-        success: ran.status == U64::from(1),
-        logs: ran.logs.iter().map(log).collect(),
-    });
+    let ran =
+        checked.iter().zip(&bundle_calls.calls).map(|(transaction, call)| call.ran(transaction));
     let mut answer = shown(number, ran, &skipped);
     let wei = |read: &Simulated| U256::try_from_be_slice(&read.return_data).unwrap_or_default();
     let both = balances_before.calls.iter().zip(&balances_after.calls);
     let accounts = bundle.accounts.iter().zip(both);
     answer["accounts"] = accounts.map(|(a, (old, new))| balance(a, wei(old), wei(new))).collect();
     Ok(answer)
-}
-
-/// A transaction as an engine simulates it.
-fn call_of(checked: &Checked) -> Value {
-    let tx = &checked.envelope;
-    json!({
-        "from": checked.sender,
-        "to": tx.kind().to(),
-        "gas": U64::from(tx.gas_limit()),
-        "maxFeePerGas": U256::from(tx.max_fee_per_gas()),
-        "maxPriorityFeePerGas": U256::from(tx.max_priority_fee_per_gas().unwrap_or(0)),
-        "value": tx.value(),
-        "nonce": U64::from(tx.nonce()),
-        "input": tx.input(),
-    })
 }
 
 /// Where the code that reads balances is put while a bundle is simulated.
@@ -268,10 +222,6 @@ const BALANCE_CODE: &str = "0x6000353160005260206000f3";
 
 fn probe(address: &Address) -> Bytes {
     Bytes::copy_from_slice(address.into_word().as_slice())
-}
-
-fn log(log: &SimulatedLog) -> Log {
-    Log::new_unchecked(log.address, log.topics.clone(), log.data.clone())
 }
 
 fn balance(address: &Address, before: U256, after: U256) -> Value {
