@@ -1,12 +1,13 @@
 //! What a devnet consists of: keys, ports, homes, genesis. All of it follows from the options, so
 //! that two devnets with the same options are the same network.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::conduct::As;
-use crate::l1::Terms;
+use crate::l1::{ETHER, Terms};
 use eyre::{WrapErr, ensure, eyre};
 use libp2p::identity;
 use serde_json::json;
@@ -16,8 +17,8 @@ use weft_rollup_adapter::home as rollup_home;
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::hash::blake3;
 use weft_types::{
-    Address, AuctionSettings, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params,
-    SecretKey, Submitters, Wei,
+    Address, AtomicSettings, AuctionSettings, Genesis, L1Origin, Member, NamespaceId,
+    NamespaceSettings, Params, SecretKey, Submitters, Wei,
 };
 
 /// The devnet's chain id.
@@ -52,6 +53,9 @@ const PORTS_PER_ROLLUP: u16 = 3;
 
 /// Price of a rollup's gas, in wei: 1 gwei.
 const GAS_PRICE: u64 = 1_000_000_000;
+
+/// The file in a rollup's home that has its executor's key.
+pub const EXECUTOR_KEY: &str = "executor.key";
 
 /// How often providers are asked, and how long they may take: the chain has a block per second.
 const L1_INTERVAL: Duration = Duration::from_millis(500);
@@ -89,6 +93,8 @@ pub struct Options {
     pub params: Params,
     /// The auction of every namespace's slices, if there is one.
     pub auction: Option<AuctionSettings>,
+    /// How rollups take part in atomic bundles, if they do. It needs an auction.
+    pub atomic: Option<AtomicTerms>,
     /// Lines for every node's `config.toml`, by section.
     pub config: String,
     /// Ethereum, if there is to be one.
@@ -110,9 +116,28 @@ impl Default for Options {
             conduct: Vec::new(),
             params: Params::default(),
             auction: None,
+            atomic: None,
             config: String::new(),
             l1: None,
         }
+    }
+}
+
+/// How rollups take part in atomic bundles. Every node of a rollup gives verdicts; more than half of a
+/// rollup's executors have to agree.
+#[derive(Clone, Copy, Debug)]
+pub struct AtomicTerms {
+    /// Executors of each rollup that no node of it is.
+    pub outsiders: usize,
+    /// The collateral that each executor puts up, in wei.
+    pub bond: Wei,
+    /// What holding a rollup costs per height beyond its reserve, in wei.
+    pub hold_fee: Wei,
+}
+
+impl Default for AtomicTerms {
+    fn default() -> Self {
+        Self { outsiders: 0, bond: 10 * ETHER, hold_fee: ETHER / 10_000 }
     }
 }
 
@@ -234,6 +259,8 @@ pub struct PlannedRollup {
     pub engine: SocketAddr,
     /// What its gateway pays with.
     pub gateway: SecretKey,
+    /// What it signs verdicts with.
+    pub executor: SecretKey,
 }
 
 /// A network that is planned.
@@ -344,12 +371,15 @@ impl Plan {
                     metrics: port(first + 1)?,
                     engine: port(first + 2)?,
                     gateway: key("gateway", i.into()),
+                    executor: key("executor", i.into()),
                 })
             })
             .collect::<eyre::Result<Vec<_>>>()?;
         let gateways = rollups.iter().map(|rollup| &rollup.gateway);
+        let executors = executors(&options, &rollups);
         let rich = accounts.iter().chain(&load_accounts).chain(gateways);
-        let genesis = genesis(&options, &validators, rich)?;
+        let rich = rich.chain(executors.values().flatten());
+        let genesis = genesis(&options, &validators, rich, &executors)?;
         let l1 = options.l1.map(|terms| plan_l1(&options, terms, port)).transpose()?;
         Ok(Self { options, genesis, validators, full_nodes, rollups, l1, accounts, load_accounts })
     }
@@ -357,6 +387,11 @@ impl Plan {
     /// Every node.
     pub fn nodes(&self) -> impl Iterator<Item = &PlannedNode> {
         self.validators.iter().chain(&self.full_nodes)
+    }
+
+    /// The keys of each rollup's executors: those of its nodes, then outsiders'.
+    pub fn executors(&self) -> BTreeMap<u64, Vec<SecretKey>> {
+        executors(&self.options, &self.rollups)
     }
 
     /// Makes every home. Homes that exist are kept, with what they hold.
@@ -406,6 +441,10 @@ impl Plan {
             RollupKind::Revm => "revm".to_owned(),
             RollupKind::External => format!("external:http://{}", rollup.engine),
         };
+        let executor_key = PathBuf::from(EXECUTOR_KEY);
+        let secret = hex::encode(rollup.executor.to_bytes());
+        write_secret(&rollup.home.join(&executor_key), &secret)?;
+        config.executor.key_file = Some(executor_key);
         config.rpc.listen = rollup.rpc;
         config.metrics.listen = Some(rollup.metrics);
         let weft_genesis = self.genesis_file().ok_or_else(|| eyre!("no validators"))?;
@@ -509,6 +548,18 @@ impl Plan {
     }
 }
 
+fn executors(options: &Options, rollups: &[PlannedRollup]) -> BTreeMap<u64, Vec<SecretKey>> {
+    let mut executors: BTreeMap<u64, Vec<SecretKey>> = BTreeMap::new();
+    for rollup in rollups {
+        executors.entry(rollup.namespace).or_default().push(rollup.executor.clone());
+    }
+    let outsiders = options.atomic.map_or(0, |terms| terms.outsiders);
+    for (place, keys) in executors.values_mut().enumerate() {
+        keys.extend((0..outsiders).map(|i| key("outsider", place * outsiders + i)));
+    }
+    executors
+}
+
 fn plan_l1(
     options: &Options,
     terms: Terms,
@@ -548,6 +599,7 @@ fn genesis<'a>(
     options: &Options,
     validators: &[PlannedNode],
     accounts: impl Iterator<Item = &'a SecretKey>,
+    executors: &BTreeMap<u64, Vec<SecretKey>>,
 ) -> eyre::Result<Genesis> {
     // A devnet that is started again goes on with the genesis it has.
     if let Some(first) = validators.first() {
@@ -575,7 +627,7 @@ fn genesis<'a>(
                 submitters: Submitters::Anyone,
                 quota: None,
                 auction: options.auction,
-                atomic: None,
+                atomic: options.atomic.and_then(|terms| atomic(terms, executors.get(&id)?)),
             },
         })
         .collect();
@@ -599,6 +651,14 @@ fn genesis<'a>(
     };
     genesis.check()?;
     Ok(genesis)
+}
+
+fn atomic(terms: AtomicTerms, executors: &[SecretKey]) -> Option<AtomicSettings> {
+    let mut addresses: Vec<Address> = executors.iter().map(SecretKey::address).collect();
+    addresses.sort_unstable();
+    let quorum = u8::try_from(addresses.len() / 2 + 1).ok()?;
+    let AtomicTerms { bond, hold_fee, .. } = terms;
+    Some(AtomicSettings { executors: addresses, quorum, bond, hold_fee })
 }
 
 /// A directory for a devnet's data that is empty.

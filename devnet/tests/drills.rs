@@ -48,6 +48,7 @@ drills! {
     auctions_end_as_anybody_finds_who_reads_the_chain: Auction;
     a_flood_of_bad_bids_changes_nothing: Flood;
     bundles_stand_in_one_block_or_nowhere: Bundles;
+    atomic_bundles_are_executed_on_all_rollups_or_on_none: Atomic;
 }
 
 /// Both engines run the same transactions of the same wallet, so they must give the same answers.

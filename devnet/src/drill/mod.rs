@@ -5,6 +5,7 @@
 
 mod adapters;
 mod all_killed;
+mod atomic;
 mod auction;
 mod audit;
 mod bundles;
@@ -75,6 +76,8 @@ pub enum Drill {
     Flood,
     /// Bundles over several namespaces, some of which cannot be
     Bundles,
+    /// Atomic bundles while legs fail and executors lie, are killed, and vanish
+    Atomic,
 }
 
 impl Drill {
@@ -152,6 +155,11 @@ impl Drill {
             Self::Bundles => {
                 "All legs of a bundle stand in one block, or none stands anywhere, and one leg's proof says so."
             }
+            Self::Atomic => {
+                "Every atomic bundle is executed on all its rollups or on none, and decided by its \
+                 deadline, whatever legs do and a minority of executors; rollups whose executors vanish \
+                 go on without."
+            }
             Self::Garbage => {
                 "Garbage gets clear errors; nothing panics, grows without bound, or stops ordering."
             }
@@ -181,6 +189,7 @@ impl Drill {
             Self::Auction => auction::run(lab, &mut findings).await,
             Self::Flood => auction::flood(lab, &mut findings).await,
             Self::Bundles => bundles::run(lab, &mut findings).await,
+            Self::Atomic => atomic::run(lab, &mut findings).await,
         };
         findings.into_report(self, lab.scale, started.elapsed(), ended)
     }

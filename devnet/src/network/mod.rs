@@ -9,13 +9,14 @@ use std::time::Duration;
 use eyre::{WrapErr, ensure, eyre};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
-use weft_types::SecretKey;
+use weft_types::{Payload, SecretKey, Wei};
 
 pub use node::Node;
 pub use rollup::Rollup;
 
 use crate::client::wait_for;
 use crate::l1::L1;
+use crate::load::sign;
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::programs::Programs;
@@ -80,7 +81,28 @@ impl Network {
                 Rollup::start(rollup, &programs.weft_rollup, anvil.as_deref(), START_PATIENCE);
             network.rollups.push(started.await?);
         }
+        network.put_up_bonds().await?;
         Ok(network)
+    }
+
+    /// Lets executors put up their bonds, where rollups take part in atomic bundles.
+    async fn put_up_bonds(&self) -> eyre::Result<()> {
+        let Some(terms) = self.plan.options.atomic.filter(|terms| terms.bond > 0) else {
+            return Ok(());
+        };
+        let node = self.validators.first().ok_or_else(|| eyre!("no validators"))?;
+        for key in self.plan.executors().values().flatten() {
+            let account = node.client.get(&format!("/v1/accounts/{}", key.address())).await?;
+            let has: Wei = account["collateral"].as_str().unwrap_or_default().parse()?;
+            if has < terms.bond {
+                let payload = Payload::LockCollateral { amount: terms.bond - has };
+                let id =
+                    node.client.submit(&sign(payload, self.plan.genesis.chain_id, key, 0)).await?;
+                let id = id.map_err(|refused| eyre!("a bond was refused: {}", refused.problem))?;
+                node.client.wait_final(&id, START_PATIENCE).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts a relayer, which asks a node's API.
@@ -162,6 +184,7 @@ impl Network {
         let rollup = |rollup: &Rollup| {
             let mut described = rollup.describe();
             described["accounts"] = accounts.clone().into();
+            described["executor"] = account(&rollup.plan.executor);
             described
         };
         let l1 = match (&self.l1, &self.plan.genesis.l1) {
