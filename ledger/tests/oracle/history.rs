@@ -13,8 +13,8 @@ use proptest::sample::Index;
 use weft_ledger::LaneCut;
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::{
-    Address, AuctionSettings, B256, BatchDigest, Genesis, L1Origin, Member, NamespaceId,
-    NamespaceSettings, Params, Quota, SecretKey, Stake, Submitters, Wei,
+    Address, AtomicSettings, AuctionSettings, B256, BatchDigest, Genesis, L1Origin, Member,
+    NamespaceId, NamespaceSettings, Params, Quota, SecretKey, Stake, Submitters, Wei,
 };
 
 pub(crate) use world::{Block, World};
@@ -25,6 +25,8 @@ const KEYS: usize = 14;
 /// Accounts: two more have no key.
 const ACCOUNTS: usize = KEYS + 2;
 const NAMESPACES: u64 = 4;
+/// Accounts that bid.
+const BIDDERS: usize = 8;
 
 /// Ascending by address.
 static KEYRING: LazyLock<Vec<(Address, SecretKey)>> = LazyLock::new(|| {
@@ -132,7 +134,8 @@ enum PayloadPlan {
     Register { namespace: u64, settings: NamespaceSettings },
     Update { namespace: u64, by_owner: bool, settings: NamespaceSettings },
     Withdraw { to: usize, amount: Amount },
-    Bid { namespaces: Vec<u64>, height: i8, sequence: u8, amount: BidAmount },
+    Bid { namespaces: Vec<u64>, height: i8, sequence: u8, amount: BidAmount, atomic: bool },
+    Verdict { by: Judge, on: Index, says: Says },
     Bundle { namespaces: Vec<u64>, items: u8 },
     Lock(Amount),
     Release(Amount),
@@ -145,7 +148,29 @@ enum BidAmount {
     Reserve(i8),
     /// What the sender has put up, give or take.
     Collateral(i8),
+    /// The most that holding its namespaces may cost, give or take.
+    Holding(i8),
     Withdraw,
+}
+
+/// Who gives a verdict.
+#[derive(Clone, Debug)]
+enum Judge {
+    /// An executor that has said nothing yet, of the leg that comes next.
+    Next,
+    /// Any executor of a leg.
+    Any(Index),
+    /// The sender.
+    Anyone,
+}
+
+#[derive(Clone, Debug)]
+enum Says {
+    /// What most say.
+    Usual,
+    Fails,
+    /// Something else.
+    Does(u8),
 }
 
 #[derive(Clone, Debug)]
@@ -191,22 +216,86 @@ enum Flaw {
     TooMuch,
     NoCollateral,
     OneLeg,
+    OneAtomicLeg,
+    AtomicWithdrawal,
+    Executors(BadExecutors),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum BadExecutors {
+    None,
+    TooMany,
+    Unsorted,
+    /// The quorum is half of them.
+    Half,
+    /// It is more than there are.
+    MoreThanAll,
+    HighHoldFee,
+    NoAuction,
 }
 
 pub(crate) fn histories(blocks: std::ops::Range<usize>) -> impl Strategy<Value = History> {
     let pace =
         prop_oneof![Just([400, 5, 1]), Just([30, 5, 1]), Just([10, 10, 3]), Just([3, 10, 10])];
-    let steep = prop::bool::weighted(0.1);
-    (geneses(), pace, steep).prop_flat_map(move |(mut genesis, mut pace, steep)| {
-        if steep {
+    let kind = prop_oneof![
+        1 => Just(Kind::Steep),
+        4 => Just(Kind::Common),
+        6 => (prop::collection::vec(willing_settings(), 4), prop::bool::weighted(0.7))
+            .prop_map(|(settings, judged)| Kind::Atomic { settings, judged }),
+    ];
+    (geneses(), pace, kind).prop_flat_map(move |(mut genesis, mut pace, kind)| {
+        // Of batches of mixed transactions, of bids, and of verdicts.
+        let mut mix = [5, 1, 1];
+        match kind {
+            Kind::Common => {}
             // The one way to the highest price within so few blocks.
-            genesis.params.min_base_fee = 1 << 64;
-            genesis.params.target_bytes_per_second = 1;
-            pace = [400, 1, 1];
+            Kind::Steep => {
+                genesis.params.min_base_fee = 1 << 64;
+                genesis.params.target_bytes_per_second = 1;
+                pace = [400, 1, 1];
+            }
+            Kind::Atomic { settings, judged } => {
+                mix = if judged { [3, 2, 9] } else { [1, 6, 0] };
+                if !judged {
+                    genesis.params.hold_limit_ms = 1;
+                    genesis.params.suspension_ms = genesis.params.suspension_ms.min(2);
+                }
+                genesis.params.min_base_fee = genesis.params.min_base_fee.min(1_003);
+                genesis.accounts = accounts(&[const { Balance::Rich(100) }; ACCOUNTS], 0);
+                genesis.namespaces = (0..NAMESPACES)
+                    .zip(settings)
+                    .map(|(id, settings)| GenesisNamespace { namespace: NamespaceId(id), settings })
+                    .collect();
+            }
         }
-        let blocks = prop::collection::vec(block_plans(pace), blocks.clone());
+        let blocks = prop::collection::vec(block_plans(pace, mix), blocks.clone());
         (Just(genesis), blocks).prop_map(|(genesis, blocks)| History { genesis, blocks })
     })
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Common,
+    /// Prices go up as fast as they can.
+    Steep,
+    /// Every namespace takes part in atomic bundles to begin with.
+    Atomic {
+        settings: Vec<NamespaceSettings>,
+        /// Executors are not silent more often than not.
+        judged: bool,
+    },
+}
+
+/// Those of a namespace that is likely to take part in atomic bundles.
+fn willing_settings() -> impl Strategy<Value = NamespaceSettings> {
+    let bond = prop_oneof![6 => Just(0), 1 => 1u128..2_000];
+    (settings(), atomic_settings(), bond, 0u128..300, 0u128..3_000).prop_map(
+        |(settings, atomic, bond, floor, hold_fee)| NamespaceSettings {
+            auction: Some(AuctionSettings { every: 1, floor }),
+            atomic: Some(AtomicSettings { bond, hold_fee, ..atomic }),
+            ..settings
+        },
+    )
 }
 
 fn params() -> impl Strategy<Value = Params> {
@@ -253,13 +342,30 @@ fn auction_params() -> impl Strategy<Value = Params> {
         prop::sample::select(vec![0, 5_000, 1 << 80]),
         prop::sample::select(vec![0, 1, 2, 900, 1 << 20]),
         prop::sample::select(vec![(0, 0), (1_500, 500), (3_333, 6_667), (10_000, 0), (1, 2)]),
+        holding_params(),
     )
-        .prop_map(|(bid_fee, bid_penalty, collateral_delay_ms, (validators, burned))| Params {
-            bid_fee,
-            bid_penalty,
-            collateral_delay_ms,
-            auction_validators: validators,
-            auction_burned: burned,
+        .prop_map(
+            |(bid_fee, bid_penalty, collateral_delay_ms, (validators, burned), holding)| Params {
+                bid_fee,
+                bid_penalty,
+                collateral_delay_ms,
+                auction_validators: validators,
+                auction_burned: burned,
+                ..holding
+            },
+        )
+}
+
+fn holding_params() -> impl Strategy<Value = Params> {
+    (
+        prop_oneof![3 => 1u64..5, 1 => Just(900), 1 => Just(60_000)],
+        prop_oneof![3 => 4u16..8, 1 => Just(1024)],
+        prop::sample::select(vec![0, 1, 4, 3_000, 86_400_000]),
+    )
+        .prop_map(|(hold_limit_ms, hold_heights, suspension_ms)| Params {
+            hold_limit_ms,
+            hold_heights,
+            suspension_ms,
             ..Params::default()
         })
 }
@@ -356,9 +462,11 @@ fn settings() -> impl Strategy<Value = NamespaceSettings> {
     let floors = prop_oneof![9 => Just(0), 4 => 1u128..60, 1 => Just(20_000), 1 => Just(1 << 100)];
     let auction = (prop_oneof![2 => Just(1u64), 1 => 2u64..4], floors)
         .prop_map(|(every, floor)| AuctionSettings { every, floor });
-    let rest = (prop::option::weighted(0.6, quota), prop::option::weighted(0.8, auction));
+    let auction = prop::option::weighted(0.8, auction);
+    let atomic = prop::option::weighted(0.8, atomic_settings());
+    let rest = (prop::option::weighted(0.6, quota), auction, atomic);
     (0..KEYS, 0..ACCOUNTS, prop::option::weighted(0.3, listed), rest).prop_map(
-        |(owner, revenue_recipient, listed, (quota, auction))| NamespaceSettings {
+        |(owner, revenue_recipient, listed, (quota, auction, atomic))| NamespaceSettings {
             owner: address(owner),
             revenue_recipient: address(revenue_recipient),
             submitters: listed.map_or(Submitters::Anyone, |listed| {
@@ -366,11 +474,29 @@ fn settings() -> impl Strategy<Value = NamespaceSettings> {
             }),
             quota,
             auction,
+            atomic: atomic.filter(|_| auction.is_some()),
         },
     )
 }
 
-fn block_plans([next, some, far]: [u32; 3]) -> impl Strategy<Value = BlockPlan> {
+/// Executors are accounts that bid, so that some have a bond.
+fn atomic_settings() -> impl Strategy<Value = AtomicSettings> {
+    let executors = prop::sample::subsequence((0..BIDDERS).collect::<Vec<_>>(), 1..=4);
+    let bond = prop_oneof![4 => Just(0), 4 => 1u128..2_000, 1 => Just(1 << 45), 1 => any::<Wei>()];
+    let hold_fee =
+        prop_oneof![2 => Just(0), 6 => 1u128..9_000, 1 => Just(1 << 48), 1 => Just(1 << 100)];
+    (executors, 0u8..2, bond, hold_fee).prop_map(|(executors, more, bond, hold_fee)| {
+        let count = u8::try_from(executors.len()).unwrap();
+        AtomicSettings {
+            executors: executors.into_iter().map(address).collect(),
+            quorum: (count / 2 + 1 + more).min(count),
+            bond,
+            hold_fee,
+        }
+    })
+}
+
+fn block_plans([next, some, far]: [u32; 3], mix: [u32; 3]) -> impl Strategy<Value = BlockPlan> {
     let gap = prop_oneof![
         next => Just(Gap::By(1)),
         some => (1u64..2_000).prop_map(Gap::By),
@@ -391,7 +517,7 @@ fn block_plans([next, some, far]: [u32; 3]) -> impl Strategy<Value = BlockPlan> 
     (
         gap,
         observers,
-        prop::collection::vec(batch_plans(), 0..4),
+        prop::collection::vec(batch_plans(mix), 0..4),
         prop::option::weighted(0.1, cut),
         prop_oneof![
             6 => Just(Vec::new()),
@@ -423,14 +549,15 @@ fn event_plans() -> impl Strategy<Value = EventPlan> {
     ]
 }
 
-fn batch_plans() -> impl Strategy<Value = BatchPlan> {
+fn batch_plans([mixed, bid, judged]: [u32; 3]) -> impl Strategy<Value = BatchPlan> {
     (
         any::<Index>(),
         prop::bool::weighted(0.1),
         0u32..300_000,
         prop_oneof![
-            5 => prop::collection::vec(transaction_plans(), 1..5),
-            1 => prop::collection::vec(transactions_of(bids().boxed()), 3..8),
+            mixed => prop::collection::vec(transaction_plans(), 1..5),
+            bid => prop::collection::vec(transactions_of(bids().boxed()), 3..8),
+            judged => prop::collection::vec(transactions_of(verdicts().boxed()), 2..9),
         ],
     )
         .prop_map(|(author, reboots, carry, transactions)| BatchPlan {
@@ -469,6 +596,7 @@ fn bids() -> impl Strategy<Value = PayloadPlan> {
         6 => (1u32..100_000).prop_map(|wei| BidAmount::Exactly(wei.into())),
         2 => (-1i8..2).prop_map(BidAmount::Reserve),
         3 => (-1i8..2).prop_map(BidAmount::Collateral),
+        3 => (-1i8..2).prop_map(BidAmount::Holding),
         2 => Just(BidAmount::Withdraw),
     ];
     let lots = prop_oneof![
@@ -476,9 +604,30 @@ fn bids() -> impl Strategy<Value = PayloadPlan> {
         1 => prop::sample::subsequence((0..NAMESPACES).collect::<Vec<_>>(), 1..=4),
     ];
     let height = prop_oneof![12 => Just(0i8), 1 => -1i8..2];
-    (lots, height, 0u8..4, amount).prop_map(|(namespaces, height, sequence, amount)| {
-        PayloadPlan::Bid { namespaces, height, sequence, amount }
-    })
+    let atomic = prop::bool::weighted(0.7);
+    (lots, height, 0u8..4, amount, atomic).prop_map(
+        |(namespaces, height, sequence, amount, atomic)| PayloadPlan::Bid {
+            namespaces,
+            height,
+            sequence,
+            amount,
+            atomic,
+        },
+    )
+}
+
+fn verdicts() -> impl Strategy<Value = PayloadPlan> {
+    let by = prop_oneof![
+        14 => Just(Judge::Next),
+        3 => any::<Index>().prop_map(Judge::Any),
+        1 => Just(Judge::Anyone),
+    ];
+    let says = prop_oneof![
+        24 => Just(Says::Usual),
+        2 => Just(Says::Fails),
+        1 => (0u8..2).prop_map(Says::Does),
+    ];
+    (by, any::<Index>(), says).prop_map(|(by, on, says)| PayloadPlan::Verdict { by, on, says })
 }
 
 fn valid_until() -> impl Strategy<Value = ValidUntil> {
@@ -519,6 +668,7 @@ fn payload_plans() -> impl Strategy<Value = PayloadPlan> {
     let enough = prop_oneof![2 => Just(Amount::Exactly(1 << 40)), 1 => amount()];
     prop_oneof![
         14 => bids(),
+        6 => verdicts(),
         6 => (prop::sample::subsequence((0..NAMESPACES).collect::<Vec<_>>(), 2..=3), 1u8..40)
             .prop_map(|(namespaces, items)| PayloadPlan::Bundle { namespaces, items }),
         6 => enough.prop_map(PayloadPlan::Lock),
@@ -557,5 +707,17 @@ fn flaws() -> impl Strategy<Value = Flaw> {
         2 => Just(Flaw::TooMuch),
         2 => Just(Flaw::NoCollateral),
         2 => Just(Flaw::OneLeg),
+        2 => Just(Flaw::OneAtomicLeg),
+        2 => Just(Flaw::AtomicWithdrawal),
+        4 => prop::sample::select(vec![
+            BadExecutors::None,
+            BadExecutors::TooMany,
+            BadExecutors::Unsorted,
+            BadExecutors::Half,
+            BadExecutors::MoreThanAll,
+            BadExecutors::HighHoldFee,
+            BadExecutors::NoAuction,
+        ])
+        .prop_map(Flaw::Executors),
     ]
 }

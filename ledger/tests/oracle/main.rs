@@ -23,6 +23,7 @@ use weft_types::{
 };
 
 use history::{Block, BlockPlan, History, World, histories};
+use oracle::atomic::Heard;
 use oracle::{End, Entries, Expected, Oracle};
 
 type Check = Result<(), TestCaseError>;
@@ -208,6 +209,7 @@ fn wei_of(state: &State) -> Wei {
             *wei
         }
         (Key::Relay, Value::Relay(relay)) => relay.pool,
+        (Key::Undecided(_), Value::Undecided(bundle)) => bundle.locked,
         _ => 0,
     });
     balances.sum()
@@ -255,6 +257,7 @@ fn altered(value: &Value) -> Value {
         Value::Height(height) => *height += 1,
         Value::Withdrawals(tree) => tree.push(B256::ZERO),
         Value::Relay(relay) => relay.pool += 1,
+        Value::Undecided(bundle) => bundle.deadline.height += 1,
     }
     value
 }
@@ -283,6 +286,15 @@ struct Met {
     bids_for_several_won: u32,
     releases_paid: u32,
     raised_reserves: u32,
+    /// By decision.
+    decisions: BTreeMap<u8, u32>,
+    charged_beyond_the_amount: u32,
+    timed_out_by_height: u32,
+    /// By level.
+    suspensions: BTreeMap<u8, u32>,
+    forgiven: u32,
+    several_undecided: u32,
+    updated_while_held: u32,
     /// As they were before the block.
     debts: BTreeMap<Address, Wei>,
     remembered: Vec<B256>,
@@ -298,6 +310,22 @@ impl Met {
         }
         let several = expected.won.iter().filter(|lots| **lots > 1).count();
         self.bids_for_several_won += u32::try_from(several).unwrap();
+        for decided in &expected.decided {
+            *self.decisions.entry(decided.decision).or_insert(0) += 1;
+            self.charged_beyond_the_amount += u32::from(decided.beyond);
+            self.timed_out_by_height += u32::from(decided.by_height);
+            for level in &decided.suspends {
+                *self.suspensions.entry(*level).or_insert(0) += 1;
+            }
+            self.forgiven += u32::try_from(decided.forgiven).unwrap();
+        }
+        self.several_undecided += u32::from(oracle.undecided.len() > 1);
+        let otherwise = oracle.undecided.values().flat_map(|bundle| &bundle.legs);
+        let updated = otherwise.filter(|(id, leg)| {
+            let atomic = oracle.namespaces[*id].settings.atomic.as_ref();
+            atomic.is_none_or(|atomic| atomic.executors != leg.executors)
+        });
+        self.updated_while_held += u32::from(updated.count() > 0);
         self.releases_paid += u32::from(oracle.releases.len() < self.releases);
         self.releases = oracle.releases.len();
         let raised =
@@ -340,6 +368,16 @@ impl Met {
     }
 
     fn check(&self) {
+        eprintln!(
+            self.decisions,
+            self.charged_beyond_the_amount,
+            self.timed_out_by_height,
+            self.suspensions,
+            self.forgiven,
+            self.several_undecided,
+            self.updated_while_held,
+            self.bids_for_several_won
+        );
         let mut wanted = vec![
             End::Malformed,
             End::OutsideWindow,
@@ -355,7 +393,10 @@ impl Met {
             End::Locked,
             End::Released,
         ];
-        wanted.extend((0..8).map(End::Bid));
+        wanted.extend((0..9).map(End::Bid));
+        wanted.extend([Heard::First, Heard::Again, Heard::Otherwise, Heard::Void].map(End::Judged));
+        wanted.push(End::Skipped(SkipReason::NothingToJudge as u8));
+        wanted.push(End::Skipped(SkipReason::NotExecutor as u8));
         wanted.push(End::Skipped(SkipReason::CollateralTooLow as u8));
         // Overflow is left out: no history can leave a genesis with so much wei.
         wanted.extend((0..SkipReason::Overflow as u8).map(End::Skipped));
@@ -365,7 +406,20 @@ impl Met {
         for kind in ["deposits", "stakes", "forced", "lost", "posts"] {
             assert!(self.events.get(kind).is_some_and(|count| *count >= 10), "{kind} too rare");
         }
+        for decision in 0..3 {
+            let count = self.decisions.get(&decision).copied().unwrap_or(0);
+            assert!(count >= 50, "decision {decision} too rare: {count}");
+        }
+        for (level, least) in [(0, 20), (1, 5), (2, 3)] {
+            let count = self.suspensions.get(&level).copied().unwrap_or(0);
+            assert!(count >= least, "suspensions at level {level} too rare: {count}");
+        }
         for (name, count) in [
+            ("holding beyond the amount", self.charged_beyond_the_amount),
+            ("time-outs by height", self.timed_out_by_height),
+            ("strikes forgiven", self.forgiven),
+            ("several undecided at once", self.several_undecided),
+            ("updates while held", self.updated_while_held),
             ("changes of committee", self.epochs_with_others),
             ("relayers paid", self.relayers_paid),
             ("winners of several lots", self.bids_for_several_won),

@@ -1,9 +1,10 @@
-//! The ledger of protocol sections 6 and 7 once more, written from their text alone.
+//! The ledger of protocol sections 6 to 9 once more, written from their text alone.
 //!
 //! Plain maps, every commitment summed up anew after every block, every encoding laid out by hand.
 //! It shares no code with the ledger; of the types it uses the objects a block is made of, borsh of
 //! whole transactions and batches, the two hash functions and the recovery of a signature's signer.
 
+pub(crate) mod atomic;
 mod auction;
 mod commitment;
 
@@ -12,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use weft_ledger::{LaneCut, OrderedBlock};
 use weft_types::hash::{blake3, keccak256};
 use weft_types::{
-    Address, B256, Bytes, Genesis, L1Event, L1Origin, Leg, Member, NamespaceSettings, Outcome,
-    Params, Payload, Receipt, ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei,
-    Withdrawal,
+    Address, AtomicSettings, B256, BidMode, Bytes, Genesis, L1Event, L1Origin, Leg, Member,
+    NamespaceSettings, Outcome, Params, Payload, Receipt, ReceiptStatus, SkipReason, Submitters,
+    Transaction, UnsealKey, Wei, Withdrawal,
 };
 
+use atomic::{Decided, Heard, Standing, Undecided};
 use auction::Bid;
 pub(crate) use commitment::Entries;
 use commitment::{legs_root, length, results_root, slices_root, withdrawal_leaf, withdrawals_root};
@@ -35,6 +37,24 @@ pub(crate) struct Namespace {
     pub(crate) reserve: Wei,
     pub(crate) reserve_at: u64,
     pub(crate) earned: Wei,
+    pub(crate) held_by: Option<B256>,
+    pub(crate) standing: Standing,
+}
+
+impl Namespace {
+    fn new(settings: &NamespaceSettings, price: Price, height: u64) -> Self {
+        Self {
+            settings: settings.clone(),
+            price,
+            tokens: full(settings),
+            tokens_at_ms: price.1,
+            reserve: 0,
+            reserve_at: height,
+            earned: 0,
+            held_by: None,
+            standing: Standing::default(),
+        }
+    }
 }
 
 /// The ledger at some height.
@@ -59,6 +79,8 @@ pub(crate) struct Oracle {
     /// What backs bids, and what is on its way back, by when.
     pub(crate) collateral: BTreeMap<Address, Wei>,
     pub(crate) releases: BTreeMap<(u64, Address), Wei>,
+    /// Atomic bundles that hold namespaces.
+    pub(crate) undecided: BTreeMap<B256, Undecided>,
     /// `last_seen`, `debt` and `earned`.
     pub(crate) validators: BTreeMap<Address, (u64, Wei, Wei)>,
     pub(crate) lanes: BTreeMap<Address, LaneCut>,
@@ -85,6 +107,7 @@ pub(crate) enum End {
     Withdrawn,
     Locked,
     Released,
+    Judged(Heard),
     /// With its result's number.
     Bid(u8),
 }
@@ -99,6 +122,7 @@ pub(crate) struct Expected {
     pub(crate) ends: Vec<End>,
     /// How many lots each winner of the auction has.
     pub(crate) won: Vec<usize>,
+    pub(crate) decided: Vec<Decided>,
 }
 
 /// A transaction that is well formed.
@@ -109,25 +133,21 @@ struct Checked {
 
 /// What accumulates over a block.
 struct Running {
+    height: u64,
+    now: u64,
+    /// With this block.
+    non_empty_blocks: u64,
     base_fee: Wei,
     collected: Wei,
     submitted_bytes: BTreeMap<u64, u128>,
     slices: BTreeMap<u64, Vec<Vec<u8>>>,
     withdrawals: Vec<Withdrawal>,
+    decided: Vec<Decided>,
 }
 
 impl Oracle {
     pub(crate) fn genesis(genesis: &Genesis) -> Self {
         let floor = (genesis.params.min_base_fee, genesis.time_ms);
-        let namespace = |settings: &NamespaceSettings| Namespace {
-            settings: settings.clone(),
-            price: floor,
-            tokens: full(settings),
-            tokens_at_ms: genesis.time_ms,
-            reserve: 0,
-            reserve_at: 0,
-            earned: 0,
-        };
         let stakes: BTreeMap<_, _> =
             genesis.stakes.iter().map(|s| (s.validator, s.stake)).collect();
         let mut next_committee = deal(&stakes, genesis.params.committee_size);
@@ -150,10 +170,11 @@ impl Oracle {
             relay: (0, genesis.l1_origin.number),
             accounts: genesis.accounts.iter().map(|a| (a.address, a.balance)).collect(),
             namespaces: (genesis.namespaces.iter())
-                .map(|n| (n.namespace.0, namespace(&n.settings)))
+                .map(|n| (n.namespace.0, Namespace::new(&n.settings, floor, 0)))
                 .collect(),
             collateral: BTreeMap::new(),
             releases: BTreeMap::new(),
+            undecided: BTreeMap::new(),
             validators: genesis.validators.iter().map(|m| (m.address, (0, 0, 0))).collect(),
             lanes: BTreeMap::new(),
             remembered: BTreeMap::new(),
@@ -195,11 +216,15 @@ impl Oracle {
 
         let base_fee = self.price_at(self.price, now);
         let mut running = Running {
+            height: block.height,
+            now,
+            non_empty_blocks: self.non_empty_blocks + u64::from(!block.observers.is_empty()),
             base_fee,
             collected: 0,
             submitted_bytes: BTreeMap::new(),
             slices: BTreeMap::new(),
             withdrawals: Vec::new(),
+            decided: Vec::new(),
         };
         for (number, events) in (self.l1_origin.number + 1..).zip(&block.events) {
             for event in &events.0 {
@@ -221,7 +246,7 @@ impl Oracle {
                 }
             }
         }
-        let auction = self.auction(block.height, &bids, &mut running);
+        let mut auction = self.auction(&bids, &mut running);
         for (batch, ordered) in block.batches.iter().enumerate() {
             let mut of_batch = Vec::new();
             block_bytes += size(&**ordered.batch);
@@ -248,13 +273,15 @@ impl Oracle {
             receipts.push(of_batch);
         }
 
+        let (leaves, of_bundles) = self.decisions(&mut running);
+        auction.leaves.extend(leaves);
         for (author, bytes) in unpaid {
             self.validators.get_mut(&author).unwrap().1 += bytes * base_fee;
         }
         let room = (self.params.relay_reward * 64).saturating_sub(self.relay.0);
         let for_relayers = (running.collected / 20).min(room);
         self.relay.0 += for_relayers;
-        let shared = running.collected - for_relayers + auction.for_validators;
+        let shared = running.collected - for_relayers + auction.for_validators + of_bundles;
         self.share_out(shared, &block.observers);
 
         self.price = (raised(base_fee, block_bytes, self.params.target_bytes_per_second), now);
@@ -291,8 +318,8 @@ impl Oracle {
             withdrawals_root: withdrawals_root(&self.withdrawals),
             unseal_key: UnsealKey([0; 48]),
         };
-        let Running { slices, withdrawals, .. } = running;
-        Expected { outcome, receipts, slices, withdrawals, ends, won: auction.won }
+        let Running { slices, withdrawals, decided, .. } = running;
+        Expected { outcome, receipts, slices, withdrawals, ends, won: auction.won, decided }
     }
 
     fn l1_event(&mut self, number: u64, event: &L1Event, running: &mut Running) {
@@ -324,7 +351,8 @@ impl Oracle {
     /// All wei there is.
     pub(crate) fn supply(&self) -> Wei {
         let put_up = self.collateral.values().chain(self.releases.values()).sum::<Wei>();
-        self.accounts.values().sum::<Wei>() + put_up + self.burned + self.relay.0
+        let set_aside = self.undecided.values().map(|bundle| bundle.locked).sum::<Wei>();
+        self.accounts.values().sum::<Wei>() + put_up + set_aside + self.burned + self.relay.0
     }
 
     /// Gives everything collected to the embedded validators, as far as they have no debt, and
@@ -449,15 +477,7 @@ impl Oracle {
                     return Err(SkipReason::BalanceTooLow);
                 }
                 self.charge(sender, fee, running);
-                let new = Namespace {
-                    settings: settings.clone(),
-                    price: (self.params.min_base_fee, now),
-                    tokens: full(settings),
-                    tokens_at_ms: now,
-                    reserve: 0,
-                    reserve_at: height,
-                    earned: 0,
-                };
+                let new = Namespace::new(settings, (self.params.min_base_fee, now), height);
                 self.namespaces.insert(namespace.0, new);
                 Ok((End::Registered, fee))
             }
@@ -496,6 +516,10 @@ impl Oracle {
                 Ok((End::Released, 0))
             }
             Payload::Bid { .. } => Ok((End::Bid(0), 0)),
+            Payload::Verdict { bundle, namespace, effects } => {
+                let heard = self.verdict(bundle.0, namespace.0, *effects, sender)?;
+                Ok((End::Judged(heard), 0))
+            }
             Payload::Bundle { legs } => {
                 let mut all = Vec::new();
                 for leg in legs {
@@ -655,14 +679,16 @@ fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
         Payload::Submit { data, .. } => {
             (1..=4096).contains(&data.len()) && data.iter().all(|item| !item.is_empty())
         }
-        Payload::Transfer { .. } => true,
+        Payload::Transfer { .. } | Payload::Verdict { .. } => true,
         Payload::Withdraw { amount, .. }
         | Payload::LockCollateral { amount }
         | Payload::ReleaseCollateral { amount } => *amount > 0,
         Payload::Bundle { legs } => (2..=8).contains(&legs.len()) && fine_legs(legs),
-        Payload::Bid { amount, legs, .. } => {
-            let offers = (1..=1 << 100).contains(amount) && (1..=8).contains(&legs.len());
-            fine_legs(legs) && (offers || (*amount == 0 && legs.is_empty()))
+        Payload::Bid { amount, mode, legs, .. } => {
+            let least = if *mode == BidMode::Atomic { 2 } else { 1 };
+            let offers = (1..=1 << 100).contains(amount) && (least..=8).contains(&legs.len());
+            let withdraws = *amount == 0 && legs.is_empty() && *mode == BidMode::Inclusion;
+            fine_legs(legs) && (offers || withdraws)
         }
         Payload::RegisterNamespace { settings, .. } | Payload::UpdateNamespace { settings, .. } => {
             let listed = match &settings.submitters {
@@ -676,6 +702,10 @@ fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
             listed
                 && quota.is_none_or(|q| q.bytes_per_second > 0 && q.burst_bytes > 0)
                 && settings.auction.is_none_or(sells)
+                && settings
+                    .atomic
+                    .as_ref()
+                    .is_none_or(|it| settings.auction.is_some() && judges(it))
         }
     };
     if !fine || body.chain_id != chain_id || size(transaction) > 128 * 1024 {
@@ -688,6 +718,16 @@ fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
     ]);
     let sender = transaction.signature.recover(signed).ok()?;
     Some(Checked { id: blake3(&[&borsh::to_vec(transaction).unwrap()]), sender })
+}
+
+fn judges(atomic: &AtomicSettings) -> bool {
+    let AtomicSettings { executors, quorum, hold_fee, .. } = atomic;
+    let (count, quorum) = (executors.len(), usize::from(*quorum));
+    (1..=16).contains(&count)
+        && executors.windows(2).all(|pair| pair[0] < pair[1])
+        && 2 * quorum > count
+        && quorum <= count
+        && *hold_fee <= 1 << 100
 }
 
 fn size<T: borsh::BorshSerialize>(value: &T) -> u128 {

@@ -1,26 +1,25 @@
 //! What a plan comes to on top of where the chain is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weft_ledger::LaneCut;
 use weft_types::{
-    Address, AuctionSettings, Batch, BatchBody, BidMode, BlockId, Bytes, L1Event, L1Events,
-    L1Origin, LaneId, Leg, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey, Signature,
-    Signed, Submitters, Transaction, TransactionBody, Unverified, Verified, Wei,
+    Address, AtomicSettings, AuctionSettings, B256, Batch, BatchBody, BidMode, BlockId, Bytes,
+    L1Event, L1Events, L1Origin, LaneId, Leg, NamespaceId, NamespaceSettings, Payload, Quota,
+    SecretKey, Signature, Signed, Submitters, Transaction, TransactionBody, TransactionId,
+    Unverified, Verified, Wei,
 };
 
 use super::{
-    Amount, BatchPlan, BidAmount, BlockPlan, CHAIN_ID, Data, EventPlan, Flaw, Gap, KEYRING, KEYS,
-    MaxFee, PayloadPlan, TransactionPlan, ValidUntil, address,
+    Amount, BIDDERS, BadExecutors, BatchPlan, BidAmount, BlockPlan, CHAIN_ID, Data, EventPlan,
+    Flaw, Gap, Judge, KEYRING, KEYS, MaxFee, NAMESPACES, PayloadPlan, Says, TransactionPlan,
+    ValidUntil, address,
 };
 use crate::oracle::Oracle;
 
 /// What a submission of one item has beyond it: chain id, end, salt, max_fee, tag, namespace, two
 /// lengths, signature.
 const AROUND_ONE_ITEM: usize = 8 + 8 + 8 + 16 + 1 + 8 + 4 + 4 + 65;
-
-/// Accounts that bid.
-const BIDDERS: usize = 8;
 
 /// A block that a plan came to: what a ledger is given.
 pub(crate) struct Block {
@@ -41,6 +40,8 @@ pub(crate) struct World {
     past: Vec<(u64, Transaction)>,
     lanes: BTreeMap<Address, LaneCut>,
     forced: u64,
+    /// Executors that have said something of a leg, in blocks or in the one that is made.
+    said: BTreeSet<(B256, u64, Address)>,
 }
 
 impl World {
@@ -166,6 +167,8 @@ impl World {
             unreachable!("repetitions are made elsewhere");
         };
         self.salt += 1;
+        let bid_instead = self.instead_of_a_verdict(payload, chain);
+        let payload = bid_instead.as_ref().unwrap_or(payload);
         let limit = now.saturating_add(chain.params.max_validity_ms);
         let mut body = TransactionBody {
             chain_id: CHAIN_ID,
@@ -179,7 +182,14 @@ impl World {
             max_fee: 0,
             payload: Payload::Transfer { to: Address::ZERO, amount: 0 },
         };
-        let sender = match &**payload {
+        let verdict = match payload {
+            PayloadPlan::Verdict { by, on, says } => {
+                Some(self.verdict(by, on.index(1 << 16), says, address(*sender), chain))
+            }
+            _ => None,
+        };
+        let sender = match payload {
+            _ if let Some((judge, _)) = &verdict => *judge,
             PayloadPlan::Update { namespace, by_owner: true, .. } => {
                 chain.namespaces.get(namespace).map_or(address(*sender), |n| n.settings.owner)
             }
@@ -189,7 +199,10 @@ impl World {
             }
             _ => address(*sender),
         };
-        body.payload = payload_of(payload, sender, &body, chain, now);
+        body.payload = match verdict {
+            Some((_, verdict)) => verdict,
+            None => payload_of(payload, sender, &body, chain, now),
+        };
         if let Some(flaw) = flaw {
             apply_flaw(flaw, &mut body);
         }
@@ -217,6 +230,67 @@ impl World {
             _ => {}
         }
         transaction
+    }
+
+    /// While there is nothing to judge, most verdicts are bids for something to judge.
+    fn instead_of_a_verdict(&self, plan: &PayloadPlan, chain: &Oracle) -> Option<PayloadPlan> {
+        let PayloadPlan::Verdict { on, .. } = plan else { return None };
+        let on = u8::try_from(on.index(256)).unwrap();
+        let is_one = chain.undecided.is_empty() && !on.is_multiple_of(6);
+        is_one.then(|| PayloadPlan::Bid {
+            namespaces: match u64::from(on % 13) {
+                at @ 0..4 => vec![at.min((at + 1) % NAMESPACES), at.max((at + 1) % NAMESPACES)],
+                at @ 4..8 => vec![at % 2, at % 2 + 2],
+                8..12 => vec![0, 1, 3],
+                _ => (0..NAMESPACES).collect(),
+            },
+            height: 0,
+            sequence: on % 3,
+            amount: BidAmount::Exactly(Wei::from(on) * 90),
+            atomic: true,
+        })
+    }
+
+    /// Who says what of which leg.
+    fn verdict(
+        &mut self,
+        by: &Judge,
+        on: usize,
+        says: &Says,
+        sender: Address,
+        chain: &Oracle,
+    ) -> (Address, Payload) {
+        let legs = chain.undecided.iter().flat_map(|(id, bundle)| {
+            bundle.legs.iter().map(move |(namespace, leg)| (*id, *namespace, &leg.executors))
+        });
+        let all: Vec<(B256, u64, Address)> = legs
+            .flat_map(|(id, namespace, executors)| {
+                executors.iter().map(move |e| (id, namespace, *e))
+            })
+            .collect();
+        let silent = || all.iter().find(|judge| !self.said.contains(*judge));
+        let any = |on: usize| on.checked_rem(all.len()).map(|at| &all[at]);
+        // Without a bundle, it is about nothing.
+        let nothing = (B256::repeat_byte(1), 0, sender);
+        let (bundle, namespace, executor) = *match by {
+            Judge::Next => silent().or_else(|| any(on)),
+            Judge::Any(which) => any(which.index(1 << 16)),
+            Judge::Anyone => any(on),
+        }
+        .unwrap_or(&nothing);
+        let judge = if matches!(by, Judge::Anyone) { sender } else { executor };
+        self.said.insert((bundle, namespace, judge));
+        let effects = match says {
+            // Of some bundles most say that they fail.
+            Says::Usual if bundle[0].is_multiple_of(4) => None,
+            Says::Usual => Some(B256::with_last_byte(9)),
+            Says::Fails => None,
+            Says::Does(what) => Some(B256::with_last_byte(*what)),
+        };
+        // Some are about a namespace that is not among the legs.
+        let namespace = if on.is_multiple_of(40) { namespace + 1 } else { namespace };
+        let (bundle, namespace) = (TransactionId(bundle), NamespaceId(namespace));
+        (judge, Payload::Verdict { bundle, namespace, effects })
     }
 }
 
@@ -304,7 +378,7 @@ fn payload_of(
             Payload::ReleaseCollateral { amount: give_or_take(chain.locked(&sender), *plus) }
         }
         PayloadPlan::Release(amount) => Payload::ReleaseCollateral { amount: amount_of(amount) },
-        PayloadPlan::Bid { namespaces, height, sequence, amount } => {
+        PayloadPlan::Bid { namespaces, height, sequence, amount, atomic } => {
             // Who has put up nothing does so first, more often than not.
             let half = chain.balance(&sender) / 2;
             if *sequence < 3 && chain.locked(&sender) == 0 && half > 0 {
@@ -316,10 +390,12 @@ fn payload_of(
                 namespaces.retain(|lot| chain.lot(*lot, next).is_some());
             }
             let reserves = namespaces.iter().filter_map(|lot| chain.lot(*lot, next));
+            let holding = chain.most_for_holding(&namespaces, next, now);
             let amount = match amount {
                 BidAmount::Exactly(wei) => *wei,
                 BidAmount::Reserve(plus) => give_or_take(reserves.sum(), *plus),
                 BidAmount::Collateral(plus) => give_or_take(chain.locked(&sender), *plus),
+                BidAmount::Holding(plus) => give_or_take(holding, *plus),
                 BidAmount::Withdraw => 0,
             };
             let leg = |lot: &u64| Leg {
@@ -329,18 +405,15 @@ fn payload_of(
             let legs = if amount == 0 { vec![] } else { namespaces.iter().map(leg).collect() };
             let height = next.saturating_add_signed((*height).into());
             let amount = amount.min(1 << 100);
-            Payload::Bid {
-                sequence: (*sequence).into(),
-                height,
-                amount,
-                mode: BidMode::Inclusion,
-                legs,
-            }
+            let is_atomic = *atomic && legs.len() > 1;
+            let mode = if is_atomic { BidMode::Atomic } else { BidMode::Inclusion };
+            Payload::Bid { sequence: (*sequence).into(), height, amount, mode, legs }
         }
         PayloadPlan::Update { namespace, settings, .. } => Payload::UpdateNamespace {
             namespace: NamespaceId(*namespace),
             settings: settings.clone(),
         },
+        PayloadPlan::Verdict { .. } => unreachable!("verdicts are made elsewhere"),
     }
 }
 
@@ -387,11 +460,35 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
         settings.auction = Some(AuctionSettings { every, floor });
         Payload::RegisterNamespace { namespace, settings }
     };
+    let judged = |how: BadExecutors| {
+        let Payload::RegisterNamespace { namespace, mut settings } = sells(1, 0) else {
+            unreachable!("it registers");
+        };
+        let of = |count: u8| (0..count).map(Address::with_last_byte).collect();
+        let mut atomic = AtomicSettings { executors: of(4), quorum: 3, bond: 0, hold_fee: 0 };
+        match how {
+            BadExecutors::None => (atomic.executors, atomic.quorum) = (of(0), 0),
+            BadExecutors::TooMany => (atomic.executors, atomic.quorum) = (of(17), 9),
+            BadExecutors::Unsorted => atomic.executors.swap(0, 1),
+            BadExecutors::Half => atomic.quorum = 2,
+            BadExecutors::MoreThanAll => atomic.quorum = 5,
+            BadExecutors::HighHoldFee => atomic.hold_fee = (1 << 100) + 1,
+            BadExecutors::NoAuction => settings.auction = None,
+        }
+        settings.atomic = Some(atomic);
+        Payload::RegisterNamespace { namespace, settings }
+    };
     let bid = |amount, namespaces: &[u64]| {
         let data = vec![Bytes::from_static(b"x")];
         let leg = |id: &u64| Leg { namespace: NamespaceId(*id), data: data.clone() };
         let legs = namespaces.iter().map(leg).collect();
         Payload::Bid { sequence: 0, height: 1, amount, mode: BidMode::Inclusion, legs }
+    };
+    let atomic = |bid: Payload| match bid {
+        Payload::Bid { sequence, height, amount, legs, .. } => {
+            Payload::Bid { sequence, height, amount, mode: BidMode::Atomic, legs }
+        }
+        other => other,
     };
     match flaw {
         Flaw::NeverAuction => body.payload = sells(0, 0),
@@ -400,6 +497,9 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
             let Payload::Bid { legs, .. } = bid(1, &[0]) else { unreachable!("it bids") };
             body.payload = Payload::Bundle { legs };
         }
+        Flaw::OneAtomicLeg => body.payload = atomic(bid(1, &[0])),
+        Flaw::AtomicWithdrawal => body.payload = atomic(bid(0, &[])),
+        Flaw::Executors(how) => body.payload = judged(*how),
         Flaw::NoLegs => body.payload = bid(1, &[]),
         Flaw::TooManyLegs => body.payload = bid(1, &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
         Flaw::UnsortedLegs => body.payload = bid(1, &[1, 1]),

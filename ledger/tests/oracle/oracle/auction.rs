@@ -4,9 +4,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use weft_types::{Address, B256, Payload, Wei};
+use weft_types::{Address, B256, BidMode, Payload, Wei};
 
-use super::{Oracle, Running, Tie, items};
+use super::{Namespace, Oracle, Running, Tie, items};
 
 /// A bid that has paid for its inclusion.
 #[derive(Clone, Debug)]
@@ -15,16 +15,17 @@ pub(super) struct Bid {
     pub(super) bidder: Address,
     sequence: u64,
     height: u64,
-    amount: Wei,
+    pub(super) amount: Wei,
+    is_atomic: bool,
     /// By namespace, the leg's place and its items, encoded.
-    legs: BTreeMap<u64, Vec<u8>>,
+    pub(super) legs: BTreeMap<u64, Vec<u8>>,
 }
 
 type Set<'a> = Vec<&'a Bid>;
 
 impl Bid {
     pub(super) fn new(id: B256, bidder: Address, payload: &Payload) -> Self {
-        let Payload::Bid { sequence, height, amount, legs, .. } = payload else {
+        let Payload::Bid { sequence, height, amount, mode, legs } = payload else {
             panic!("no bid: {payload:?}");
         };
         let tie = Tie::of(legs);
@@ -33,7 +34,8 @@ impl Bid {
             .enumerate()
             .map(|(index, leg)| (leg.namespace.0, [tie.place(index), items(&leg.data)].concat()));
         let (sequence, height, amount) = (*sequence, *height, *amount);
-        Self { id, bidder, sequence, height, amount, legs: encoded.collect() }
+        let is_atomic = *mode == BidMode::Atomic;
+        Self { id, bidder, sequence, height, amount, is_atomic, legs: encoded.collect() }
     }
 
     fn rank(&self) -> (Reverse<Wei>, usize, B256) {
@@ -63,8 +65,10 @@ pub(super) struct Auction {
 impl Oracle {
     /// The reserve of a namespace's lot at a height, if it offers one there.
     pub(crate) fn lot(&self, namespace: u64, height: u64) -> Option<Wei> {
-        let auction = self.namespaces.get(&namespace)?.settings.auction?;
-        height.is_multiple_of(auction.every).then(|| self.reserve(namespace, height)).flatten()
+        let known = self.namespaces.get(&namespace)?;
+        let offers =
+            known.held_by.is_none() && height.is_multiple_of(known.settings.auction?.every);
+        offers.then(|| self.reserve(namespace, height)).flatten()
     }
 
     /// The reserve at a height, whether or not a lot is offered there.
@@ -72,9 +76,9 @@ impl Oracle {
         let known = self.namespaces.get(&namespace)?;
         let auction = known.settings.auction?;
         let mut reserve = known.reserve;
-        for _ in
-            (known.reserve_at + 1..height).filter(|height| height.is_multiple_of(auction.every))
-        {
+        // Of heights at which it is held none has a lot.
+        let heights = if known.held_by.is_some() { 0..0 } else { known.reserve_at + 1..height };
+        for _ in heights.filter(|height| height.is_multiple_of(auction.every)) {
             reserve -= reserve / 8;
         }
         Some(reserve.max(auction.floor))
@@ -84,9 +88,10 @@ impl Oracle {
         self.collateral.get(account).copied().unwrap_or(0)
     }
 
-    pub(super) fn auction(&mut self, height: u64, bids: &[Bid], running: &mut Running) -> Auction {
+    pub(super) fn auction(&mut self, bids: &[Bid], running: &mut Running) -> Auction {
+        let prices = self.hold_prices(running.height, running.now);
         let opened: Vec<Option<(u8, B256)>> =
-            bids.iter().map(|bid| self.refuse(bid, bids, height)).collect();
+            bids.iter().map(|bid| self.refuse(bid, bids, running.height, &prices)).collect();
         for (bid, _) in bids.iter().zip(&opened).filter(|(_, o)| matches!(o, Some((3, _)))) {
             let of_collateral = self.locked(&bid.bidder).min(self.params.bid_penalty);
             let rest = self.params.bid_penalty - of_collateral;
@@ -104,7 +109,24 @@ impl Oracle {
         winners.sort_by_key(|winner| bids.iter().position(|bid| bid.id == winner.id));
         let (mut lots, mut for_validators) = (BTreeMap::new(), 0);
         for winner in &winners {
-            for_validators += self.settle(winner, &field, height, &mut lots, running);
+            let shares = field.shares(winner);
+            if winner.is_atomic {
+                for lot in winner.legs.keys() {
+                    let leaf = self.lot_leaf(*lot, winner, 0, running.height);
+                    lots.insert(*lot, leaf);
+                }
+                self.hold(winner, &shares, &prices, running);
+            } else {
+                for_validators += self.settle(winner, &shares, &mut lots, running);
+            }
+            for (lot, items) in &winner.legs {
+                let mut head = vec![1];
+                head.extend_from_slice(winner.id.as_slice());
+                head.extend_from_slice(winner.bidder.as_slice());
+                head.push(winner.is_atomic.into());
+                head.extend_from_slice(items);
+                running.slices.entry(*lot).or_default().insert(0, head);
+            }
         }
 
         let mut results = BTreeMap::new();
@@ -134,7 +156,13 @@ impl Oracle {
     }
 
     /// Why a bid does not stand.
-    fn refuse(&self, bid: &Bid, bids: &[Bid], height: u64) -> Option<(u8, B256)> {
+    fn refuse(
+        &self,
+        bid: &Bid,
+        bids: &[Bid],
+        height: u64,
+        prices: &BTreeMap<u64, Wei>,
+    ) -> Option<(u8, B256)> {
         if bid.height != height {
             return Some((4, B256::ZERO));
         }
@@ -153,21 +181,25 @@ impl Oracle {
                 None => return Some((5, number((*lot).into()))),
             }
         }
+        let without = bid.legs.keys().find(|lot| !prices.contains_key(lot));
+        if let Some(lot) = without.filter(|_| bid.is_atomic) {
+            return Some((8, number((*lot).into())));
+        }
         if bid.amount < reserve {
             return Some((2, number(reserve)));
         }
         let locked = self.locked(&bid.bidder);
-        (bid.amount > locked).then(|| (3, number(locked)))
+        let needs = if bid.is_atomic { self.cover(bid, prices) } else { bid.amount };
+        (needs > locked).then(|| (3, number(locked)))
     }
 
     /// Has a winner pay. Returns what is for validators.
     fn settle(
         &mut self,
         winner: &Bid,
-        field: &Field<'_>,
-        height: u64,
+        shares: &[Wei],
         lots: &mut BTreeMap<u64, Vec<u8>>,
-        running: &mut Running,
+        running: &Running,
     ) -> Wei {
         *self.collateral.get_mut(&winner.bidder).unwrap() -= winner.amount;
         let part = |tenthousandths: u16| winner.amount * Wei::from(tenthousandths) / 10_000;
@@ -175,38 +207,43 @@ impl Oracle {
         let burned = part(self.params.auction_burned);
         self.burned += burned;
         let for_rollups = winner.amount - validators - burned;
-        let shares = field.shares(winner);
         let mut revenues: Vec<Wei> =
             shares.iter().map(|share| mul_div(for_rollups, *share, winner.amount)).collect();
         revenues[0] += for_rollups - revenues.iter().sum::<Wei>();
-        for (((lot, items), share), revenue) in winner.legs.iter().zip(shares).zip(revenues) {
-            let reserve = self.lot(*lot, height).unwrap();
+        for ((lot, share), revenue) in winner.legs.keys().zip(shares).zip(revenues) {
+            lots.insert(*lot, self.lot_leaf(*lot, winner, revenue, running.height));
+            let reserve = self.lot(*lot, running.height).unwrap();
             let known = self.namespaces.get_mut(lot).unwrap();
-            let floor = known.settings.auction.unwrap().floor;
-            let twice = share / 2 >= reserve && share > 0;
-            let next = if twice { reserve + (reserve / 8).max(1) } else { reserve };
-            known.reserve = next.max(floor).min(1 << 100);
-            known.reserve_at = height;
+            known.reserve = reserve;
+            known.reserve_at = running.height;
+            known.sold_for(*share);
             known.earned += revenue;
             let recipient = known.settings.revenue_recipient;
             *self.accounts.entry(recipient).or_default() += revenue;
-
-            let mut leaf = vec![0];
-            leaf.extend_from_slice(&lot.to_be_bytes());
-            leaf.extend_from_slice(&reserve.to_be_bytes());
-            leaf.extend_from_slice(winner.id.as_slice());
-            leaf.extend_from_slice(winner.bidder.as_slice());
-            leaf.extend_from_slice(&winner.amount.to_be_bytes());
-            leaf.extend_from_slice(&revenue.to_be_bytes());
-            lots.insert(*lot, leaf);
-
-            let mut head = vec![1];
-            head.extend_from_slice(winner.id.as_slice());
-            head.extend_from_slice(winner.bidder.as_slice());
-            head.extend_from_slice(items);
-            running.slices.entry(*lot).or_default().insert(0, head);
         }
         validators
+    }
+
+    fn lot_leaf(&self, lot: u64, winner: &Bid, revenue: Wei, height: u64) -> Vec<u8> {
+        let mut leaf = vec![0];
+        leaf.extend_from_slice(&lot.to_be_bytes());
+        leaf.extend_from_slice(&self.lot(lot, height).unwrap().to_be_bytes());
+        leaf.extend_from_slice(winner.id.as_slice());
+        leaf.extend_from_slice(winner.bidder.as_slice());
+        leaf.extend_from_slice(&winner.amount.to_be_bytes());
+        leaf.extend_from_slice(&revenue.to_be_bytes());
+        leaf
+    }
+}
+
+impl Namespace {
+    /// Moves the reserve by what the lot has brought.
+    pub(super) fn sold_for(&mut self, share: Wei) {
+        let reserve = self.reserve;
+        let twice = share / 2 >= reserve && share > 0;
+        let next = if twice { reserve + (reserve / 8).max(1) } else { reserve };
+        let floor = self.settings.auction.map_or(0, |auction| auction.floor);
+        self.reserve = next.max(floor).min(1 << 100);
     }
 }
 
@@ -322,8 +359,8 @@ fn number(number: Wei) -> B256 {
     B256::left_padding_from(&number.to_be_bytes())
 }
 
-/// `a * b / c`, rounded down, for `c` up to 2^100: bit by bit.
-fn mul_div(a: Wei, b: Wei, c: Wei) -> Wei {
+/// `a * b / c`, rounded down, for `c` up to 2^120: bit by bit.
+pub(super) fn mul_div(a: Wei, b: Wei, c: Wei) -> Wei {
     let (mut quotient, mut rest) = (0, 0);
     for bit in (0..128).rev() {
         (quotient, rest) = (2 * quotient, 2 * rest);

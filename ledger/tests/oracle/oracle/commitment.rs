@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use weft_types::hash::{blake3, keccak256};
 use weft_types::{Address, B256, Member, NamespaceSettings, Submitters, Wei};
 
+use super::atomic::{Leg, Said, Undecided};
 use super::{Oracle, Price};
 
 /// Encoded key to encoded value: all a ledger root commits to.
@@ -33,7 +34,14 @@ impl Oracle {
             let value = Bytes::tag(4).settings(&namespace.settings).price(namespace.price);
             let value = value.u64(namespace.tokens).u64(namespace.tokens_at_ms);
             let value = value.u128(namespace.reserve).u64(namespace.reserve_at);
-            put(Bytes::tag(5).u64(*id), value.u128(namespace.earned));
+            let value = value.u128(namespace.earned);
+            let value = match namespace.held_by {
+                None => value.raw(&[0]),
+                Some(bundle) => value.raw(&[1]).raw(bundle.as_slice()),
+            };
+            let standing = namespace.standing;
+            let value = value.raw(&[standing.strikes, standing.level]);
+            put(Bytes::tag(5).u64(*id), value.u64(standing.suspended_until));
         }
         for (address, (last_seen, debt, earned)) in &self.validators {
             let value = Bytes::tag(5).u64(*last_seen).u128(*debt).u128(*earned);
@@ -67,6 +75,9 @@ impl Oracle {
         }
         for ((at_ms, address), amount) in &self.releases {
             put(Bytes::tag(14).u64(*at_ms).raw(address.as_slice()), Bytes::tag(2).u128(*amount));
+        }
+        for (id, bundle) in &self.undecided {
+            put(Bytes::tag(15).raw(id.as_slice()), Bytes::tag(10).undecided(bundle));
         }
         entries
     }
@@ -190,18 +201,47 @@ impl Bytes {
             self.raw(settings.owner.as_slice()).raw(settings.revenue_recipient.as_slice());
         bytes = match &settings.submitters {
             Submitters::Anyone => bytes.raw(&[0]),
-            Submitters::Only(list) => (list.iter())
-                .fold(bytes.raw(&[1]).raw(&length(list.len())), |bytes, account| {
-                    bytes.raw(account.as_slice())
-                }),
+            Submitters::Only(list) => bytes.raw(&[1]).addresses(list),
         };
         bytes = match settings.quota {
             None => bytes.raw(&[0]),
             Some(quota) => bytes.raw(&[1]).u64(quota.bytes_per_second).u64(quota.burst_bytes),
         };
-        match settings.auction {
+        bytes = match settings.auction {
             None => bytes.raw(&[0]),
             Some(auction) => bytes.raw(&[1]).u64(auction.every).u128(auction.floor),
+        };
+        match &settings.atomic {
+            None => bytes.raw(&[0]),
+            Some(atomic) => (bytes.raw(&[1]).addresses(&atomic.executors).raw(&[atomic.quorum]))
+                .u128(atomic.bond)
+                .u128(atomic.hold_fee),
         }
+    }
+
+    fn addresses(self, list: &[Address]) -> Self {
+        list.iter().fold(self.raw(&length(list.len())), |bytes, it| bytes.raw(it.as_slice()))
+    }
+
+    fn undecided(self, bundle: &Undecided) -> Self {
+        let (time, blocks, height) = bundle.deadline;
+        let bytes = self.u64(bundle.height).raw(bundle.bidder.as_slice()).u128(bundle.amount);
+        let bytes = bytes.u128(bundle.locked).u64(time).u64(blocks).u64(height);
+        let bytes = bytes.raw(&length(bundle.legs.len()));
+        bundle.legs.iter().fold(bytes, |bytes, (id, leg)| bytes.u64(*id).leg(leg))
+    }
+
+    fn leg(self, leg: &Leg) -> Self {
+        let bytes = self.u128(leg.reserve).u128(leg.price).u128(leg.share);
+        let bytes = bytes.addresses(&leg.executors).raw(&[leg.quorum]).u128(leg.bond);
+        let bytes = bytes.raw(&length(leg.said.len()));
+        leg.said.iter().fold(bytes, |bytes, (executor, said)| {
+            let bytes = bytes.raw(executor.as_slice());
+            match said {
+                Said::Fails => bytes.raw(&[0]),
+                Said::Does(effects) => bytes.raw(&[1]).raw(effects.as_slice()),
+                Said::Nothing => bytes.raw(&[2]),
+            }
+        })
     }
 }
