@@ -368,16 +368,6 @@ impl Met {
     }
 
     fn check(&self) {
-        eprintln!(
-            self.decisions,
-            self.charged_beyond_the_amount,
-            self.timed_out_by_height,
-            self.suspensions,
-            self.forgiven,
-            self.several_undecided,
-            self.updated_while_held,
-            self.bids_for_several_won
-        );
         let mut wanted = vec![
             End::Malformed,
             End::OutsideWindow,
