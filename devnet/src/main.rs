@@ -8,7 +8,7 @@ use weft_devnet::bench::{BareCommand, BenchCommand};
 use weft_devnet::drill::DrillCommand;
 use weft_devnet::l1::ProviderCommand;
 use weft_devnet::load::LoadCommand;
-use weft_devnet::searcher::SearcherCommand;
+use weft_devnet::searcher::{AtomicCommand, SearcherCommand};
 use weft_devnet::up::Up;
 
 /// A whole Weft network on one machine.
@@ -31,6 +31,7 @@ enum Command {
     Bench(BenchCommand),
     /// Takes arbitrage by bidding for the heads of slices, and reports profit and loss
     Searcher(SearcherCommand),
+    Atomic(AtomicCommand),
     /// Runs a provider of Ethereum that can be told to go wrong
     #[command(hide = true)]
     Provider(ProviderCommand),
@@ -48,6 +49,7 @@ async fn main() -> ExitCode {
         Some(Command::Drill(command)) => unless_told_to_stop(command.run()).await,
         Some(Command::Bench(command)) => unless_told_to_stop(command.run()).await,
         Some(Command::Searcher(command)) => unless_told_to_stop(command.run()).await,
+        Some(Command::Atomic(command)) => unless_told_to_stop(command.run()).await,
         Some(Command::Bare(command)) => command.run().await,
         Some(Command::Provider(command)) => command.run().await,
     };

@@ -13,7 +13,7 @@ use crate::dir::Dir;
 use crate::l1::Terms;
 use crate::load::{self, Percentiles};
 use crate::network::Network;
-use crate::plan::{Options, Plan, RollupKind};
+use crate::plan::{AtomicTerms, Options, Plan, RollupKind};
 use crate::process::Process;
 use crate::programs::Programs;
 use crate::rpc::quantity;
@@ -129,6 +129,7 @@ impl Up {
             rollups: ROLLUPS.to_vec(),
             l1: Some(Terms::default()),
             auction: Some(AuctionSettings { every: LOT_EVERY, floor: LOT_FLOOR }),
+            atomic: Some(AtomicTerms::default()),
             config: format!("bid_window = \"{}ms\"", BID_WINDOW.as_millis()),
             params: Params {
                 epoch_ms: EPOCH_MS,

@@ -55,3 +55,24 @@ async fn a_searcher_earns_what_it_simulated_and_pays_what_it_bid() {
     let table = report.table();
     assert!(table.contains(&format!("LOST to {:.10}", rival.bidder.to_string())), "{table}");
 }
+
+/// What has to hold on Weft and on the rollups is checked by the examples themselves: what is committed is
+/// executed on both rollups, what fails on none, and no leg by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn atomic_examples_do_all_or_nothing() {
+    let (lab, _lock) = lab().await;
+    let options = searcher::options(lab.options("atomic-examples"));
+    let mut network = lab.start(options).await.unwrap();
+    let dir = network.plan.options.dir.clone();
+    for account in [
+        searcher::transfer(&lab.tools, &dir, say).await.unwrap(),
+        searcher::arbitrage(&lab.tools, &dir, say).await.unwrap(),
+    ] {
+        let tables = account.tables();
+        assert!(tables.contains("committed at height"), "{tables}");
+        assert!(tables.contains("failed at height"), "{tables}");
+        assert!(tables.contains("bound to a bundle that it is not in"), "{tables}");
+    }
+    network.check_same_chain().await.unwrap();
+    network.stop().await.unwrap();
+}

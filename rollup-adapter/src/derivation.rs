@@ -142,8 +142,8 @@ pub struct Case {
     pub bundle: TransactionId,
     /// The header of the slice that its leg heads.
     pub header: Header,
-    /// What the leg brings.
-    pub items: Vec<Bytes>,
+    /// The slice's head, which is its leg.
+    pub leg: SliceEntry,
 }
 
 /// A message for the namespace.
@@ -428,8 +428,8 @@ impl Derivation {
         if self.l1.number < first.header().l1_origin.number {
             return None;
         }
-        let items = first.entries().first()?.items().to_vec();
-        Some(Case { bundle, header: *first.header(), items })
+        let leg = first.entries().first()?.clone();
+        Some(Case { bundle, header: *first.header(), leg })
     }
 
     /// Takes the slice of [the next height](Self::next_height).

@@ -41,8 +41,30 @@ pub struct Head {
     pub settled_below: Height,
     /// Whether messages of L1 stand in for slices.
     pub is_fallback: bool,
-    /// The bundle that holds the next slice, and the height of that.
-    pub held: Option<(TransactionId, Height)>,
+    /// What holds the next slice.
+    pub held: Option<Held>,
+}
+
+/// An atomic bundle that holds a rollup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The bid's transaction.
+    pub bundle: TransactionId,
+    /// The height of the slice that waits.
+    pub height: Height,
+    /// Since when, here.
+    pub since: Instant,
+}
+
+impl Held {
+    /// As it is shown: `{bundle, height, forMs}`.
+    pub fn shown(&self) -> serde_json::Value {
+        serde_json::json!({
+            "bundle": self.bundle,
+            "height": self.height.to_string(),
+            "forMs": u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
 }
 
 impl Head {
@@ -243,8 +265,8 @@ struct Execution<'a, E> {
     knows_l1: bool,
     head: &'a watch::Sender<Head>,
     case: &'a watch::Sender<Option<Arc<Case>>>,
-    /// What holds the next slice, and since when.
-    held: Option<(TransactionId, Instant)>,
+    /// What holds the next slice.
+    held: Option<Held>,
     metrics: &'a FollowMetrics,
 }
 
@@ -377,19 +399,22 @@ impl<E: Executor> Execution<'_, E> {
     /// Tells of a bundle that holds the rollup, and when it does no more.
     fn note_hold(&mut self) {
         let held = self.derivation.held(&self.at);
-        if self.held.map(|(bundle, _)| bundle) != held {
-            if let Some((bundle, since)) = self.held.take() {
+        if self.held.map(|held| held.bundle) != held {
+            if let Some(Held { bundle, since, .. }) = self.held.take() {
                 let held_for = since.elapsed();
                 tracing::info!(%bundle, ?held_for, "the hold is over");
                 self.metrics.held(held_for);
             }
             if let Some(bundle) = held {
-                tracing::info!(%bundle, height = self.at.next, "an atomic bundle holds the rollup");
-                self.held = Some((bundle, Instant::now()));
+                let (height, since) = (self.at.next, Instant::now());
+                tracing::info!(%bundle, height, "an atomic bundle holds the rollup");
+                self.held = Some(Held { bundle, height, since });
             }
-            let held = held.map(|bundle| (bundle, self.at.next));
-            self.head.send_modify(|head| head.held = held);
         }
+        self.head.send_if_modified(|head| {
+            let before = std::mem::replace(&mut head.held, self.held);
+            before != self.held
+        });
         let case = self.derivation.case(&self.at);
         self.case.send_if_modified(|known| {
             let bundle = |case: &Case| case.bundle;

@@ -235,7 +235,7 @@ impl Judge {
     /// What a leg will do, however often the engine has to be asked.
     async fn find_out(&self, case: &Case) -> Said {
         loop {
-            match leg::effects(&self.chain, &case.header, &case.items).await {
+            match leg::effects(&self.chain, &case.header, &case.leg).await {
                 Ok(said) => return said,
                 Err(error) => {
                     self.metrics.unknown.inc();

@@ -18,14 +18,16 @@ use weft_l1::contracts::ContractEvent;
 use weft_l1::provider::Claim;
 use weft_rollup_adapter::cursor::Cursor;
 use weft_rollup_adapter::derivation::{Derivation, Due, Step};
+use weft_rollup_adapter::evm::chain::{Chain as EvmChain, ChainError};
 use weft_rollup_adapter::evm::embedded::Embedded;
 use weft_rollup_adapter::evm::external::{EngineClient, External, ExternalError, Journal};
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
+use weft_rollup_adapter::evm::leg::effects;
 use weft_rollup_adapter::evm::store::Store;
 use weft_rollup_adapter::evm::transaction::Checked;
 use weft_rollup_adapter::executor::{Executor, Progress};
 use weft_rollup_adapter::metrics::EvmMetrics;
-use weft_types::{B256, L1Event, NamespaceId, SliceEntry};
+use weft_types::{B256, BidMode, L1Event, LegPlace, NamespaceId, SliceEntry, TransactionId};
 
 const ROLLUP: u64 = 77_001;
 
@@ -144,6 +146,25 @@ impl Pair {
         assert_eq!(self.store.view().unwrap().head().unwrap().hash, last);
     }
 
+    /// What both engines say that items will do at the head of the next slice.
+    async fn effects(&self, items: &[Bytes]) -> [Result<Option<B256>, ChainError>; 2] {
+        let header = self.chain.header(self.at.next - 1);
+        let leg = SliceEntry::Head {
+            transaction: TransactionId::ZERO,
+            bidder: Address::ZERO,
+            mode: BidMode::Atomic,
+            place: LegPlace { index: 0, count: 1, root: B256::ZERO },
+            data: items.to_vec(),
+        };
+        let embedded = EvmChain::Embedded(self.store.clone());
+        let external = EvmChain::External {
+            engine: self.engine.clone(),
+            journal: self.journal.clone(),
+            spec: *self.store.spec(),
+        };
+        [effects(&embedded, &header, &leg).await, effects(&external, &header, &leg).await]
+    }
+
     async fn cursor_of(&mut self, engine: Engine) -> Cursor {
         let cursor = match engine {
             Engine::Embedded => self.embedded.cursor().await.unwrap(),
@@ -195,6 +216,31 @@ impl Pair {
     }
 }
 
+/// What was said of legs.
+#[derive(Debug, Default)]
+struct Legs {
+    do_something: usize,
+    fail: usize,
+    external_cannot_say: usize,
+}
+
+impl Legs {
+    fn add(&mut self, [embedded, external]: [Result<Option<B256>, ChainError>; 2]) {
+        let embedded = embedded.unwrap();
+        match external {
+            Ok(external) => assert_eq!(embedded, external, "of the same leg"),
+            Err(error) => {
+                eprintln!("cannot say: {error}");
+                self.external_cannot_say += 1;
+            }
+        }
+        match embedded {
+            Some(_) => self.do_something += 1,
+            None => self.fail += 1,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn transfers_agree() {
     let wallets: Vec<Wallet> = (0..4).map(wallet).collect();
@@ -243,6 +289,7 @@ async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
     let mut pair = Pair::new(&wallets).await;
     let mut contracts: Vec<Address> = Vec::new();
     let (mut executed, mut skipped) = (0, 0);
+    let mut legs = Legs::default();
     for slice in slices {
         let view = pair.store.view().unwrap();
         let mut due: Vec<u64> = wallets
@@ -265,6 +312,9 @@ async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
             continue;
         }
         let count = items.len();
+        for leg in [&items[..1], &items[..count.min(3)]] {
+            legs.add(pair.effects(leg).await);
+        }
         pair.run(vec![items]).await;
         pair.compare().await;
         let view = pair.store.view().unwrap();
@@ -281,7 +331,7 @@ async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
         pair.take_back(height).await;
     }
     // Shown if the case fails, and with --nocapture.
-    eprintln!("{executed} executed, {skipped} skipped, {} contracts", contracts.len());
+    eprintln!("{executed} executed, {skipped} skipped, {} contracts; {legs:?}", contracts.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

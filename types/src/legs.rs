@@ -10,7 +10,7 @@
 //! or none, so whoever is shown one entry, with proof, and the list that the root stands for, knows
 //! what the others are and that they stand in the same block.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,12 @@ pub struct LegDigest {
 impl LegDigest {
     /// That of a leg.
     pub fn of(leg: &Leg) -> Self {
-        Self { namespace: leg.namespace, digest: blake3(&[&encode(&leg.data)]) }
+        Self::of_items(leg.namespace, &leg.data)
+    }
+
+    /// That of a leg with these items.
+    pub fn of_items(namespace: NamespaceId, items: &[Bytes]) -> Self {
+        Self { namespace, digest: blake3(&[&encode(&items)]) }
     }
 
     fn leaf(&self) -> B256 {
@@ -82,15 +87,9 @@ impl Legs {
     }
 
     /// Whether a leg with these items, of that namespace and at that place, is one of these.
-    pub fn holds(
-        &self,
-        namespace: NamespaceId,
-        place: &LegPlace,
-        data: &[alloy_primitives::Bytes],
-    ) -> bool {
-        let digest = blake3(&[&encode(&data)]);
+    pub fn holds(&self, namespace: NamespaceId, place: &LegPlace, data: &[Bytes]) -> bool {
         usize::from(place.count) == self.0.len()
-            && self.0.get(usize::from(place.index)) == Some(&LegDigest { namespace, digest })
+            && self.0.get(usize::from(place.index)) == Some(&LegDigest::of_items(namespace, data))
             && place.root == self.root()
     }
 }

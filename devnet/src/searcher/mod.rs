@@ -13,6 +13,7 @@
 //! | `feed` | auctions as they are decided |
 //! | `round` | an auction from the plan to the checks |
 //! | `report` | profit and loss |
+//! | `atomic` | the same all or nothing: a transfer between rollups, an arbitrage |
 //!
 //! A trade across rollups needs no bridge: the searcher holds both tokens on both rollups, gives one on
 //! one rollup and gets it back on the other. It is one bid with two legs, so both happen or none.
@@ -20,6 +21,7 @@
 //! Legs are signed transactions, and public once they are bid with. Each swap pays what is expected
 //! or is reverted, so that to order a leg in any other way gains nobody anything.
 
+mod atomic;
 mod command;
 mod feed;
 mod market;
@@ -33,14 +35,15 @@ mod site;
 use std::path::Path;
 
 use eyre::ensure;
-use weft_types::{AuctionSettings, Payload, Wei};
+use weft_types::{AuctionSettings, Height, Payload, Wei};
 
-pub use command::SearcherCommand;
+pub use atomic::{Account, arbitrage, transfer};
+pub use command::{AtomicCommand, SearcherCommand};
 pub use report::{Amount, Costs, Leg, Report, Rival, Round, Shares};
 
 use crate::exchange::ONE;
 use crate::l1::ETHER;
-use crate::plan::{Options, RollupKind};
+use crate::plan::{AtomicTerms, Options, RollupKind};
 use crate::tools::Tools;
 use feed::Feed;
 use plan::Party;
@@ -66,6 +69,10 @@ const RIVALS_SHARE: Wei = 90;
 /// What each puts up to back its bids.
 const COLLATERAL: Wei = ETHER;
 
+/// How many heights ahead to look for one at which all heads of a bid are for sale. Nodes take bids for
+/// up to 64 heights ahead.
+const FURTHEST: Height = 50;
+
 /// The least that a head costs.
 const FLOOR: Wei = ETHER / 1000;
 
@@ -74,6 +81,7 @@ pub fn options(options: Options) -> Options {
     Options {
         rollups: ROLLUPS.to_vec(),
         auction: Some(AuctionSettings { every: 1, floor: FLOOR }),
+        atomic: Some(AtomicTerms::default()),
         config: "bid_window = \"100ms\"".to_owned(),
         ..options
     }

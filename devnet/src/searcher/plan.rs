@@ -2,7 +2,8 @@
 
 use alloy_primitives::U256;
 use eyre::{bail, ensure, eyre};
-use weft_types::{Leg, SecretKey, Wei};
+use weft_rollup_adapter::evm::items::Bound;
+use weft_types::{BidMode, Height, Leg, SecretKey, Wei};
 
 use super::quote::{self, Trade, Venue};
 use super::rollup::{GAS_PRICE, Moved, Rollup, Signed, Simulated};
@@ -84,6 +85,33 @@ impl Plan {
         Ok((amount > 0).then_some(Self { trade, legs, profit, amount }))
     }
 
+    /// What an atomic bid for a height brings: the same swaps, bound to it. Each has to pay at least what it was
+    /// planned with, or more, if something is demanded of its leg.
+    pub async fn bound_legs(
+        &self,
+        key: &SecretKey,
+        rollups: &[Rollup],
+        height: Height,
+        demands: impl Fn(usize) -> U256,
+    ) -> eyre::Result<Vec<Leg>> {
+        let (mode, bidder, siblings) = (BidMode::Atomic, key.address(), Vec::new());
+        let bound = Bound { mode, height, bidder, siblings };
+        let mut legs = Vec::new();
+        for (place, planned) in self.legs.iter().enumerate() {
+            let on = &rollups[planned.rollup];
+            let mut data = Vec::new();
+            for (nonce, (venue, sells_a, given, least)) in
+                (on.nonce(bidder).await?..).zip(swaps_on(planned.rollup, &self.trade))
+            {
+                let least = least.max(demands(place));
+                let swap = on.swap(venue.exchange, sells_a, given, least, bidder)?;
+                data.push(on.sign_bound(key, nonce, swap, &bound).raw);
+            }
+            legs.push(Leg { namespace: on.namespace, data });
+        }
+        Ok(legs)
+    }
+
     /// What the bid brings.
     pub fn bid_legs(&self, rollups: &[Rollup]) -> Vec<Leg> {
         let leg = |leg: &PlannedLeg| Leg {
@@ -102,20 +130,23 @@ async fn sign(
     trade: &Trade,
 ) -> eyre::Result<Vec<Signed>> {
     let account = key.address();
-    let swaps: [(Venue, bool, U256, U256); 2] = [
+    let mut signed = Vec::new();
+    for (nonce, (venue, sells_a, given, least)) in
+        (on.nonce(account).await?..).zip(swaps_on(rollup, trade))
+    {
+        let swap = on.swap(venue.exchange, sells_a, given, least, account)?;
+        signed.push(on.sign(key, nonce, swap));
+    }
+    Ok(signed)
+}
+
+/// The swaps of a trade on one of the rollups: where, whether A is sold, how much, and for how much at least.
+fn swaps_on(rollup: usize, trade: &Trade) -> impl Iterator<Item = (Venue, bool, U256, U256)> {
+    let swaps = [
         (trade.bought, true, trade.given, trade.between),
         (trade.sold, false, trade.between, trade.back),
     ];
-    let mut signed = Vec::new();
-    let mut nonce = on.nonce(account).await?;
-    for (venue, sells_a, given, least) in swaps {
-        if venue.rollup == rollup {
-            let swap = on.swap(venue.exchange, sells_a, given, least, account)?;
-            signed.push(on.sign(key, nonce, swap));
-            nonce += 1;
-        }
-    }
-    Ok(signed)
+    swaps.into_iter().filter(move |(venue, ..)| venue.rollup == rollup)
 }
 
 /// What so much of A is worth, in wei.

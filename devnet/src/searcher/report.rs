@@ -241,7 +241,7 @@ fn ether(wei: i128) -> String {
 }
 
 /// An amount in whole units with so many digits after the point, rounded towards zero.
-fn amount(smallest: i128, unit: u128, digits: u32) -> String {
+pub(super) fn amount(smallest: i128, unit: u128, digits: u32) -> String {
     if smallest == 0 {
         return "0".to_owned();
     }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use alloy_consensus::TxEip1559;
+use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use alloy_sol_types::SolCall;
 use eyre::{WrapErr, bail, ensure, eyre};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use weft_rollup_adapter::evm::items::{Bound, MARK};
 use weft_types::{Height, NamespaceId, SecretKey};
 
 use crate::client::wait_for;
@@ -16,10 +18,11 @@ use crate::exchange::formula::in_order_of;
 use crate::load::evm::sign;
 use crate::rpc::{Rpc, quantity};
 
-mod abi {
+pub(super) mod abi {
     #![allow(clippy::all, clippy::pedantic, reason = "generated")]
 
     alloy_sol_types::sol! {
+        function transfer(address to, uint256 amount) external returns (bool);
         function approve(address spender, uint256 amount) external returns (bool);
         function balanceOf(address account) external view returns (uint256);
         function getReserves() external view returns (uint112, uint112, uint32);
@@ -131,14 +134,36 @@ impl Rollup {
         let on = self.exchange(exchange)?;
         let [a, b] = self.tokens;
         let path = if sells_a { vec![a, b] } else { vec![b, a] };
-        // A bid is for one height, and what is not executed there never is: no deadline needed.
+        // Whoever has it executed elsewhere gains nothing by that: no deadline needed.
         let deadline = U256::MAX;
         let call = abi::swapExactTokensForTokensCall { given, least, path, to, deadline };
         Ok((on.router, call.abi_encode()))
     }
 
     /// Signs a call of a contract.
-    pub fn sign(&self, key: &SecretKey, nonce: u64, (to, input): (Address, Vec<u8>)) -> Signed {
+    pub fn sign(&self, key: &SecretKey, nonce: u64, call: (Address, Vec<u8>)) -> Signed {
+        self.sign_with(key, nonce, call, AccessList::default())
+    }
+
+    /// Signs a call of a contract that is executed in one bundle only.
+    pub fn sign_bound(
+        &self,
+        key: &SecretKey,
+        nonce: u64,
+        call: (Address, Vec<u8>),
+        bound: &Bound,
+    ) -> Signed {
+        let mark = AccessListItem { address: MARK, storage_keys: bound.keys() };
+        self.sign_with(key, nonce, call, AccessList(vec![mark]))
+    }
+
+    fn sign_with(
+        &self,
+        key: &SecretKey,
+        nonce: u64,
+        (to, input): (Address, Vec<u8>),
+        access_list: AccessList,
+    ) -> Signed {
         let transaction = TxEip1559 {
             chain_id: self.namespace.0,
             nonce,
@@ -147,6 +172,7 @@ impl Rollup {
             max_priority_fee_per_gas: 0,
             to: TxKind::Call(to),
             input: input.into(),
+            access_list,
             ..TxEip1559::default()
         };
         let (hash, raw) = sign(transaction, key);

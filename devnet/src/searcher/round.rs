@@ -13,6 +13,7 @@ use weft_types::{
     OpenedBid, SliceEntry, Transaction, TransactionId, Verified, Wei,
 };
 
+use super::FURTHEST;
 use super::feed::Feed;
 use super::market::MAKER;
 use super::plan::{Party, Plan, sum, worth};
@@ -23,10 +24,6 @@ use crate::client::wait_for;
 
 /// How often to bid again when a bid comes too late for its height.
 const ATTEMPTS: usize = 8;
-
-/// How many heights ahead to look for one at which all heads of a bid are for sale. Nodes take bids for
-/// up to 64 heights ahead.
-const FURTHEST: Height = 50;
 
 /// How long a bid may take to be ordered, in milliseconds of block time.
 const VALIDITY_MS: u64 = 30_000;

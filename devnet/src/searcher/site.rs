@@ -7,10 +7,12 @@ use eyre::{WrapErr, ensure, eyre};
 use serde_json::Value;
 use weft_rollup_adapter::api::Endpoint;
 use weft_types::{
-    AuctionSettings, Genesis, NamespaceId, NamespaceSettings, Params, Payload, SecretKey, Wei,
+    AuctionSettings, Genesis, Height, NamespaceId, NamespaceSettings, Params, Payload, SecretKey,
+    Wei,
 };
 
-use crate::client::Client;
+use super::FURTHEST;
+use crate::client::{Client, number};
 use crate::load::sign;
 use crate::rpc::Rpc;
 
@@ -81,8 +83,39 @@ impl Site {
         self.accounts.get(index).ok_or_else(|| eyre!("the network has no account {index}"))
     }
 
+    /// Whether a rollup takes part in atomic bundles.
+    pub async fn takes_atomic(&self, namespace: u64) -> eyre::Result<bool> {
+        let found = self.client.get(&format!("/v1/namespaces/{namespace}")).await?;
+        Ok(!found["settings"]["atomic"].is_null())
+    }
+
+    /// The first height, this one or later, at which namespaces offer lots together.
+    pub async fn offered_from(&self, of: &[NamespaceId], height: Height) -> eyre::Result<Height> {
+        let mut every = Vec::new();
+        for namespace in of {
+            let found = self.client.get(&format!("/v1/namespaces/{namespace}")).await?;
+            let settings: NamespaceSettings = serde_json::from_value(found["settings"].clone())?;
+            every.extend(settings.auction);
+        }
+        let found = (height..height + FURTHEST)
+            .find(|height| every.iter().all(|auction| auction.offers(*height)));
+        found.ok_or_else(|| eyre!("the heads are not for sale together"))
+    }
+
+    /// Sends a transaction and waits until it is executed. Returns its height.
+    pub async fn submit(&self, key: &SecretKey, payload: Payload) -> eyre::Result<Height> {
+        number(&self.executed(key, payload).await?["height"])
+    }
+
     /// Sends a transaction and waits until it is executed. Returns what it cost, in wei.
     pub async fn send(&self, key: &SecretKey, payload: Payload) -> eyre::Result<Wei> {
+        let found = self.executed(key, payload).await?;
+        let receipt = &found["receipt"];
+        let fee = receipt["fee"].as_str().and_then(|fee| fee.parse().ok());
+        fee.ok_or_else(|| eyre!("a receipt without a fee: {receipt}"))
+    }
+
+    async fn executed(&self, key: &SecretKey, payload: Payload) -> eyre::Result<Value> {
         let transaction = sign(payload, self.chain_id, key, 0);
         let id = match self.client.submit(&transaction).await? {
             Ok(id) => id,
@@ -91,8 +124,7 @@ impl Site {
         let found = self.client.wait_final(&id, FINAL_PATIENCE).await?;
         let receipt = &found["receipt"];
         ensure!(receipt["status"] == "executed", "a transaction was skipped: {receipt}");
-        let fee = receipt["fee"].as_str().and_then(|fee| fee.parse().ok());
-        fee.ok_or_else(|| eyre!("a receipt without a fee: {receipt}"))
+        Ok(found)
     }
 
     /// The terms of a namespace's auction. Where there is none, the namespaces' owner puts the heads

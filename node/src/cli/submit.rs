@@ -116,10 +116,10 @@ pub(super) struct SettingsArgs {
     #[arg(long, requires = "executors")]
     quorum: Option<u8>,
     /// The collateral that an executor needs: wei, or as in `0.1ether`.
-    #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "0", requires = "executors")]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "1ether", requires = "executors")]
     bond: Wei,
     /// What holding the namespace costs per height, beyond its reserve: wei, or as in `0.001ether`.
-    #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "0", requires = "executors")]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "0.0001ether", requires = "executors")]
     hold_fee: Wei,
 }
 

@@ -1,10 +1,11 @@
 //! Engine 1: revm over the [`Store`], in this process.
 
-use alloy_primitives::Bytes;
-use weft_types::TransactionId;
+use weft_types::NamespaceId;
 
 use super::block::Place;
 use super::execute::execute;
+use super::items::Items;
+use super::spec::ChainSpec;
 use super::store::{NewBlock, Store, StoreError, StoredBlock};
 use crate::cursor::{Cursor, Settled};
 use crate::derivation::Step;
@@ -34,15 +35,10 @@ pub struct Embedded {
     moved: bool,
 }
 
-/// The items of a step, in order, and the Weft transactions that brought them.
-pub fn items(step: &Step) -> (Vec<Bytes>, Vec<TransactionId>) {
-    let mut items = Vec::new();
-    let mut ids = Vec::new();
-    for entry in step.entries() {
-        ids.extend(entry.transaction());
-        items.extend_from_slice(entry.items());
-    }
-    (items, ids)
+/// What a step brings.
+pub fn items(step: &Step, spec: &ChainSpec) -> Items {
+    let height = step.to().height().unwrap_or(0);
+    Items::of(step.entries(), NamespaceId(spec.chain_id), height)
 }
 
 impl Embedded {
@@ -54,16 +50,16 @@ impl Embedded {
     fn run(
         store: &Store,
         time_ms: u64,
-        items: &[Bytes],
-        submissions: &[TransactionId],
+        items: Items,
         cursor: Cursor,
     ) -> Result<StoredBlock, StoreError> {
         let view = store.view()?;
         let parent = view.head()?;
         let place = Place::after(&parent.header, parent.hash, time_ms);
         let state = view.state_at(parent.header.number);
-        let executed = execute(state, store.spec(), &place, items)?;
-        store.commit(NewBlock { place, executed, submissions, cursor })
+        let mut executed = execute(state, store.spec(), &place, &items.raw)?;
+        executed.skipped.extend(items.skipped);
+        store.commit(NewBlock { place, executed, submissions: &items.submissions, cursor })
     }
 }
 
@@ -94,10 +90,9 @@ impl Executor for Embedded {
             self.moved = true;
         } else {
             let store = self.store.clone();
-            let (items, submissions) = items(step);
-            let (time_ms, count) = (step.time_ms(), items.len());
-            let block =
-                blocking(move || Self::run(&store, time_ms, &items, &submissions, cursor)).await?;
+            let items = items(step, store.spec());
+            let (time_ms, count) = (step.time_ms(), items.raw.len() + items.skipped.len());
+            let block = blocking(move || Self::run(&store, time_ms, items, cursor)).await?;
             tracing::debug!(
                 number = block.header.number,
                 hash = %block.hash,

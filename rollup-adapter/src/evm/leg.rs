@@ -4,12 +4,13 @@
 use alloy_consensus::Transaction;
 use alloy_primitives::{B256, Bytes, Log, U64, keccak256};
 use serde_json::json;
-use weft_types::Header;
+use weft_types::{Header, NamespaceId, SliceEntry};
 
 use super::block::Place;
 use super::chain::{Chain, ChainError, blocking};
 use super::execute::{Candidates, Executed, check_items, execute, take_places};
 use super::external::{EngineClient, EngineError, Journal};
+use super::items::Items;
 use super::simulate::{Ran, Simulated, SimulatedBlock, call_of};
 use super::spec::ChainSpec;
 use super::store::{Store, StoreError};
@@ -18,8 +19,8 @@ use super::transaction::Checked;
 /// What effects begin with.
 const TAG: &str = "weft/evm-effects/v1";
 
-/// What a leg's items will do if they head the block of the slice with this header; `None` if one of them
-/// makes no transaction, or one that fails.
+/// What a leg will do if they heads the block of the slice with this header; `None` if one of its
+/// items makes no transaction, or one that fails.
 ///
 /// # Errors
 ///
@@ -27,15 +28,20 @@ const TAG: &str = "weft/evm-effects/v1";
 pub async fn effects(
     chain: &Chain,
     header: &Header,
-    items: &[Bytes],
+    leg: &SliceEntry,
 ) -> Result<Option<B256>, ChainError> {
+    let namespace = NamespaceId(chain.spec().chain_id);
+    let Items { raw: items, skipped, .. } = Items::of([leg], namespace, header.height);
+    if !skipped.is_empty() {
+        return Ok(None);
+    }
     match chain {
         Chain::Embedded(store) => {
-            let (store, header, items) = (store.clone(), *header, items.to_vec());
+            let (store, header) = (store.clone(), *header);
             blocking(move || embedded(&store, &header, &items)).await
         }
         Chain::External { engine, journal, spec } => {
-            external(engine, journal, spec, header, items).await
+            external(engine, journal, spec, header, &items).await
         }
     }
 }

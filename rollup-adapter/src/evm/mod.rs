@@ -20,6 +20,7 @@ pub mod embedded;
 pub mod execute;
 pub mod external;
 pub mod genesis;
+pub mod items;
 pub mod leg;
 pub mod simulate;
 pub mod skip;

@@ -66,6 +66,9 @@ pub enum SkipReason {
     /// An external engine did not execute it. Nonce, funds or block gas: engines do not say.
     #[error("the engine did not execute it: nonce, funds or block gas")]
     Refused = 14,
+    /// It may execute in one bundle only, and this is not it.
+    #[error("bound to a bundle that it is not in")]
+    Bound = 15,
 }
 
 impl SkipReason {

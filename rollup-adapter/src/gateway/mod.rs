@@ -39,6 +39,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use weft_types::TransactionId;
 
 use crate::evm::chain::Chain;
+use crate::evm::items::binding;
 use crate::evm::skip::SkipReason;
 use crate::evm::transaction::Checked;
 use pool::Pool;
@@ -105,6 +106,10 @@ impl Gateway {
         refusal::check_size(&raw)?;
         let transaction = Checked::new(&raw, self.chain.spec()).map_err(Refusal::Invalid)?;
         refusal::check_protected(&transaction)?;
+        if binding(&transaction.envelope).is_some() {
+            // It executes at the head of a slice, or never.
+            return Err(Refusal::Invalid(SkipReason::Bound));
+        }
         let hash = transaction.hash;
         let holdings = self.chain.holdings(&[transaction.sender]).await;
         let holdings = holdings

@@ -24,6 +24,7 @@ use crate::evm::block::Place;
 use crate::evm::chain::Chain;
 use crate::evm::execute::{Executed, check_items, execute};
 use crate::evm::external::EngineClient;
+use crate::evm::items::Items;
 use crate::evm::simulate::{Ran, Simulated, SimulatedBlock, call_of};
 use crate::evm::skip::SkipReason;
 use crate::evm::spec::ChainSpec;
@@ -58,6 +59,11 @@ pub(super) struct Bundle {
 }
 
 impl Rpc {
+    /// What the slice of a height brings.
+    fn items_of(&self, entries: &[SliceEntry], height: u64) -> Vec<Bytes> {
+        Items::of(entries, self.setup().namespace, height).raw
+    }
+
     /// Runs a bundle on the state after the last slice.
     pub(super) async fn call_bundle(&self, bundle: Bundle) -> Result<Value, RpcError> {
         if bundle.txs.len() > MAX_ITEMS || bundle.accounts.len() > MAX_ITEMS {
@@ -112,7 +118,7 @@ impl Rpc {
                     let what = format!("an atomic bundle holds the slice of height {wanted}");
                     return Err(RpcError::server(what));
                 }
-                return Ok((Some(wanted), Some(items_of(&entries))));
+                return Ok((Some(wanted), Some(self.items_of(&entries, wanted))));
             }
             // Looked at again when something has come, and now and then.
             let _ = timeout(LOOK, head.changed()).await;
@@ -131,10 +137,6 @@ impl Rpc {
         }
         None
     }
-}
-
-fn items_of(entries: &[SliceEntry]) -> Vec<Bytes> {
-    entries.iter().flat_map(SliceEntry::items).cloned().collect()
 }
 
 fn embedded(store: &Store, before: &[Bytes], bundle: &Bundle) -> Result<Value, RpcError> {

@@ -17,6 +17,7 @@ use super::dispatch::SYNCED_MS;
 use super::error::RpcError;
 use super::wire::{self, Answer};
 use super::{Rpc, socket};
+use crate::follow::Held;
 use crate::gateway::price::wall_ms;
 use crate::serve::serve;
 
@@ -167,7 +168,7 @@ async fn ready(State(rpc): State<Rpc>) -> Response {
         "time_ms": head.time_ms.to_string(),
         "settled_below": head.settled_below.to_string(),
         "fallback": head.is_fallback,
-        "held": head.held.map(|(bundle, height)| json!({ "bundle": bundle, "height": height.to_string() })),
+        "held": head.held.as_ref().map(Held::shown),
         "block": setup.chain.tip().borrow().number.to_string(),
         "gateway": { "held": held, "live": live },
         "endpoints": endpoints,

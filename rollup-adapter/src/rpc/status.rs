@@ -12,7 +12,8 @@ impl Rpc {
     /// `{status, height, receipt | reason}`. The status is `final` for what was executed,
     /// `settled` for what no fallback takes back any more,
     /// `received` for what the gateway holds, `dropped` for what it gave up, `skipped` for what
-    /// stood in a slice and made no transaction, `unknown` otherwise.
+    /// stood in a slice and made no transaction, `unknown` otherwise. For what is not executed it says
+    /// which atomic bundle holds the rollup, if one does.
     pub(super) async fn weft_status(&self, hash: B256) -> Result<Value, RpcError> {
         // The gateway first: it forgets a transaction only once its outcome can be read, so that
         // asked in this order one of the two knows it.
@@ -27,7 +28,7 @@ impl Rpc {
                 "receipt": receipt,
             }));
         }
-        Ok(match (known, outcome) {
+        let mut answer = match (known, outcome) {
             (Some(Known::Waiting), _) => json!({ "status": "received" }),
             (Some(Known::Live(id)), _) => json!({ "status": "received", "weft": id.to_string() }),
             (Some(Known::Dropped(reason)), outcome) => {
@@ -43,6 +44,10 @@ impl Rpc {
                 "reason": reason.to_string(),
             }),
             (None, _) => json!({ "status": "unknown" }),
-        })
+        };
+        if let Some(held) = &self.setup().head.borrow().held {
+            answer["held"] = held.shown();
+        }
+        Ok(answer)
     }
 }

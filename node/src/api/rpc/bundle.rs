@@ -35,16 +35,17 @@ pub fn eth(chain_id: u64, bundle: &Value) -> Result<Bundle, RpcError> {
     let height = fields.height("blockNumber")?;
     let latest = fields.take("maxTimestamp").map(|value| number("maxTimestamp", &value));
     let latest = latest.transpose()?;
-    if let Some(allowed) = fields.take("revertingTxHashes") {
-        let allowed: Vec<B256> = parse("revertingTxHashes", &allowed)?;
-        // Nothing is undone because something reverts, so to allow some only cannot be kept.
-        let allowed: BTreeSet<B256> = allowed.into_iter().collect();
-        let all = txs.iter().map(hash).collect::<Result<BTreeSet<_>, _>>()?;
-        if !allowed.is_empty() && !all.is_subset(&allowed) {
-            return Err(unsupported("revertingTxHashes", "transactions may revert, all of them"));
-        }
-    }
+    let allowed = fields.take("revertingTxHashes");
+    let allowed = allowed.map(|value| parse::<BTreeSet<B256>>("revertingTxHashes", &value));
+    let allowed = allowed.transpose()?.unwrap_or_default();
     let offer = Offer::of(&mut fields, latest)?;
+    let all = txs.iter().map(hash).collect::<Result<BTreeSet<_>, _>>()?;
+    // That some only may revert cannot be kept.
+    let is_kept =
+        allowed.is_empty() || (offer.mode == BidMode::Inclusion && all.is_subset(&allowed));
+    if !is_kept {
+        return Err(unsupported("revertingTxHashes", offer.reverts()));
+    }
     fields.nothing_else()?;
     offer.bundle(chain_id, height, &txs)
 }
@@ -66,17 +67,19 @@ pub fn mev(chain_id: u64, bundle: &Value) -> Result<Bundle, RpcError> {
         return Err(unsupported("inclusion.maxBlock", "a bid is for one height"));
     }
     inclusion.nothing_else()?;
-    let mut txs = Vec::new();
+    let (mut txs, mut can_revert) = (Vec::new(), Vec::new());
     for item in fields.list::<Value>("body")? {
         let mut item = Fields::of("body", &item)?;
         txs.push(parse("body.tx", &item.take("tx").ok_or_else(|| missing("body.tx"))?)?);
         let may = item.take("canRevert").map(|value| parse::<bool>("body.canRevert", &value));
-        if may.transpose()? == Some(false) {
-            return Err(unsupported("body.canRevert", "transactions may revert, all of them"));
-        }
+        can_revert.extend(may.transpose()?);
         item.nothing_else()?;
     }
     let offer = Offer::of(&mut fields, None)?;
+    let all_may = offer.mode == BidMode::Inclusion;
+    if can_revert.iter().any(|may| *may != all_may) {
+        return Err(unsupported("body.canRevert", offer.reverts()));
+    }
     fields.nothing_else()?;
     offer.bundle(chain_id, height, &txs)
 }
@@ -120,6 +123,14 @@ impl Offer {
         let max_fee = max_fee.unwrap_or(DEFAULT_MAX_FEE);
         let (mode, signature) = (mode.unwrap_or_default(), Signature(signature));
         Ok(Self { bidder, sequence, amount, mode, max_fee, valid_until, signature })
+    }
+
+    /// Which transactions may revert.
+    fn reverts(&self) -> &'static str {
+        match self.mode {
+            BidMode::Inclusion => "transactions may revert, all of them",
+            BidMode::Atomic => "of an atomic bundle no transaction may revert",
+        }
     }
 
     fn bundle(self, chain_id: u64, height: Height, txs: &[Bytes]) -> Result<Bundle, RpcError> {
@@ -365,5 +376,32 @@ mod tests {
         let mut later = body(json!({ "tx": tx }));
         later["inclusion"]["maxBlock"] = json!(17);
         assert!(mev(9, &later).unwrap_err().message.starts_with("inclusion.maxBlock"));
+    }
+
+    #[test]
+    fn of_an_atomic_bundle_nothing_may_revert() {
+        let tx = raw(7, 0);
+        let mut offer = weft(vec![leg(7, vec![tx.clone()])], 16, 50, 100_000);
+        offer["mode"] = json!("atomic");
+        let of_eth = |allowed: Value| {
+            let bundle = json!({
+                "txs": [tx], "blockNumber": "0x10", "maxTimestamp": 100,
+                "revertingTxHashes": allowed, "weft": offer,
+            });
+            eth(9, &bundle)
+        };
+        let found = of_eth(json!([])).unwrap();
+        let Payload::Bid { mode, .. } = found.transaction.body.payload else { panic!() };
+        assert_eq!(mode, BidMode::Atomic);
+        let refused = of_eth(json!([hash(&tx).unwrap()])).unwrap_err();
+        assert!(refused.message.contains("atomic"), "{}", refused.message);
+        let of_mev = |may: bool| {
+            let mut offer = offer.clone();
+            offer["validUntil"] = json!(100_000);
+            let body = json!([{ "tx": tx, "canRevert": may }]);
+            mev(9, &json!({ "inclusion": { "block": 16 }, "body": body, "weft": offer }))
+        };
+        assert!(of_mev(false).is_ok());
+        assert!(of_mev(true).unwrap_err().message.contains("atomic"));
     }
 }

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256, Bytes};
 use serde_json::{Value, json};
-use weft_types::TransactionId;
 
 use super::client::{EngineBlock, EngineClient, EngineError};
 use super::journal::{Intent, Journal};
@@ -26,6 +25,7 @@ use crate::derivation::Step;
 use crate::evm::block::genesis_header;
 use crate::evm::embedded::items;
 use crate::evm::execute::{check_items, take_places};
+use crate::evm::items::Items;
 use crate::evm::spec::ChainSpec;
 use crate::evm::store::StoreError;
 use crate::executor::{Executor, Progress};
@@ -351,11 +351,11 @@ impl External {
         &mut self,
         head: Head,
         time_ms: u64,
-        items: &[Bytes],
-        submissions: Vec<TransactionId>,
+        items: Items,
         cursor: Cursor,
     ) -> Result<EngineBlock, ExternalError> {
-        let (checked, skipped) = check_items(items, &self.spec);
+        let (checked, mut skipped) = check_items(&items.raw, &self.spec);
+        skipped.extend(items.skipped);
         let mut senders: Vec<Address> = checked.iter().map(|tx| tx.sender).collect();
         senders.sort_unstable();
         senders.dedup();
@@ -370,7 +370,7 @@ impl External {
             timestamp: (time_ms / 1000).max(head.timestamp),
             transactions: candidates.taken.iter().map(|tx| tx.hash).collect(),
             skipped: candidates.skipped,
-            submissions,
+            submissions: items.submissions,
             cursor,
         };
         if let Some(before) = self.journal.made(intent.number)?
@@ -452,9 +452,9 @@ impl Executor for External {
         if !self.is_in_place().await? {
             return Ok(Progress::Rewound);
         }
-        let (items, submissions) = items(step);
-        let count = items.len();
-        let made = self.make(head, step.time_ms(), &items, submissions, cursor).await;
+        let items = items(step, &self.spec);
+        let count = items.raw.len() + items.skipped.len();
+        let made = self.make(head, step.time_ms(), items, cursor).await;
         let block = match made {
             Ok(block) => block,
             // It went away half way: look where it is once it is back.
