@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use weft_auction::{
-    Allocation, Bid, Conditions, Lots, Rejection, Terms, determine, next_reserve, open, shapley,
-    split, unsold,
+    Bid, Conditions, Lots, Rejection, Terms, determine, next_reserve, open, shapley, split, unsold,
 };
 use weft_types::results::number_detail;
 use weft_types::transaction::TransactionWitness;
@@ -78,6 +77,7 @@ impl State {
         let field: Vec<Bid> = standing.iter().filter_map(|at| bids.get(*at)).cloned().collect();
         let allocation = determine(&field);
         let winners = allocation.by_lot(&field);
+        let in_the_search = allocation.standing_by_lot(&field);
 
         for (bid, opened) in bids.iter().zip(&opening.0) {
             if matches!(opened, Err(Rejection::Insolvent(_))) {
@@ -88,7 +88,7 @@ impl State {
         let mut lots = BTreeMap::new();
         for place in &allocation.winners {
             let (Some(bid), Some(at)) = (field.get(*place), standing.get(*place)) else { continue };
-            let sold = self.sell(height, bid, &field, &allocation, &conditions);
+            let sold = self.sell(height, bid, &in_the_search, &conditions);
             for_validators = for_validators.saturating_add(sold.for_validators);
             lots.extend(sold.lots.into_iter().map(|lot| (lot.namespace, lot)));
             let legs = included.legs.get(*at).copied().unwrap_or_default();
@@ -121,8 +121,7 @@ impl State {
         &mut self,
         height: Height,
         bid: &Bid,
-        field: &[Bid],
-        allocation: &Allocation,
+        standing: &BTreeMap<NamespaceId, Vec<&Bid>>,
         conditions: &Conditions,
     ) -> Sold {
         let left = self.collateral(&bid.bidder).saturating_sub(bid.amount);
@@ -131,8 +130,9 @@ impl State {
             validators: self.params().auction_validators,
             burned: self.params().auction_burned,
         };
-        let standing = allocation.standing.iter().filter_map(|place| field.get(*place));
-        let shares = shapley(bid, standing);
+        let lots = bid.lots.namespaces().iter();
+        let near = lots.filter_map(|lot| standing.get(lot)).flatten().copied();
+        let shares = shapley(bid, near);
         let split = split(bid, &shares, terms);
         self.burn(split.burned);
         let mut lots = Vec::with_capacity(shares.len());
