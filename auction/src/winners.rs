@@ -38,7 +38,8 @@ pub const MAX_BRANCHINGS: u32 = branchings(MAX_GROUP);
 const fn branchings(bids: usize) -> u32 {
     match bids {
         0 | 1 => 0,
-        2 | 3 => bids as u32 - 1,
+        2 => 1,
+        3 => 2,
         _ => 1 + branchings(bids - 1) + branchings(bids - 4),
     }
 }

@@ -87,7 +87,7 @@ mod tests {
         }
         let kept: Vec<Key> = shared.0.lock().unwrap().keys().copied().collect();
         assert_eq!(kept.first(), Some(&(96, false)));
-        assert!(kept.len() <= 2 * SHARED_HEIGHTS as usize, "{kept:?}");
+        assert!(kept.len() as u64 <= 2 * SHARED_HEIGHTS, "{kept:?}");
         assert_eq!(
             get(&shared, 95, 99, &made).await,
             format!("95 99 {}", made.load(Ordering::Relaxed) - 1)
