@@ -22,4 +22,4 @@ pub use bid::{Bid, Lots};
 pub use opening::{Conditions, Opening, Rejection, open};
 pub use reserve::{next_reserve, unsold};
 pub use shares::{Split, Terms, shapley, split};
-pub use winners::{Allocation, MAX_CONTESTED, determine};
+pub use winners::{Allocation, MAX_BRANCHINGS, MAX_GROUP, determine};

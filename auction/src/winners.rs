@@ -3,9 +3,9 @@
 //! 1. Of the bids for one lot alone, the [highest](Bid::rank) stands for it.
 //! 2. Bids for several lots are looked at by rank. One that pays no more than the bids of 1 for its
 //!    lots together loses, and so does one that has all the lots of a standing one among its own.
-//! 3. Of the rest, one that shares a lot with no standing bid stands. One that shares some stands as
-//!    long as then no more than [`MAX_CONTESTED`] standing bids share a lot with another one; beyond,
-//!    it loses.
+//! 3. The rest are looked at by rank, too. Standing bids for several lots that share lots with each other,
+//!    directly or through others, make a group. One stands as long as the group that it then belongs to
+//!    has no more than [`MAX_GROUP`] bids; beyond, it loses.
 //! 4. Of the sets of standing bids for several lots that share no lot, the one wins with which
 //!    everything pays the most, the bids of 1 taking the lots that it leaves free. Of sets that pay the
 //!    same, it is the one that has the highest bid in which they differ.
@@ -13,6 +13,13 @@
 //! What 1 and 2 leave out changes nothing: a set with such a bid pays no more than one with those in
 //! its place that it loses against. What may cost something is the bound of 3, which keeps the search
 //! exact and short whatever is bid. It is part of consensus.
+//!
+//! Groups share no lot, so each is searched by itself and none has a bearing on another. The search
+//! branches at the bid with the most rivals left, part by part of what still hangs together: where it has
+//! three or more, at least four bids are settled on one side and one on the other, and where nobody has
+//! more than two, bids are in chains and rings, which takes less. So a group takes at most
+//! [`MAX_BRANCHINGS`] steps, whatever its bids offer, and a block at most as many for each of its bids for
+//! several lots, divided by [`MAX_GROUP`].
 
 use std::collections::BTreeMap;
 
@@ -20,8 +27,22 @@ use weft_types::{NamespaceId, Wei};
 
 use crate::bid::Bid;
 
-/// Most standing bids for several lots that share a lot with another standing one.
-pub const MAX_CONTESTED: usize = 24;
+/// Most bids of a group.
+pub const MAX_GROUP: usize = 24;
+
+/// Most times that the search of one group takes one bid or leaves it: `n(24)`, where
+/// `n(k) = 1 + n(k - 1) + n(k - 4)` is enough for `k` bids.
+pub const MAX_BRANCHINGS: u32 = branchings(MAX_GROUP);
+
+/// Enough to search so many bids. Alone there is nothing to choose, two take one step, three two.
+const fn branchings(bids: usize) -> u32 {
+    match bids {
+        0 | 1 => 0,
+        2 => 1,
+        3 => 2,
+        _ => 1 + branchings(bids - 1) + branchings(bids - 4),
+    }
+}
 
 /// Who wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,16 +62,18 @@ impl Allocation {
         let lots = |bid: &'a Bid| bid.lots.namespaces().iter().map(move |lot| (*lot, bid));
         self.winners.iter().filter_map(|place| bids.get(*place)).flat_map(lots).collect()
     }
-}
 
-/// A bid for several lots in the search.
-#[derive(Clone, Copy, Debug)]
-struct Contender {
-    place: usize,
-    /// What it pays beyond the bids for its lots alone.
-    gain: Wei,
-    /// Which contenders share a lot with it.
-    rivals: u32,
+    /// The standing bids by the lowest of their lots, no more than [`MAX_GROUP`] and one for each: those
+    /// that need no other lots than a winner's are found under these.
+    pub fn standing_by_lot<'a>(&self, bids: &'a [Bid]) -> BTreeMap<NamespaceId, Vec<&'a Bid>> {
+        let mut by_lot: BTreeMap<NamespaceId, Vec<&Bid>> = BTreeMap::new();
+        for bid in self.standing.iter().filter_map(|place| bids.get(*place)) {
+            if let Some(lowest) = bid.lots.namespaces().first() {
+                by_lot.entry(*lowest).or_default().push(bid);
+            }
+        }
+        by_lot
+    }
 }
 
 /// Determines the winners among bids that stand (see [`open`](crate::opening::open)).
@@ -61,8 +84,8 @@ pub fn determine(bids: &[Bid]) -> Allocation {
     by_rank.sort_by_key(|place| bids[*place].rank());
     let field = Field::gather(bids, &singles, by_rank);
 
-    let mut winners = field.uncontested();
-    winners.extend(field.search().into_iter().map(|contender| field.contested[contender].place));
+    let mut winners: Vec<usize> =
+        field.groups.iter().flat_map(|group| Search::of(bids, group).winners()).collect();
     let mut taken: Vec<NamespaceId> =
         winners.iter().flat_map(|place| bids[*place].lots.namespaces().iter().copied()).collect();
     taken.sort_unstable();
@@ -71,7 +94,7 @@ pub fn determine(bids: &[Bid]) -> Allocation {
     winners.sort_unstable();
 
     let mut standing: Vec<usize> = singles.values().copied().collect();
-    standing.extend(field.standing.iter().map(|(place, _)| *place));
+    standing.extend(field.groups.iter().flatten().map(|contender| contender.place));
     standing.sort_unstable();
     let payment = winners.iter().map(|place| bids[*place].amount).sum();
     Allocation { winners, payment, standing }
@@ -90,19 +113,26 @@ fn singles(bids: &[Bid]) -> BTreeMap<NamespaceId, usize> {
     highest
 }
 
+/// A bid for several lots that stands.
+#[derive(Clone, Copy, Debug)]
+struct Contender {
+    place: usize,
+    /// What it pays beyond the bids for its lots alone.
+    gain: Wei,
+}
+
 /// The bids for several lots that stand.
 #[derive(Default)]
 struct Field {
-    /// By rank: place, and which of `contested` it is, if it shares a lot with another one.
-    standing: Vec<(usize, Option<usize>)>,
-    contested: Vec<Contender>,
+    /// By group. One that has become part of another is empty.
+    groups: Vec<Vec<Contender>>,
+    /// The group of each lot that one of them has.
+    group_of: BTreeMap<NamespaceId, usize>,
 }
 
 impl Field {
     fn gather(bids: &[Bid], singles: &BTreeMap<NamespaceId, usize>, by_rank: Vec<usize>) -> Self {
-        let mut standing: Vec<(usize, Wei, bool)> = Vec::new();
-        let mut of_lot: BTreeMap<NamespaceId, Vec<usize>> = BTreeMap::new();
-        let mut contested = 0;
+        let mut field = Self::default();
         for place in by_rank {
             let bid = &bids[place];
             let lots = bid.lots.namespaces();
@@ -111,105 +141,166 @@ impl Field {
             if bid.amount <= alone {
                 continue;
             }
-            let mut rivals: Vec<usize> =
-                lots.iter().filter_map(|lot| of_lot.get(lot)).flatten().copied().collect();
-            rivals.sort_unstable();
-            rivals.dedup();
+            let mut near: Vec<usize> =
+                lots.iter().filter_map(|lot| field.group_of.get(lot)).copied().collect();
+            near.sort_unstable();
+            near.dedup();
+            let others = || near.iter().flat_map(|group| &field.groups[*group]);
             // Whoever is looked at later pays no more.
-            if rivals.iter().any(|rival| bids[standing[*rival].0].lots.is_within(&bid.lots)) {
+            if others().count() >= MAX_GROUP
+                || others().any(|other| bids[other.place].lots.is_within(&bid.lots))
+            {
                 continue;
             }
-            if !rivals.is_empty() {
-                let newly = rivals.iter().filter(|rival| !standing[**rival].2).count() + 1;
-                if contested + newly > MAX_CONTESTED {
-                    continue;
-                }
-                contested += newly;
-                for rival in &rivals {
-                    standing[*rival].2 = true;
-                }
-            }
-            for lot in lots {
-                of_lot.entry(*lot).or_default().push(standing.len());
-            }
-            standing.push((place, bid.amount - alone, !rivals.is_empty()));
-        }
-        let mut field = Self::default();
-        for (place, gain, is_contested) in standing {
-            let number = is_contested.then_some(field.contested.len());
-            field.standing.push((place, number));
-            if is_contested {
-                field.contested.push(Contender { place, gain, rivals: 0 });
-            }
-        }
-        let touch = |a: &Contender, b: &Contender| {
-            a.place != b.place && bids[a.place].lots.touches(&bids[b.place].lots)
-        };
-        for number in 0..field.contested.len() {
-            let all = field.contested.iter().enumerate();
-            let rivals = all.filter(|(_, other)| touch(&field.contested[number], other));
-            field.contested[number].rivals = rivals.fold(0, |mask, (other, _)| mask | 1 << other);
+            field.join(bids, &near, Contender { place, gain: bid.amount - alone });
         }
         field
     }
 
-    /// Places of those that share no lot with another one: they win.
-    fn uncontested(&self) -> Vec<usize> {
-        let alone = self.standing.iter().filter(|(_, number)| number.is_none());
-        alone.map(|(place, _)| *place).collect()
+    /// Makes one group of some and of one more.
+    fn join(&mut self, bids: &[Bid], near: &[usize], one: Contender) {
+        let largest = near.iter().copied().max_by_key(|group| self.groups[*group].len());
+        let into = largest.unwrap_or(self.groups.len());
+        let mut moved = vec![one];
+        for group in near.iter().filter(|group| **group != into) {
+            moved.append(&mut self.groups[*group]);
+        }
+        for contender in &moved {
+            let lots = bids[contender.place].lots.namespaces();
+            self.group_of.extend(lots.iter().map(|lot| (*lot, into)));
+        }
+        match self.groups.get_mut(into) {
+            Some(group) => group.append(&mut moved),
+            None => self.groups.push(moved),
+        }
     }
+}
 
-    /// Which of the contested win: of each group that hangs together, what gains the most.
-    fn search(&self) -> Vec<usize> {
-        let mut left: u32 = self.contested.iter().enumerate().fold(0, |mask, (i, _)| mask | 1 << i);
-        let mut found = 0;
-        while left != 0 {
-            let mut group = left & left.wrapping_neg();
-            loop {
-                let grown = bits(group).fold(group, |mask, i| mask | self.contested[i].rivals);
-                if grown == group {
-                    break;
+/// The bids of a group, the lowest first: so that of two sets of them, each as the bits that are set in a
+/// number, the higher number has the highest bid in which they differ.
+struct Search {
+    contenders: Vec<Contender>,
+    /// Which ones share a lot with each.
+    rivals: Vec<u32>,
+}
+
+/// What a set of bids gains, and which they are. Of two the better one is the greater.
+type Found = (Wei, u32);
+
+impl Search {
+    fn of(bids: &[Bid], group: &[Contender]) -> Self {
+        let mut contenders = group.to_vec();
+        contenders.sort_by_key(|contender| std::cmp::Reverse(bids[contender.place].rank()));
+        let mut rivals = vec![0; contenders.len()];
+        for (i, one) in contenders.iter().enumerate() {
+            for (j, other) in contenders.iter().enumerate().take(i) {
+                if bids[one.place].lots.touches(&bids[other.place].lots) {
+                    rivals[i] |= 1 << j;
+                    rivals[j] |= 1 << i;
                 }
-                group = grown;
             }
-            let mut best = (0, 0);
-            self.branch(group, 0, 0, &mut best);
-            found |= best.1;
-            left &= !group;
         }
-        bits(found).collect()
+        Self { contenders, rivals }
     }
 
-    /// Tries what is left, with and without the highest bid of it, those with it first: so that of sets
-    /// that gain the same the first one found is the one that is to win.
-    fn branch(&self, left: u32, chosen: u32, gain: Wei, best: &mut (Wei, u32)) {
-        let (mut left, mut chosen, mut gain) = (left, chosen, gain);
-        // Those that no other one of the rest is in the way of win in any case.
-        let is_free = |i: &usize, left: u32| self.contested[*i].rivals & left == 0;
-        for i in bits(left).filter(|i| is_free(i, left)).collect::<Vec<_>>() {
-            chosen |= 1 << i;
-            left &= !(1 << i);
-            gain += self.contested[i].gain;
-        }
-        if left == 0 {
-            if gain > best.0 {
-                *best = (gain, chosen);
+    /// Places of those that win.
+    fn winners(&self) -> Vec<usize> {
+        let all = (0..self.contenders.len()).fold(0, |all, i| all | 1 << i);
+        let (_, found) = self.best(all, &mut 0);
+        bits(found).map(|i| self.contenders[i].place).collect()
+    }
+
+    /// The best of the sets that share no lot, of those that are left. Counts its branchings.
+    fn best(&self, left: u32, branchings: &mut u32) -> Found {
+        let (mut left, mut found) = (left, (0, 0));
+        while left != 0 {
+            let part = self.part_of(left);
+            left &= !part;
+            let rivals = |i: usize| (self.rivals[i] & part).count_ones();
+            let Some(busiest) = bits(part).max_by_key(|i| rivals(*i)) else { break };
+            let without = part & !(1 << busiest);
+            let mut best = self.add(busiest, (0, 0));
+            if without != 0 {
+                *branchings += 1;
+                let rest = self.best(without & !self.rivals[busiest], branchings);
+                best = self.add(busiest, rest).max(self.best(without, branchings));
             }
-            return;
+            found = (found.0 + best.0, found.1 | best.1);
         }
-        let most: Wei = gain + bits(left).map(|i| self.contested[i].gain).sum::<Wei>();
-        if most <= best.0 {
-            return;
+        found
+    }
+
+    fn add(&self, one: usize, found: Found) -> Found {
+        (found.0 + self.contenders[one].gain, found.1 | 1 << one)
+    }
+
+    /// Of those that are left, the lowest and what hangs together with it.
+    fn part_of(&self, left: u32) -> u32 {
+        let mut part = left & left.wrapping_neg();
+        let mut fresh = part;
+        while fresh != 0 {
+            let near = bits(fresh).fold(0, |near, i| near | self.rivals[i]);
+            fresh = near & left & !part;
+            part |= fresh;
         }
-        let first = left.trailing_zeros() as usize;
-        let rest = left & !(1 << first);
-        let contender = &self.contested[first];
-        self.branch(rest & !contender.rivals, chosen | 1 << first, gain + contender.gain, best);
-        self.branch(rest, chosen, gain, best);
+        part
     }
 }
 
 /// Which bits are set, lowest first.
 fn bits(mask: u32) -> impl Iterator<Item = usize> {
-    (0..MAX_CONTESTED).filter(move |i| mask >> i & 1 == 1)
+    let mut left = mask;
+    std::iter::from_fn(move || {
+        let lowest = (left != 0).then(|| left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(lowest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn branchings_of(bids: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> u32 {
+        let mut rivals = vec![0; bids];
+        for (i, j) in edges.into_iter().filter(|(i, j)| i != j) {
+            rivals[i] |= 1 << j;
+            rivals[j] |= 1 << i;
+        }
+        let contenders = (0..bids).map(|place| Contender { place, gain: 1 }).collect();
+        let mut count = 0;
+        Search { contenders, rivals }.best((1 << bids) - 1, &mut count);
+        count
+    }
+
+    #[test]
+    fn enough_is_a_little_more_than_two_thousand() {
+        assert_eq!(MAX_BRANCHINGS, 2384);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_group_takes_more_branchings_than_enough(
+            bids in 1..=MAX_GROUP,
+            edges in proptest::collection::vec((0..MAX_GROUP, 0..MAX_GROUP), 0..120),
+        ) {
+            let edges = edges.into_iter().map(|(i, j)| (i % bids, j % bids));
+            prop_assert!(branchings_of(bids, edges) <= branchings(bids));
+        }
+
+        #[test]
+        fn nor_do_chains_and_rings(order in Just((0..MAX_GROUP).collect::<Vec<_>>()).prop_shuffle()) {
+            for bids in 1..=MAX_GROUP {
+                let order: Vec<usize> = order.iter().copied().filter(|i| *i < bids).collect();
+                let chain: Vec<_> = order.windows(2).map(|two| (two[0], two[1])).collect();
+                prop_assert!(branchings_of(bids, chain.clone()) <= branchings(bids));
+                let ring = chain.into_iter().chain([(order[0], order[bids - 1])]);
+                prop_assert!(branchings_of(bids, ring) <= branchings(bids), "a ring of {bids}");
+            }
+        }
+    }
 }

@@ -222,29 +222,178 @@ fn the_example_of_the_text() {
     let standing = found.standing.iter().map(|place| &all[*place]);
     assert_eq!(shapley(&all[3], standing), [6, 3]);
     assert_eq!(found.by_lot(&all).len(), 3);
+
+    let crowd = (0..30u8).map(|i| bid(100 + i, &[4, 5 + u64::from(i)], 20 + Wei::from(i)));
+    let all: Vec<Bid> = all.into_iter().chain(crowd).collect();
+    let found = determine(&all);
+    assert_eq!(found.winners, [0, 3, 35]);
+    assert_eq!(found.standing.len(), 3 + 2 + 24, "a, b and e; c and d; of g and its like");
+    assert!(!found.standing.contains(&11) && found.standing.contains(&12));
+}
+
+/// Which bids for several lots stand, by the text: place by place in order of rank, counting each time
+/// what hangs together.
+fn standing_by_the_text(bids: &[Bid]) -> Vec<usize> {
+    let alone = best_alone(bids);
+    let mut order: Vec<usize> =
+        (0..bids.len()).filter(|place| bids[*place].lots.namespaces().len() > 1).collect();
+    order.sort_by_key(|place| bids[*place].rank());
+    let mut standing: Vec<usize> = Vec::new();
+    for place in order {
+        let lots: BTreeSet<_> = bids[place].lots.namespaces().iter().copied().collect();
+        let apart: Wei = lots.iter().filter_map(|lot| alone.get(lot)).sum();
+        let of = |other: usize| bids[other].lots.namespaces().iter();
+        let contains_one = standing.iter().any(|other| of(*other).all(|lot| lots.contains(lot)));
+        let (mut group, mut left, mut size) = (lots, standing.clone(), 1);
+        while let Some(at) = left.iter().position(|other| of(*other).any(|lot| group.contains(lot)))
+        {
+            group.extend(of(left.remove(at)));
+            size += 1;
+        }
+        if bids[place].amount > apart && !contains_one && size <= 24 {
+            standing.push(place);
+        }
+    }
+    standing
+}
+
+/// Of all sets of standing bids for several lots that share no lot the one that gains the most, of
+/// several the one with the highest bid in which they differ; all of them are gone through.
+fn best_of_all(bids: &[Bid], standing: &[usize]) -> Vec<usize> {
+    let alone = best_alone(bids);
+    let gain = |place: usize| {
+        let lots = bids[place].lots.namespaces().iter();
+        bids[place].amount - lots.filter_map(|lot| alone.get(lot)).sum::<Wei>()
+    };
+    type Best = (Wei, Vec<bool>);
+    fn go(bids: &[Bid], all: &[(usize, Wei)], chosen: &mut Vec<bool>, gain: Wei, best: &mut Best) {
+        let Some((place, more)) = all.get(chosen.len()) else {
+            if (gain, &*chosen) > (best.0, &best.1) {
+                *best = (gain, chosen.clone());
+            }
+            return;
+        };
+        let taken = all.iter().zip(&*chosen).filter(|(_, chosen)| **chosen);
+        let lots = bids[*place].lots.namespaces();
+        let mut taken = taken.flat_map(|((other, _), _)| bids[*other].lots.namespaces());
+        if !taken.any(|lot| lots.contains(lot)) {
+            chosen.push(true);
+            go(bids, all, chosen, gain + more, best);
+            chosen.pop();
+        }
+        chosen.push(false);
+        go(bids, all, chosen, gain, best);
+        chosen.pop();
+    }
+    let all: Vec<(usize, Wei)> = standing.iter().map(|place| (*place, gain(*place))).collect();
+    let mut best = (0, Vec::new());
+    go(bids, &all, &mut Vec::new(), 0, &mut best);
+    let chosen = all.into_iter().zip(best.1).filter(|(_, chosen)| *chosen);
+    let mut winners: Vec<usize> = chosen.map(|((place, _), _)| place).collect();
+    winners.sort_unstable();
+    winners
+}
+
+/// Many bids, most for several lots, of a few places in which lots are close together: bids of a place
+/// share many lots, those of different ones few. Groups come up to the bound and would grow together.
+fn crowded() -> impl Strategy<Value = Vec<Bid>> {
+    let one = (0u64..4, proptest::collection::btree_set(0u64..7, 1..=4), 1u128..60);
+    proptest::collection::vec(one, 40..120).prop_map(|all| {
+        let make = |(number, (at, lots, amount)): (u8, (u64, BTreeSet<u64>, Wei))| {
+            let lots: Vec<u64> = lots.into_iter().map(|lot| 6 * at + lot).collect();
+            bid(number, &lots, amount * if lots.len() == 1 { 1 } else { 10 })
+        };
+        (0u8..).zip(all).map(make).collect()
+    })
+}
+
+/// Bids for two or three lots of some, in numbers that no group can have.
+fn crowd(lots: std::ops::Range<u64>) -> impl Strategy<Value = Vec<Bid>> {
+    let one = (proptest::collection::btree_set(lots, 2..=3), 1u128..10_000);
+    proptest::collection::vec(one, 30..100).prop_map(|all| {
+        let make = |(number, (lots, amount)): (u8, (BTreeSet<u64>, Wei))| {
+            bid(number, &lots.into_iter().collect::<Vec<_>>(), amount)
+        };
+        (100u8..).zip(all).map(make).collect()
+    })
+}
+
+/// Ids of those that win and of those that stand, of the first `count`.
+fn of_the_first(count: usize, bids: &[Bid]) -> (BTreeSet<TransactionId>, BTreeSet<TransactionId>) {
+    let found = determine(bids);
+    let of = |places: &[usize]| {
+        places.iter().filter(|place| **place < count).map(|place| bids[*place].id).collect()
+    };
+    (of(&found.winners), of(&found.standing))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+    #[test]
+    fn with_groups_at_the_bound_the_best_of_all_sets_wins(bids in crowded()) {
+        let found = determine(&bids);
+        let several = |places: &[usize]| {
+            let several = places.iter().filter(|place| bids[**place].lots.single().is_none());
+            several.copied().collect::<Vec<usize>>()
+        };
+        let standing = standing_by_the_text(&bids);
+        prop_assert_eq!(
+            several(&found.standing).into_iter().collect::<BTreeSet<_>>(),
+            standing.iter().copied().collect::<BTreeSet<_>>()
+        );
+        prop_assert_eq!(several(&found.winners), best_of_all(&bids, &standing));
+    }
+
+    #[test]
+    fn a_crowd_of_bids_for_other_lots_changes_nothing(
+        honest in bids(40, 12), crowd in crowd(100..130)
+    ) {
+        let count = honest.len();
+        let alone = of_the_first(count, &honest);
+        let all = [honest, crowd].concat();
+        prop_assert_eq!(of_the_first(count, &all), alone);
+    }
 }
 
 #[test]
-fn beyond_the_bound_bids_lose_and_others_are_left_alone() {
-    // A chain of bids, each of which shares a lot with the next, and one apart.
-    let chain = (0..40u8).map(|i| bid(i, &[u64::from(i), u64::from(i) + 1], 1000 - Wei::from(i)));
+fn bids_of_one_group_are_bounded_and_others_are_left_alone() {
+    // A chain of bids, each of which shares a lot with the next, all higher than any of the rest.
+    let chain = (0..60u8).map(|i| bid(i, &[u64::from(i), u64::from(i) + 1], 1000 - Wei::from(i)));
     let mut all: Vec<Bid> = chain.collect();
-    all.push(bid(200, &[500, 501], 1));
+    // Contested among themselves, and connected with nothing else.
+    all.extend([bid(100, &[500, 501], 3), bid(101, &[501, 502], 2), bid(102, &[502, 503], 2)]);
     let found = determine(&all);
-    let standing: Vec<&Bid> = found.standing.iter().map(|place| &all[*place]).collect();
-    let is_contested = |bid: &Bid| {
-        standing.iter().any(|other| other.id != bid.id && other.lots.touches(&bid.lots))
-    };
-    let contested = standing.iter().filter(|bid| is_contested(bid)).count();
-    assert!((MAX_CONTESTED - 1..=MAX_CONTESTED).contains(&contested), "{contested}");
-    assert!(found.standing.len() < all.len(), "some have lost for the bound alone");
-    assert!(found.winners.contains(&40), "whoever is in nobody's way is not affected");
+    // The 25th and the 50th are beyond the bound, and what comes after begins a new group.
+    let lost: Vec<usize> =
+        (0..all.len()).filter(|i| found.standing.binary_search(i).is_err()).collect();
+    assert_eq!(lost, [24, 49]);
+    let of_others: Vec<usize> = found.winners.iter().copied().filter(|i| *i >= 60).collect();
+    assert_eq!(of_others, [60, 62], "as if there were no chain");
     assert!(found.winners.contains(&0), "the highest wins");
-    // As many as hang together in the worst way are searched through at once.
-    let star = (1..=MAX_CONTESTED as u64)
+}
+
+#[test]
+fn what_would_make_one_group_of_two_loses_if_that_is_too_large() {
+    let chain = |from: u8, count: u8, amount: Wei| {
+        (from..from + count).map(move |i| bid(i, &[u64::from(i), u64::from(i) + 1], amount))
+    };
+    let join = |first: u8, second: u8| {
+        let mut all: Vec<Bid> = chain(0, first, 1000).chain(chain(100, second, 1000)).collect();
+        all.push(bid(200, &[0, 100], 10));
+        let last = all.len() - 1;
+        determine(&all).standing.contains(&last)
+    };
+    assert!(join(11, 12));
+    assert!(!join(12, 12), "24 and one are too many");
+}
+
+#[test]
+fn a_group_as_large_as_can_be_has_its_highest_bid_win_if_all_share_a_lot() {
+    let star = (1..=MAX_GROUP as u64)
         .map(|i| bid(u8::try_from(i).unwrap(), &[0, i, i + 100], 100 + Wei::from(i)));
     let star: Vec<Bid> = star.collect();
-    assert_eq!(determine(&star).winners, [MAX_CONTESTED - 1]);
+    assert_eq!(determine(&star).winners, [MAX_GROUP - 1]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::lone::Lone;
+use support::lone::{CHAIN, Lone};
 use weft_consensus::driver::{Effect, Input};
 use weft_types::*;
 
@@ -106,4 +106,43 @@ fn bids_that_are_sealed_late_hold_the_observation_until_others_have_them() {
     node.step(Input::Mempool { now: 300, ahead: 0 });
     let other = node.bid_for(2);
     assert!(observes(&node.step(Input::Sealed(Some(other)))), "those are for another height");
+}
+
+#[test]
+fn where_a_lot_is_offered_bids_that_came_after_it_had_sealed_ahead_are_sealed_too() {
+    // What it seals for height 2 if others wake it, and whether it has waited for that.
+    let sealed_when_woken = |every| {
+        let mut node = Lone::with_lots(every, WINDOW);
+        node.start();
+        let observations: Vec<_> = (1..4).map(|i| node.observation(i, 10, &[])).collect();
+        for observation in &observations {
+            node.observe(observation.clone());
+        }
+        node.enter();
+        node.step(Input::Mempool { now: 0, ahead: 300 });
+        let value = node.block(&observations.iter().collect::<Vec<_>>(), &[]);
+        let id = value.header.id();
+        let proposed = node.step(node.proposal(value));
+        let valid = node.persisted(&proposed);
+        assert_eq!(seals_for(&valid), Some(2), "it is as good as decided");
+        let bids = node.bid_for(2);
+        node.step(Input::Sealed(Some(bids)));
+        node.decide(id);
+
+        node.step(Input::Mempool { now: 300, ahead: 0 });
+        let mut effects = node.step(Input::EngineReady);
+        let waited = !starts(&effects);
+        for observer in [1, 2] {
+            let mut body = node.observation(observer, 20, &[]).body.clone();
+            body.height = 2;
+            let signed = Signed::new(body, CHAIN, &node.keys[observer]);
+            let committee = node.driver.tip().committee().clone();
+            effects
+                .extend(node.observe(Unverified::new(signed).verify((CHAIN, &committee)).unwrap()));
+        }
+        assert!(starts(&effects));
+        (seals_for(&effects), waited)
+    };
+    assert_eq!(sealed_when_woken(2), (Some(2), true));
+    assert_eq!(sealed_when_woken(3), (None, false), "elsewhere they wait for the next height");
 }

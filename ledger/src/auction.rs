@@ -81,6 +81,7 @@ impl State {
         let field: Vec<Bid> = standing.iter().filter_map(|at| bids.get(*at)).cloned().collect();
         let allocation = determine(&field);
         let winners = allocation.by_lot(&field);
+        let in_the_search = allocation.standing_by_lot(&field);
 
         for (bid, opened) in bids.iter().zip(&opening.0) {
             if matches!(opened, Err(Rejection::Insolvent(_))) {
@@ -91,8 +92,8 @@ impl State {
         let mut lots = BTreeMap::new();
         for place in &allocation.winners {
             let (Some(bid), Some(at)) = (field.get(*place), standing.get(*place)) else { continue };
-            let standing = allocation.standing.iter().filter_map(|place| field.get(*place));
-            let shares = shapley(bid, standing);
+            let near = bid.lots.namespaces().iter().filter_map(|lot| in_the_search.get(lot));
+            let shares = shapley(bid, near.flatten().copied());
             let sold = match bid.mode {
                 BidMode::Inclusion => self.sell(block.height, bid, &shares, &conditions),
                 BidMode::Atomic => self.set_aside(block, bid, &shares, &conditions),

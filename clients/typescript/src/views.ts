@@ -48,8 +48,12 @@ export interface Account {
   balance: bigint;
   /** What it has put up to back its bids, in wei. */
   collateral: bigint;
-  /** Collateral that is on its way back, soonest first: from which block time on it is there, in milliseconds. */
+  /** Collateral that is on its way back, soonest first, at most 32: from which block time on it is there, in milliseconds. */
   releases: { atMs: bigint; amount: bigint }[];
+  /** How many such releases there are in all. */
+  releaseCount: number;
+  /** What they come to in all, in wei. */
+  releasing: bigint;
 }
 
 export function account(json: Json): Account {
@@ -61,6 +65,8 @@ export function account(json: Json): Account {
       atMs: release.get("at_ms").number(),
       amount: release.get("amount").number(),
     })),
+    releaseCount: json.get("release_count").small(),
+    releasing: json.get("releasing").number(),
   };
 }
 

@@ -138,7 +138,7 @@ test("answers are values", async (context) => {
     "/status": STATUS,
     [`/v1/accounts/${owner}`]: {
       address: owner, balance: "340282366920938463463374607431768211455", collateral: "12",
-      releases: [{ at_ms: "1790000000001", amount: "2" }],
+      releases: [{ at_ms: "1790000000001", amount: "2" }], release_count: 40, releasing: "900",
     },
     "/v1/auctions/next": { height: "42", lots: [{ namespace: "18446744073709551615", reserve: "1" }], bid_fee: "6" },
     "/v1/auctions/41": { height: "41", lots: [sold], bids: [opened], bundles: [decided] },
@@ -160,6 +160,7 @@ test("answers are values", async (context) => {
   });
   assert.deepEqual(await client.account(owner), {
     address: owner, balance: 2n ** 128n - 1n, collateral: 12n, releases: [{ atMs: 1_790_000_000_001n, amount: 2n }],
+    releaseCount: 40, releasing: 900n,
   });
   assert.deepEqual(await client.lots(), { height: 42n, lots: [{ namespace: 2n ** 64n - 1n, reserve: 1n }], bidFee: 6n });
   assert.deepEqual(await client.auction(41n), {

@@ -50,7 +50,8 @@ test("the example locks collateral, follows the stream, bids, wins and proves it
       case `/v1/accounts/${key.address}`: {
         // It is there once the next height is decided.
         const collateral = asked++ === 0 ? "0" : "1000000000000000000";
-        return json(response, { address: key.address, balance: "1", collateral, releases: [] });
+        const none = { releases: [], release_count: 0, releasing: "0" };
+        return json(response, { address: key.address, balance: "1", collateral, ...none });
       }
       case "/v1/auctions/43?proof=1":
         response.end(borsh(wonBy(submitted[1]!)));

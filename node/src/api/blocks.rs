@@ -1,12 +1,16 @@
 //! Blocks, accounts, validators, evidence.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use weft_types::{Address, Block, Certificate, Committee, Header, Height, Observation, Wei, json};
+use weft_types::{
+    Address, Block, Certificate, Committee, Header, Height, Observation, TimeMs, Wei, json,
+};
 
 use super::{Api, Problem, answer, blocking, heavy, wants_borsh};
 use crate::sequencer::Kept;
@@ -114,8 +118,36 @@ pub struct AccountView {
     #[serde(with = "json::decimal")]
     #[schema(value_type = String)]
     pub collateral: u128,
-    /// Collateral that is on its way back to the balance, soonest first.
+    /// Collateral that is on its way back to the balance, soonest first: at most 32.
     pub releases: Vec<ReleaseView>,
+    /// How many there are in all.
+    pub release_count: u64,
+    /// What they come to in all, in wei.
+    #[serde(with = "json::decimal")]
+    #[schema(value_type = String)]
+    pub releasing: u128,
+}
+
+/// Most releases that are shown of an account.
+const MAX_RELEASES: usize = 32;
+
+impl AccountView {
+    fn new(
+        address: Address,
+        balance: Wei,
+        collateral: Wei,
+        releases: &BTreeMap<TimeMs, Wei>,
+    ) -> Self {
+        let shown = releases.iter().take(MAX_RELEASES);
+        Self {
+            address,
+            balance,
+            collateral,
+            releases: shown.map(|(at, wei)| ReleaseView { at_ms: *at, amount: *wei }).collect(),
+            release_count: releases.len() as u64,
+            releasing: releases.values().fold(0, |sum, wei| sum.saturating_add(*wei)),
+        }
+    }
 }
 
 /// Collateral that is on its way back.
@@ -150,13 +182,8 @@ pub async fn account_view(api: &Api, address: Address) -> Result<AccountView, Pr
     let chain = api.chain.clone();
     // Whoever has released something makes it take longer for all.
     heavy(api, move || {
-        let releases = chain.releases(&address)?.into_iter();
-        Ok(AccountView {
-            address,
-            balance: chain.balance(&address)?,
-            collateral: chain.collateral(&address)?,
-            releases: releases.map(|(at_ms, amount)| ReleaseView { at_ms, amount }).collect(),
-        })
+        let (balance, collateral) = (chain.balance(&address)?, chain.collateral(&address)?);
+        Ok(AccountView::new(address, balance, collateral, &chain.releases(&address)?))
     })
     .await
 }
@@ -282,4 +309,25 @@ pub fn parse_height(digits: &str) -> Result<Height, Problem> {
         .then(|| digits.parse().ok())
         .flatten()
         .ok_or_else(|| Problem::malformed("height", "expected a decimal number below 2^64"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_shows_its_soonest_releases_and_what_all_come_to() {
+        let shown = |count: u64| {
+            let releases = (1..=count).map(|i| (1000 * i, Wei::from(i))).collect();
+            AccountView::new(Address::ZERO, 5, 6, &releases)
+        };
+        let view = shown(3);
+        assert_eq!((view.releases.len(), view.release_count, view.releasing), (3, 3, 6));
+        let view = shown(100);
+        let times: Vec<u64> = view.releases.iter().map(|release| release.at_ms).collect();
+        assert_eq!(times, (1..=32).map(|i| 1000 * i).collect::<Vec<_>>());
+        assert_eq!((view.release_count, view.releasing), (100, 5050));
+        let json = serde_json::to_value(&view).unwrap();
+        assert_eq!((&json["release_count"], &json["releasing"]), (&100.into(), &"5050".into()));
+    }
 }

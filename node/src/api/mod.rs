@@ -10,6 +10,7 @@ mod namespaces;
 mod problem;
 mod rpc;
 mod server;
+mod shared;
 mod stream;
 mod transactions;
 
@@ -74,6 +75,7 @@ pub struct Inner {
     streams: Arc<Semaphore>,
     checks: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
+    auctions: Arc<shared::Shared>,
 }
 
 /// What an [`Api`] is made of.
@@ -126,6 +128,7 @@ impl Api {
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             checks: Arc::new(Semaphore::new(2)),
             heavy: Arc::new(Semaphore::new(MAX_HEAVY)),
+            auctions: Arc::default(),
         }))
     }
 

@@ -79,7 +79,9 @@ impl TransactionStatus {
         (status = 400, description = "Malformed", body = Problem),
         (status = 413, description = "Too large", body = Problem),
         (status = 415, description = "Neither JSON nor borsh", body = Problem),
-        (status = 422, description = "Refused, and why", body = Problem),
+        (status = 422, description = "Refused, and why. A bid also once its bidder's for the same height \
+                                      has been replaced 16 times here",
+         body = Problem),
         (status = 429, description = "Over-full", body = Problem),
     ))]
 pub async fn submit(
@@ -251,7 +253,7 @@ fn problem(error: &SubmitError) -> Problem {
                     "payload.height"
                 }
                 Refusal::BelowReserve { .. } | Refusal::Insolvent { .. } => "payload.amount",
-                Refusal::Sequence { .. } => "payload.sequence",
+                Refusal::Sequence { .. } | Refusal::Replaced { .. } => "payload.sequence",
                 _ => "sender",
             };
             Problem::refused(refusal.to_string()).field(field)

@@ -183,6 +183,12 @@ impl Collateral {
                     let (at, amount) = (at.as_str().unwrap_or("?"), amount.as_str().unwrap_or("?"));
                     say(&format!("on its way  {amount} wei, there at block time {at} ms"));
                 }
+                let count = |shown: &serde_json::Value| shown.as_array().map_or(0, Vec::len) as u64;
+                let all = account["release_count"].as_u64().unwrap_or(0);
+                if all > count(&account["releases"]) {
+                    let sum = account["releasing"].as_str().unwrap_or("?");
+                    say(&format!("in all      {all} on their way, {sum} wei"));
+                }
             }
         }
         Ok(())

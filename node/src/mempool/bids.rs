@@ -2,6 +2,9 @@
 //!
 //! A bid counts at its own height only, so it waits until a batch is sealed for that and is dropped
 //! once it has passed. Of a bidder's bids for one height the one with the highest sequence waits.
+//! It may take an earlier one's place [`MAX_REPLACEMENTS`] times: each is checked and passed on, and
+//! only the last one pays.
+//!
 //! Those that offer the most go first, and of one height they stay when there is no room: a bid is
 //! backed by collateral, so whoever crowds others out would have won against them. Bids for heights
 //! further away make room for nearer ones, whatever they offer. Before a bid is sealed it is looked
@@ -19,6 +22,9 @@ use super::{Refusal, SENDER_SHARE, Terms, size_of};
 
 /// How many heights ahead a bid may be.
 pub const MAX_BID_AHEAD: Height = 64;
+
+/// How many times a bidder's bid for a height may be replaced while it waits.
+pub const MAX_REPLACEMENTS: u8 = 16;
 
 /// What the chain says that matters to a bid.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +49,8 @@ struct Waiting {
     sequence: u64,
     rank: Rank,
     fee: Wei,
+    /// How many have waited in its place before it, one after another.
+    replaced: u8,
     /// Until when it is left to a validator that was handed it.
     lent: Option<Instant>,
 }
@@ -106,10 +114,15 @@ impl Bids {
         }
         let live = (witness.sender, height);
         let replaced = self.live.get(&live).copied();
-        if let Some(earlier) = replaced.and_then(|id| self.waiting.get(&id))
-            && earlier.sequence >= sequence
-        {
-            return Err(Refusal::Sequence { sequence, waiting: earlier.sequence });
+        let mut replacements = 0;
+        if let Some(earlier) = replaced.and_then(|id| self.waiting.get(&id)) {
+            if earlier.sequence >= sequence {
+                return Err(Refusal::Sequence { sequence, waiting: earlier.sequence });
+            }
+            if earlier.replaced >= MAX_REPLACEMENTS {
+                return Err(Refusal::Replaced { height });
+            }
+            replacements = earlier.replaced + 1;
         }
         let fee = Wei::from(witness.bytes).saturating_mul(terms.price).saturating_add(bid.fee);
         let gone = replaced.and_then(|id| self.waiting.get(&id));
@@ -138,8 +151,9 @@ impl Bids {
         self.live.insert(live, witness.id);
         let bidder = self.bidders.entry(witness.sender).or_default();
         *bidder = (bidder.0 + fee, bidder.1 + size);
-        self.waiting
-            .insert(witness.id, Waiting { transaction, height, sequence, rank, fee, lent: None });
+        let replaced = replacements;
+        let waiting = Waiting { transaction, height, sequence, rank, fee, replaced, lent: None };
+        self.waiting.insert(witness.id, waiting);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use weft_types::{
 };
 
 use self::bids::Bids;
-pub use self::bids::{BidTerms, MAX_BID_AHEAD};
+pub use self::bids::{BidTerms, MAX_BID_AHEAD, MAX_REPLACEMENTS};
 
 /// Part of the pool that one sender may fill.
 const SENDER_SHARE: usize = 4;
@@ -122,6 +122,15 @@ pub enum Refusal {
         sequence: u64,
         /// That of the one that waits.
         waiting: u64,
+    },
+    /// The bidder's bid for that height has been replaced as often as may be.
+    #[error(
+        "the bid waiting for height {height} has been replaced {MAX_REPLACEMENTS} times, the most \
+         that is allowed"
+    )]
+    Replaced {
+        /// The height.
+        height: Height,
     },
     /// The pool is full of better paying ones.
     #[error("the mempool is full and everything in it pays more per byte")]
@@ -695,6 +704,27 @@ mod tests {
         pool.insert(bid(2, 1, 0, 45), &terms()).unwrap();
         pool.insert(bid(2, 1, 1, 0), &terms()).unwrap();
         assert_eq!(amounts(&pool.take(1, 1 << 20, 10, 100, 2, |_| true)), [40, 0]);
+    }
+
+    #[test]
+    fn a_bid_is_replaced_so_often_and_the_last_one_stays() {
+        let pool = Mempool::new(1 << 20);
+        let most = u64::from(MAX_REPLACEMENTS);
+        for sequence in 0..=most {
+            pool.insert(bid(1, 1, sequence, 50), &terms()).unwrap();
+        }
+        let full = Err(Refusal::Replaced { height: 1 });
+        assert_eq!(pool.insert(bid(1, 1, most + 1, 70), &terms()), full);
+        assert_eq!(pool.insert(bid(1, 1, most + 2, 0), &terms()), full, "nor is it withdrawn");
+        let stale = Refusal::Sequence { sequence: most, waiting: most };
+        assert_eq!(pool.insert(bid(1, 1, most, 70), &terms()), Err(stale));
+        pool.insert(bid(1, 2, most + 1, 60), &terms()).unwrap();
+        pool.insert(bid(2, 1, most + 1, 40), &terms()).unwrap();
+        assert_eq!(amounts(&pool.take(1, 1 << 20, 10, 100, 2, |_| true)), [50, 40]);
+        // That one is sealed and pays, so the next one begins anew.
+        pool.insert(bid(1, 1, most + 3, 80), &terms()).unwrap();
+        pool.insert(bid(1, 1, most + 4, 90), &terms()).unwrap();
+        assert_eq!(amounts(&pool.take(1, 1 << 20, 10, 100, 2, |_| true)), [90]);
     }
 
     #[test]

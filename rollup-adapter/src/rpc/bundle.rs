@@ -77,16 +77,25 @@ impl Rpc {
         let mut answer = match chain {
             Chain::Embedded(store) => {
                 let store = store.clone();
-                let run = tokio::task::spawn_blocking(move || embedded(&store, &before, &bundle));
+                let run =
+                    tokio::task::spawn_blocking(move || embedded(&store, &before, &bundle, height));
                 run.await.map_err(RpcError::internal)?
             }
-            Chain::External { engine, spec, .. } => external(engine, spec, &before, &bundle).await,
+            Chain::External { engine, journal, spec } => {
+                let (number, answer) = external(engine, spec, &before, &bundle).await?;
+                let journal = journal.clone();
+                let made = tokio::task::spawn_blocking(move || journal.made(number));
+                let made = made.await.map_err(RpcError::internal)??;
+                // A block that the journal does not have yet is that of a slice that is being taken in.
+                let of_genesis = (number == 0).then_some(0);
+                let at = made.map_or(of_genesis, |made| made.cursor.height().or(Some(0)));
+                is_of(at, height).then_some(answer).ok_or_else(moved_on)
+            }
         }?;
         let later = self.setup().head.borrow().height;
         // What was run ahead may be taken in by now: then it changes nothing a second time.
         if later != height && (proven || later.map(|later| later + 1) != height) {
-            let what = "another slice was taken in meanwhile, try again";
-            return Err(RpcError::server(what));
+            return Err(moved_on());
         }
         answer["weftHeight"] = json!(height.map(|height| height.to_string()));
         answer["proven"] = json!(proven);
@@ -139,9 +148,27 @@ impl Rpc {
     }
 }
 
-fn embedded(store: &Store, before: &[Bytes], bundle: &Bundle) -> Result<Value, RpcError> {
+fn moved_on() -> RpcError {
+    RpcError::server("another slice was taken in meanwhile, try again")
+}
+
+/// Whether a block, made at a Weft height, may be the last one of the slice of another. A block is there a
+/// little before the height is said to be.
+fn is_of(made: Option<u64>, height: Option<u64>) -> bool {
+    made.is_some_and(|made| made <= height.unwrap_or(0))
+}
+
+fn embedded(
+    store: &Store,
+    before: &[Bytes],
+    bundle: &Bundle,
+    height: Option<u64>,
+) -> Result<Value, RpcError> {
     let (view, spec) = (store.view()?, store.spec());
     let parent = view.head()?;
+    if !is_of(Some(parent.height), height) {
+        return Err(moved_on());
+    }
     let now = bundle.timestamp.map_or_else(wall_ms, |at| at.to::<u64>().saturating_mul(1000));
     let place = Place::after(&parent.header, parent.hash, now);
     let state = view.state_at(parent.header.number);
@@ -170,14 +197,14 @@ fn embedded(store: &Store, before: &[Bytes], bundle: &Bundle) -> Result<Value, R
     Ok(answer)
 }
 
-/// Asks the engine to simulate what passes on its own. The engine refuses a bundle in which something
+/// Asks the engine to simulate what passes on its own, after the block whose number it returns. The engine refuses a bundle in which something
 /// else does not fit, such as a nonce.
 async fn external(
     engine: &EngineClient,
     spec: &ChainSpec,
     before: &[Bytes],
     bundle: &Bundle,
-) -> Result<Value, RpcError> {
+) -> Result<(u64, Value), RpcError> {
     let number = engine.number("eth_blockNumber", json!([])).await?;
     let (checked, skipped) = check_items(&bundle.txs, spec);
     let (earlier, _) = check_items(before, spec);
@@ -213,7 +240,7 @@ async fn external(
     let both = balances_before.calls.iter().zip(&balances_after.calls);
     let accounts = bundle.accounts.iter().zip(both);
     answer["accounts"] = accounts.map(|(a, (old, new))| balance(a, wei(old), wei(new))).collect();
-    Ok(answer)
+    Ok((number, answer))
 }
 
 /// Where the code that reads balances is put while a bundle is simulated.
@@ -264,4 +291,19 @@ fn shown<'a>(
         "results": results,
         "skipped": skipped,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_of_a_later_slice_is_not_what_is_named() {
+        assert!(is_of(Some(7), Some(7)), "the last slice made it");
+        assert!(is_of(Some(5), Some(7)), "later slices made none");
+        assert!(is_of(Some(0), None), "the genesis block");
+        assert!(!is_of(Some(8), Some(7)), "it is there before it is said to be");
+        assert!(!is_of(Some(1), None));
+        assert!(!is_of(None, Some(7)), "the engine has it before the journal");
+    }
 }

@@ -10,7 +10,8 @@ use weft_types::{
     Address, Block, Genesis, NamespaceId, Payload, Transaction, TransactionId, Unverified, Wei,
 };
 
-/// Most bids of a height that are looked at in all combinations.
+/// Most bids of a height that are looked at in all combinations. No group of them can have more bids
+/// than one may.
 const MOST: usize = 20;
 
 /// What became of a bid.

@@ -267,11 +267,11 @@ impl<'a> Field<'a> {
             let lots = bid.lots();
             let apart: Wei = lots.iter().filter_map(|lot| alone.get(lot)).map(|b| b.amount).sum();
             let is_worse = several.iter().any(|other| other.lots().is_subset(&lots));
-            if bid.amount > apart && !is_worse {
+            if bid.amount > apart && !is_worse && group_of(bid, &several) <= 24 {
                 several.push(bid);
             }
         }
-        assert!(several.len() <= 24, "the bound is for other tests");
+        assert!(several.len() <= 32, "every set of these is looked at");
         Self { alone, several }
     }
 
@@ -341,6 +341,16 @@ impl<'a> Field<'a> {
         }
         shares
     }
+}
+
+/// How many bids hang together with one by the lots they share, itself among them.
+fn group_of(bid: &Bid, others: &[&Bid]) -> usize {
+    let (mut lots, mut left, mut count) = (bid.lots(), others.to_vec(), 1);
+    while let Some(at) = left.iter().position(|other| !other.lots().is_disjoint(&lots)) {
+        lots.extend(left.remove(at).lots());
+        count += 1;
+    }
+    count
 }
 
 fn permutations(left: &[u64], order: &mut Vec<u64>, each: &mut impl FnMut(&[u64])) {
