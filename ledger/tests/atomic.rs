@@ -163,7 +163,7 @@ fn decision(applied: &Applied) -> Option<Decision> {
     applied.results.bundles.first().map(|bundle| bundle.decision)
 }
 
-/// Applies empty batches' blocks until a bundle is decided.
+/// Applies blocks that order nothing until a bundle is decided. Returns how many, and the decision.
 fn wait(chain: &mut Chain) -> (u64, Decision) {
     for blocks in 1.. {
         if let Some(decision) = decision(&chain.block(&[])) {
@@ -772,7 +772,6 @@ fn a_bidder_has_to_cover_the_amount_and_the_most_that_holding_may_cost() {
         assert_eq!(collateral(&chain, &bob()), 0);
         say(&mut chain, id_of(&fine), &[(0, SEVEN, FAILS), (1, SEVEN, FAILS)]);
         assert_eq!(collateral(&chain, &bob()), cover - 261);
-        // The lots that others would have to pay for do not sell.
     }
     // Holding is nothing to a bid that holds nothing.
     keep(&mut chain, 500);
@@ -877,7 +876,7 @@ fn bundles_that_overlap_in_a_ring_go_one_after_another() {
     let ring = [(alice(), [SEVEN, EIGHT]), (bob(), [EIGHT, NINE]), (carol(), [SEVEN, NINE])];
     let mut left = ring.to_vec();
     let mut committed = Vec::new();
-    for (round, next) in ["b", "a", "c"].into_iter().enumerate() {
+    while !left.is_empty() {
         // Bob offers the most, Alice more than Carol.
         let offers = |key: &SecretKey| match key.address() {
             address if address == bob().address() => 3_000,
@@ -887,26 +886,23 @@ fn bundles_that_overlap_in_a_ring_go_one_after_another() {
         let bids: Vec<Transaction> =
             (left.iter()).map(|(key, lots)| atomic(&mut chain, key, lots, offers(key))).collect();
         let applied = chain.block(&[(0, &bids.iter().collect::<Vec<_>>())]);
-        let won: Vec<usize> =
-            (0..left.len()).filter(|i| results(&applied)[*i] == BidResult::Won).collect();
-        let [winner] = won[..] else { panic!("round {round}, {next}: {:?}", results(&applied)) };
-        let id = id_of(&bids[winner]);
+        let won = |at: &usize| results(&applied)[*at] == BidResult::Won;
+        let winners: Vec<usize> = (0..left.len()).filter(won).collect();
+        let [winner] = winners[..] else { panic!("{:?}", results(&applied)) };
         assert_eq!(chain.state.undecided().count(), 1);
+        let (key, lots) = left.remove(winner);
+        committed.push(key.address());
 
         // Those that touch it find no lots.
-        let others = [0, 1, 2].into_iter().filter(|i| *i != winner && *i < left.len());
-        for other in others {
-            let (key, lots) = &left[other];
+        for (key, lots) in &left {
             let early = atomic(&mut chain, key, lots, 1_000);
             let applied = chain.after_ms(1).block(&[(0, &[&early])]);
             assert_eq!(results(&applied), [BidResult::NoLot]);
         }
-        let (key, lots) = left.remove(winner);
         let said: Vec<Says> =
             lots.iter().flat_map(|lot| [(0, *lot, WILL), (1, *lot, WILL)]).collect();
-        let applied = say(&mut chain, id, &said);
+        let applied = say(&mut chain, id_of(&bids[winner]), &said);
         assert_eq!(decision(&applied), Some(Decision::Committed));
-        committed.push(key.address());
     }
     assert_eq!(committed, [bob(), alice(), carol()].map(|key| key.address()));
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::Findings;
 use crate::load::evm::{EvmLoad, EvmReport};
 use crate::load::{Load, Report};
-use crate::network::{Network, Node};
+use crate::network::{Network, Node, Rollup};
 
 /// How long the first transactions may take.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -60,7 +60,12 @@ impl Traffic {
             connections: 2,
             patience: rates.patience,
         };
-        let evm = network.rollups.iter().map(|rollup| {
+        let is_first = |rollup: &&Rollup| {
+            let same = network.rollups.iter().find(|r| r.plan.namespace == rollup.plan.namespace);
+            same.is_some_and(|first| first.plan.name == rollup.plan.name)
+        };
+        // Of several nodes of a rollup one is sent to: the accounts are the same.
+        let evm = network.rollups.iter().filter(is_first).map(|rollup| {
             let load = EvmLoad {
                 rpc: rollup.rpc.clone(),
                 chain_id: rollup.plan.namespace,

@@ -66,7 +66,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     // The first half is calm.
     let rates = Rates {
         rate: 50.0,
-        rollup_rate: 0.0,
+        rollup_rate: 2.0,
         duration: lab.scale.pick(Duration::from_secs(8), Duration::from_secs(60)),
         patience: PATIENCE,
     };
