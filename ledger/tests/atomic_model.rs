@@ -33,7 +33,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use weft_ledger::undecided::{Agreed, Deadline, HOLD_BLOCKS, Heard, Moment, PendingLeg, Verdict};
+use weft_ledger::undecided::{
+    Agreed, Deadline, HOLD_BLOCKS, Heard, MAX_SUSPENSION_LEVEL, Moment, PendingLeg, Verdict,
+};
 use weft_ledger::{Standing, Undecided};
 use weft_types::{Address, B256, Decision, NamespaceId};
 
@@ -552,6 +554,13 @@ impl Model for Network {
             }),
             Property::<Self>::always("it times out at the deadline only", |_, state| {
                 state.news.iter().all(|news| news.decision != Decision::TimedOut || news.is_due)
+            }),
+            Property::<Self>::always("it does not time out if all is said", |_, state| {
+                state.news.iter().all(|news| news.decision != Decision::TimedOut || !news.right)
+            }),
+            Property::<Self>::always("a suspension ends", |_, state| {
+                let longest = SUSPENSION_MS << MAX_SUSPENSION_LEVEL;
+                state.standing.iter().all(|it| it.suspended_until <= state.now.1 + longest)
             }),
             Property::<Self>::always("it is decided by the deadline", |_, state| {
                 let held = |bundle: &Undecided| state.now.0 <= bundle.height + HOLD_HEIGHTS;
