@@ -165,12 +165,12 @@ fn decision(applied: &Applied) -> Option<Decision> {
 
 /// Applies blocks that order nothing until a bundle is decided. Returns how many, and the decision.
 fn wait(chain: &mut Chain) -> (u64, Decision) {
-    for blocks in 1.. {
+    for blocks in 1..=HOLD_HEIGHTS {
         if let Some(decision) = decision(&chain.block(&[])) {
             return (blocks, decision);
         }
     }
-    unreachable!("there is a deadline");
+    panic!("nothing is decided by the deadline");
 }
 
 fn collateral(chain: &Chain, key: &SecretKey) -> Wei {
