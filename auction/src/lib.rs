@@ -19,7 +19,7 @@ pub mod shares;
 pub mod winners;
 
 pub use bid::{Bid, Lots};
-pub use opening::{Conditions, Opening, Rejection, open};
+pub use opening::{Conditions, Hold, Opening, Rejection, open};
 pub use reserve::{next_reserve, unsold};
 pub use shares::{Split, Terms, shapley, split};
 pub use winners::{Allocation, MAX_BRANCHINGS, MAX_GROUP, determine};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weft_types::{Address, BidMode, Height, NamespaceId, TransactionId, Wei};
+use weft_types::{Address, BidMode, Height, NamespaceId, Partners, TransactionId, Wei};
 
 use crate::bid::Bid;
 
@@ -17,7 +17,7 @@ pub enum Rejection {
     Withdrawn,
     /// A namespace has no lot at this height.
     NoLot(NamespaceId),
-    /// It is atomic, and a namespace takes part in no atomic bundle now.
+    /// It is atomic, and a namespace takes part in no such bundle now, or not with another of its namespaces.
     NotAtomic(NamespaceId),
     /// It offers less than its lots' reserves together, in wei.
     BelowReserve(Wei),
@@ -35,8 +35,17 @@ pub struct Conditions {
     pub reserves: BTreeMap<NamespaceId, Wei>,
     /// What each bidder has put up, in wei.
     pub collateral: BTreeMap<Address, Wei>,
-    /// The most that holding each namespace may cost that takes part in atomic bundles, in wei.
-    pub holds: BTreeMap<NamespaceId, Wei>,
+    /// Each namespace that takes part in atomic bundles.
+    pub holds: BTreeMap<NamespaceId, Hold>,
+}
+
+/// How a namespace takes part in atomic bundles.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// The most that holding it may cost, in wei.
+    pub most: Wei,
+    /// With whom.
+    pub partners: Partners,
 }
 
 impl Conditions {
@@ -46,7 +55,7 @@ impl Conditions {
             BidMode::Inclusion => bid.amount,
             BidMode::Atomic => {
                 let holds = bid.lots.namespaces().iter().filter_map(|lot| self.holds.get(lot));
-                bid.amount.max(holds.fold(0, |sum: Wei, hold| sum.saturating_add(*hold)))
+                bid.amount.max(holds.fold(0, |sum: Wei, hold| sum.saturating_add(hold.most)))
             }
         }
     }
@@ -93,8 +102,13 @@ pub fn open(bids: &[Bid], conditions: &Conditions) -> Opening {
             reserve = reserve.saturating_add(*of_lot);
         }
         if bid.mode == BidMode::Atomic {
-            let mut lots = bid.lots.namespaces().iter();
-            if let Some(lot) = lots.find(|lot| !conditions.holds.contains_key(lot)) {
+            let lots = bid.lots.namespaces();
+            let takes_part = |lot: &&NamespaceId| {
+                conditions.holds.get(lot).is_some_and(|hold| {
+                    lots.iter().all(|other| other == *lot || hold.partners.allow(*other))
+                })
+            };
+            if let Some(lot) = lots.iter().find(|lot| !takes_part(lot)) {
                 return Err(Rejection::NotAtomic(*lot));
             }
         }

@@ -18,7 +18,7 @@ use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::hash::blake3;
 use weft_types::{
     Address, AtomicSettings, AuctionSettings, Genesis, L1Origin, Member, NamespaceId,
-    NamespaceSettings, Params, SecretKey, Submitters, Wei,
+    NamespaceSettings, Params, Partners, SecretKey, Submitters, Wei,
 };
 
 /// The devnet's chain id.
@@ -627,7 +627,7 @@ fn genesis<'a>(
                 submitters: Submitters::Anyone,
                 quota: None,
                 auction: options.auction,
-                atomic: options.atomic.and_then(|terms| atomic(terms, executors.get(&id)?)),
+                atomic: options.atomic.and_then(|terms| atomic(terms, id, executors)),
             },
         })
         .collect();
@@ -653,12 +653,21 @@ fn genesis<'a>(
     Ok(genesis)
 }
 
-fn atomic(terms: AtomicTerms, executors: &[SecretKey]) -> Option<AtomicSettings> {
+/// With all other rollups, and nobody else.
+fn atomic(
+    terms: AtomicTerms,
+    namespace: u64,
+    executors: &BTreeMap<u64, Vec<SecretKey>>,
+) -> Option<AtomicSettings> {
+    let others = executors.keys().filter(|other| **other != namespace);
+    let partners: Vec<NamespaceId> = others.map(|other| NamespaceId(*other)).collect();
+    let executors = executors.get(&namespace)?;
     let mut addresses: Vec<Address> = executors.iter().map(SecretKey::address).collect();
     addresses.sort_unstable();
     let quorum = u8::try_from(addresses.len() / 2 + 1).ok()?;
     let AtomicTerms { bond, hold_fee, .. } = terms;
-    Some(AtomicSettings { executors: addresses, quorum, bond, hold_fee })
+    let partners = Partners::Only(partners);
+    Some(AtomicSettings { executors: addresses, quorum, bond, hold_fee, partners })
 }
 
 /// A directory for a devnet's data that is empty.

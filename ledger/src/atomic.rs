@@ -124,27 +124,21 @@ impl State {
         let mut all = Vec::with_capacity(decided.len());
         for (id, bundle, decision) in decided {
             self.remove(Key::Undecided(id));
-            let (for_it, for_holding) = bundle.pays(decision, now.height);
-            let paid = for_it.saturating_add(for_holding);
+            let paid = bundle.pays(decision, now.height);
             let back = bundle.locked.saturating_sub(paid);
             let collateral = self.collateral(&bundle.bidder).saturating_add(back);
             self.set_collateral(bundle.bidder, collateral);
-            let by = |weight: fn(&PendingLeg) -> Wei| {
-                bundle.legs.iter().map(|leg| (leg.namespace, weight(leg))).collect::<Vec<_>>()
+            let weight = |leg: &PendingLeg| match decision {
+                Decision::Committed => leg.share,
+                Decision::Failed | Decision::TimedOut => leg.price,
             };
-            let terms = self.auction_terms();
-            let splits = [
-                split(for_it, &by(|leg| leg.share), terms),
-                split(for_holding, &by(|leg| leg.price), terms),
-            ];
-            for Split { validators, burned, .. } in &splits {
-                for_validators = for_validators.saturating_add(*validators);
-                self.burn(*burned);
-            }
+            let weights: Vec<_> =
+                bundle.legs.iter().map(|leg| (leg.namespace, weight(leg))).collect();
+            let Split { rollups, validators, burned } = split(paid, &weights, self.auction_terms());
+            for_validators = for_validators.saturating_add(validators);
+            self.burn(burned);
             let mut legs = Vec::with_capacity(bundle.legs.len());
-            for (place, leg) in bundle.legs.iter().enumerate() {
-                let of_split = splits.iter().filter_map(|split| split.rollups.get(place));
-                let revenue = of_split.fold(0, |sum: Wei, (_, wei)| sum.saturating_add(*wei));
+            for (leg, (_, revenue)) in bundle.legs.iter().zip(rollups) {
                 self.let_go(leg, decision, revenue, &now);
                 let entry = SliceEntry::Decision { bundle: id, decision };
                 progress.head(leg.namespace, entry);

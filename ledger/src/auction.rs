@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use weft_auction::{
-    Bid, Conditions, Lots, Rejection, Terms, determine, next_reserve, open, shapley, split, unsold,
+    Bid, Conditions, Hold, Lots, Rejection, Terms, determine, next_reserve, open, shapley, split, unsold,
 };
 use weft_types::results::number_detail;
 use weft_types::transaction::TransactionWitness;
@@ -126,10 +126,11 @@ impl State {
                 let Some(namespace) = self.namespace(*id) else { continue };
                 let Some(reserve) = namespace.lot(height) else { continue };
                 conditions.reserves.insert(*id, reserve);
-                let atomic = self.takes_atomic(namespace, block.time_ms);
-                let price = atomic.map(|atomic| reserve.saturating_add(atomic.hold_fee));
-                let most = price.map(|price| price.saturating_mul(heights));
-                conditions.holds.extend(most.map(|most| (*id, most)));
+                let hold = self.takes_atomic(namespace, block.time_ms).map(|atomic| {
+                    let most = reserve.saturating_add(atomic.hold_fee).saturating_mul(heights);
+                    (*id, Hold { most, partners: atomic.partners.clone() })
+                });
+                conditions.holds.extend(hold);
             }
         }
         conditions

@@ -182,14 +182,13 @@ impl Undecided {
         per_height.saturating_mul(heights).min(self.locked)
     }
 
-    /// What it pays, in wei: what it has bid, and what holding costs beyond that.
-    pub fn pays(&self, decision: Decision, until: Height) -> (Wei, Wei) {
+    /// What it pays, in wei: what it has bid, or what holding costs. Not both: of a bundle that is committed, how long that took
+    /// is the executors' doing.
+    pub fn pays(&self, decision: Decision, until: Height) -> Wei {
         match decision {
-            Decision::Committed => {
-                (self.amount, self.hold_charge(until).saturating_sub(self.amount))
-            }
-            Decision::Failed => (0, self.hold_charge(until)),
-            Decision::TimedOut => (0, 0),
+            Decision::Committed => self.amount,
+            Decision::Failed => self.hold_charge(until),
+            Decision::TimedOut => 0,
         }
     }
 }

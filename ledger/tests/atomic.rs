@@ -14,11 +14,7 @@ use weft_ledger::{Applied, Standing, Undecided};
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::results::{AuctionResult, LegRevenue};
 use weft_types::transaction::id_of;
-use weft_types::{
-    Address, AtomicSettings, AuctionSettings, B256, BidMode, BidResult, Bytes, DecidedBundle,
-    Decision, L1Event, Leg, NamespaceId, NamespaceSettings, Payload, Receipt, SecretKey,
-    SkipReason, SliceEntry, Transaction, TransactionId, Wei,
-};
+use weft_types::{Address, AtomicSettings, AuctionSettings, B256, BidMode, BidResult, Bytes, DecidedBundle, Decision, L1Event, Leg, NamespaceId, NamespaceSettings, Payload, Receipt, SecretKey, SkipReason, SliceEntry, Transaction, TransactionId, Wei, Partners};
 
 use chain::*;
 
@@ -63,7 +59,7 @@ fn purse(namespace: NamespaceId) -> Address {
 
 fn settings(namespace: NamespaceId) -> NamespaceSettings {
     let hold_fee = if namespace == SEVEN { PRICE_OF_SEVEN } else { PRICE } - FLOOR_OF_LOTS;
-    let atomic = AtomicSettings { executors: judges(), quorum: 2, bond: BOND, hold_fee };
+    let atomic = AtomicSettings { executors: judges(), quorum: 2, bond: BOND, hold_fee, partners: Partners::Anyone };
     NamespaceSettings {
         revenue_recipient: purse(namespace),
         auction: Some(AuctionSettings { every: 1, floor: FLOOR_OF_LOTS }),
@@ -374,7 +370,7 @@ fn committed_it_pays_the_amount_and_that_is_split_to_the_wei() {
 }
 
 #[test]
-fn committed_late_it_pays_for_holding_what_that_costs_beyond_the_amount() {
+fn committed_late_it_pays_what_it_has_bid_and_nothing_for_holding() {
     let mut chain = market();
     let id = hold(&mut chain, &[SEVEN, EIGHT], 500);
     let cover = Wei::from(HOLD_HEIGHTS) * (PRICE_OF_SEVEN + PRICE);
@@ -384,12 +380,27 @@ fn committed_late_it_pays_for_holding_what_that_costs_beyond_the_amount() {
     let burned = chain.state.burned();
     let fees: Wei = BOTH_WILL.len() as Wei * inclusion(&verdict(&mut chain, 0, id, SEVEN, WILL));
     let applied = say(&mut chain, id, &BOTH_WILL);
-    // Three heights at 261. 400 of 500 by shares, which are equal; 227 of 283 at 151 to 110.
-    let revenues = vec![200 + 132, 200 + 95];
-    assert_eq!(decided(&applied), [(Decision::Committed, 783, revenues)]);
-    assert_eq!(collateral(&chain, &alice()), PUT_UP - 783);
-    let (validators, nobody) = (75 + 42, 25 + 14);
+    // Three heights at 261 would be 783. Of 500 go 400 by shares, which are equal.
+    assert_eq!(decided(&applied), [(Decision::Committed, 500, vec![200, 200])]);
+    assert_eq!(collateral(&chain, &alice()), PUT_UP - 500);
+    let (validators, nobody) = (75, 25);
     assert_eq!(chain.state.burned() - burned, nobody + (fees + validators) % 4);
+}
+
+#[test]
+fn it_takes_all_of_them_to_be_partners_of_each_other() {
+    let mut chain = market();
+    let mut seven = settings(SEVEN);
+    let Some(atomic) = &mut seven.atomic else { panic!() };
+    atomic.partners = Partners::Only(vec![NINE]);
+    chain.order_one(&alice(), update(SEVEN, seven));
+    let bid = atomic(&mut chain, &alice(), &[SEVEN, EIGHT], 10_001);
+    let applied = chain.block(&[(0, &[&bid])]);
+    let [opened] = &applied.results.bids[..] else { panic!("{:?}", applied.results) };
+    assert_eq!(opened.result, BidResult::NotAtomic);
+    assert_eq!(opened.number(), Some(SEVEN.0.into()), "eight would, and seven would not");
+    let bid = atomic(&mut chain, &alice(), &[SEVEN, NINE], 10_001);
+    assert_eq!(results(&chain.block(&[(0, &[&bid])])), [BidResult::Won]);
 }
 
 #[test]
@@ -623,6 +634,7 @@ fn executors_quorum_bond_and_price_are_those_of_its_height() {
         quorum: 1,
         bond: 2 * PUT_UP,
         hold_fee: 1_000_000,
+        partners: Partners::Only(vec![]),
     });
     chain.order_one(&alice(), update(SEVEN, later));
     assert_eq!(chain.state.namespace(SEVEN).unwrap().held_by, Some(id));

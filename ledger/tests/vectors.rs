@@ -201,7 +201,7 @@ fn undecided(name: &str, bundle: Undecided) -> Entry {
 
 /// A bundle with two legs: on one, executors have said all that can be said; the other failed.
 fn judged() -> Undecided {
-    let AtomicSettings { executors, quorum, bond, hold_fee } = atomic();
+    let AtomicSettings { executors, quorum, bond, hold_fee, .. } = atomic();
     let reserve = 4 * 10u128.pow(15);
     let said = [Verdict::Does(hash_of("effects")), Verdict::Void, Verdict::Fails];
     let leg = PendingLeg {
@@ -343,6 +343,7 @@ fn atomic() -> AtomicSettings {
         quorum: 2,
         bond: 3 * 10u128.pow(17),
         hold_fee: 2 * 10u128.pow(14),
+        partners: Partners::Only(vec![NamespaceId(7), NamespaceId(8)]),
     }
 }
 

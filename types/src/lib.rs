@@ -57,7 +57,7 @@ pub use header::{Header, L1Origin, Outcome, UnsealKey};
 pub use l1::{L1Contracts, L1Event, L1Events};
 pub use legs::{LegDigest, LegPlace, Legs};
 pub use namespace::{
-    AtomicSettings, AuctionSettings, NamespaceId, NamespaceSettings, Quota, Submitters,
+    AtomicSettings, AuctionSettings, NamespaceId, NamespaceSettings, Partners, Quota, Submitters,
 };
 pub use observation::{LaneView, Observation, ObservationBody, ObservationSet};
 pub use receipt::{Receipt, ReceiptStatus, SkipReason};

@@ -41,6 +41,9 @@ pub const MAX_BID_LEGS: usize = 8;
 /// Most executors that a namespace may name.
 pub const MAX_EXECUTORS: usize = 16;
 
+/// Most namespaces that a namespace may name as its partners in atomic bundles.
+pub const MAX_PARTNERS: usize = 64;
+
 /// Longest that a network may let atomic bundles hold namespaces, in milliseconds of block time.
 pub const MAX_HOLD_MS: u64 = 60_000;
 

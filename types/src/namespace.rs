@@ -7,7 +7,7 @@ use alloy_primitives::Address;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{MAX_BID_AMOUNT, MAX_EXECUTORS, MAX_SUBMITTERS};
+use crate::limits::{MAX_BID_AMOUNT, MAX_EXECUTORS, MAX_PARTNERS, MAX_SUBMITTERS};
 use crate::{Height, Wei};
 
 /// A rollup's namespace. For an EVM rollup it is its EIP-155 chain id.
@@ -97,6 +97,27 @@ impl AuctionSettings {
     }
 }
 
+/// With which other namespaces one takes part in atomic bundles. Each of them can make it wait: until its executors
+/// have their say, or the hold's limit is reached.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Partners {
+    /// With any that takes part. Anybody can register one whose executors are silent.
+    Anyone,
+    /// With these only, strictly ascending, at most [`MAX_PARTNERS`].
+    Only(Vec<NamespaceId>),
+}
+
+impl Partners {
+    /// Whether a namespace is one of them.
+    pub fn allow(&self, namespace: NamespaceId) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Only(list) => list.binary_search(&namespace).is_ok(),
+        }
+    }
+}
+
 /// Who says whether a leg of an atomic bundle will do what it is to do, and what holding the rollup for
 /// that costs (protocol section 9).
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -114,6 +135,8 @@ pub struct AtomicSettings {
     /// [`MAX_BID_AMOUNT`].
     #[serde(with = "crate::json::decimal")]
     pub hold_fee: Wei,
+    /// With whom it takes part.
+    pub partners: Partners,
 }
 
 impl AtomicSettings {
@@ -131,6 +154,14 @@ impl AtomicSettings {
         }
         if self.hold_fee > MAX_BID_AMOUNT {
             return Err(SettingsError::HoldFee(self.hold_fee));
+        }
+        if let Partners::Only(list) = &self.partners {
+            if list.len() > MAX_PARTNERS {
+                return Err(SettingsError::TooManyPartners(list.len()));
+            }
+            if !list.is_sorted_by(|a, b| a < b) {
+                return Err(SettingsError::UnsortedPartners);
+            }
         }
         Ok(())
     }
@@ -194,6 +225,12 @@ pub enum SettingsError {
     /// More than holding a namespace can cost.
     #[error("holding costs {0} wei per height, at most {MAX_BID_AMOUNT} allowed")]
     HoldFee(Wei),
+    /// Too many namespaces listed.
+    #[error("{0} partners listed, at most {MAX_PARTNERS} allowed")]
+    TooManyPartners(usize),
+    /// The list is unsorted or repeats a namespace.
+    #[error("partners must be strictly ascending")]
+    UnsortedPartners,
     /// Bundles that cannot be bid for.
     #[error("atomic bundles need an auction")]
     AtomicWithoutAuction,

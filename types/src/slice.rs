@@ -390,8 +390,9 @@ fn check_spine(
 impl ProvenSlice {
     /// Whether the lot given is that of the head, sold to whom the head names, or there is neither.
     fn is_head_proven(&self, of: NamespaceId) -> bool {
-        let is_head = |entry: &&SliceEntry| matches!(entry, SliceEntry::Head { .. });
-        if self.entries.iter().skip(1).any(|entry| is_head(&entry)) {
+        let stands_first =
+            |entry: &SliceEntry| matches!(entry, SliceEntry::Head { .. } | SliceEntry::Decision { .. });
+        if self.entries.iter().skip(1).any(stands_first) {
             return false;
         }
         let Some(SliceEntry::Head { transaction, bidder, .. }) = self.entries.first() else {

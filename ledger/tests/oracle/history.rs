@@ -12,10 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use weft_ledger::LaneCut;
 use weft_types::genesis::{Allocation, GenesisNamespace};
-use weft_types::{
-    Address, AtomicSettings, AuctionSettings, B256, BatchDigest, Genesis, L1Origin, Member,
-    NamespaceId, NamespaceSettings, Params, Quota, SecretKey, Stake, Submitters, Wei,
-};
+use weft_types::{Address, AtomicSettings, AuctionSettings, B256, BatchDigest, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params, Quota, SecretKey, Stake, Submitters, Wei, Partners};
 
 pub(crate) use world::{Block, World};
 
@@ -485,13 +482,20 @@ fn atomic_settings() -> impl Strategy<Value = AtomicSettings> {
     let bond = prop_oneof![4 => Just(0), 4 => 1u128..2_000, 1 => Just(1 << 45), 1 => any::<Wei>()];
     let hold_fee =
         prop_oneof![2 => Just(0), 6 => 1u128..9_000, 1 => Just(1 << 48), 1 => Just(1 << 100)];
-    (executors, 0u8..2, bond, hold_fee).prop_map(|(executors, more, bond, hold_fee)| {
+    let partners = prop_oneof![
+        3 => Just(Partners::Anyone),
+        2 => prop::sample::subsequence((0..NAMESPACES).collect::<Vec<_>>(), 0..=3)
+            .prop_map(|ids| Partners::Only(ids.into_iter().map(NamespaceId).collect())),
+    ];
+    let drawn = (executors, 0u8..2, bond, hold_fee, partners);
+    drawn.prop_map(|(executors, more, bond, hold_fee, partners)| {
         let count = u8::try_from(executors.len()).unwrap();
         AtomicSettings {
             executors: executors.into_iter().map(address).collect(),
             quorum: (count / 2 + 1 + more).min(count),
             bond,
             hold_fee,
+            partners,
         }
     })
 }

@@ -288,7 +288,6 @@ struct Met {
     raised_reserves: u32,
     /// By decision.
     decisions: BTreeMap<u8, u32>,
-    charged_beyond_the_amount: u32,
     timed_out_by_height: u32,
     /// By level.
     suspensions: BTreeMap<u8, u32>,
@@ -312,7 +311,6 @@ impl Met {
         self.bids_for_several_won += u32::try_from(several).unwrap();
         for decided in &expected.decided {
             *self.decisions.entry(decided.decision).or_insert(0) += 1;
-            self.charged_beyond_the_amount += u32::from(decided.beyond);
             self.timed_out_by_height += u32::from(decided.by_height);
             for level in &decided.suspends {
                 *self.suspensions.entry(*level).or_insert(0) += 1;
@@ -405,7 +403,6 @@ impl Met {
             assert!(count >= least, "suspensions at level {level} too rare: {count}");
         }
         for (name, count) in [
-            ("holding beyond the amount", self.charged_beyond_the_amount),
             ("time-outs by height", self.timed_out_by_height),
             ("strikes forgiven", self.forgiven),
             ("several undecided at once", self.several_undecided),

@@ -12,11 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weft_ledger::{LaneCut, OrderedBlock};
 use weft_types::hash::{blake3, keccak256};
-use weft_types::{
-    Address, AtomicSettings, B256, BidMode, Bytes, Genesis, L1Event, L1Origin, Leg, Member,
-    NamespaceSettings, Outcome, Params, Payload, Receipt, ReceiptStatus, SkipReason, Submitters,
-    Transaction, UnsealKey, Wei, Withdrawal,
-};
+use weft_types::{Address, AtomicSettings, B256, BidMode, Bytes, Genesis, L1Event, L1Origin, Leg, Member, NamespaceSettings, Outcome, Params, Payload, Receipt, ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei, Withdrawal, Partners};
 
 use atomic::{Decided, Heard, Standing, Undecided};
 use auction::Bid;
@@ -721,13 +717,19 @@ fn check(transaction: &Transaction, chain_id: u64) -> Option<Checked> {
 }
 
 fn judges(atomic: &AtomicSettings) -> bool {
-    let AtomicSettings { executors, quorum, hold_fee, .. } = atomic;
+    let AtomicSettings { executors, quorum, hold_fee, partners, .. } = atomic;
     let (count, quorum) = (executors.len(), usize::from(*quorum));
     (1..=16).contains(&count)
         && executors.windows(2).all(|pair| pair[0] < pair[1])
         && 2 * quorum > count
         && quorum <= count
         && *hold_fee <= 1 << 100
+        && match partners {
+            Partners::Anyone => true,
+            Partners::Only(list) => {
+                list.len() <= 64 && list.windows(2).all(|pair| pair[0] < pair[1])
+            }
+        }
 }
 
 fn size<T: borsh::BorshSerialize>(value: &T) -> u128 {

@@ -8,8 +8,8 @@ use eyre::{bail, ensure, eyre};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use weft_types::{
-    Address, AtomicSettings, AuctionSettings, Bytes, NamespaceId, NamespaceSettings, Payload,
-    Quota, SecretKey, Signed, Submitters, TransactionBody, Wei,
+    Address, AtomicSettings, AuctionSettings, Bytes, NamespaceId, NamespaceSettings, Partners,
+    Payload, Quota, SecretKey, Signed, Submitters, TransactionBody, Wei,
 };
 
 use super::amount::amount;
@@ -121,6 +121,9 @@ pub(super) struct SettingsArgs {
     /// What holding the namespace costs per height, beyond its reserve: wei, or as in `0.001ether`.
     #[arg(long, value_name = "AMOUNT", value_parser = amount, default_value = "0.0001ether", requires = "executors")]
     hold_fee: Wei,
+    /// The namespaces with which this one takes part in atomic bundles; without it with any.
+    #[arg(long, value_delimiter = ',', requires = "executors")]
+    partners: Option<Vec<NamespaceId>>,
 }
 
 impl Submit {
@@ -177,7 +180,13 @@ impl SettingsArgs {
         executors.dedup();
         let majority = u8::try_from(executors.len() / 2 + 1).unwrap_or(u8::MAX);
         let quorum = self.quorum.unwrap_or(majority);
-        AtomicSettings { executors, quorum, bond: self.bond, hold_fee: self.hold_fee }
+        let partners = self.partners.clone().map_or(Partners::Anyone, |mut partners| {
+            partners.sort_unstable();
+            partners.dedup();
+            Partners::Only(partners)
+        });
+        let (bond, hold_fee) = (self.bond, self.hold_fee);
+        AtomicSettings { executors, quorum, bond, hold_fee, partners }
     }
 
     fn settings(&self, sender: Address) -> NamespaceSettings {

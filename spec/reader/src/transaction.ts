@@ -14,6 +14,7 @@ const MOST_ITEMS = 4096;
 const MOST_SUBMITTERS = 64;
 const MOST_LEGS = 8;
 const MOST_EXECUTORS = 16;
+const MOST_PARTNERS = 64;
 /** Of a bundle, and of a bid that is atomic. */
 const LEAST_LEGS = 2;
 /** The most that a bid offers, and that an auction's floor and a fee for holding are, in wei. */
@@ -21,7 +22,13 @@ const MOST_AMOUNT = 1n << 100n;
 
 const SLOT: Slot = { is: "transaction", of: null };
 
-const atomic = struct({ executors: list(address), quorum: u8, bond: u128, hold_fee: u128 });
+const atomic = struct({
+  executors: list(address),
+  quorum: u8,
+  bond: u128,
+  hold_fee: u128,
+  partners: variants({ anyone: [0, nothing], only: [1, list(u64)] }),
+});
 
 export const settings = struct({
   owner: address,
@@ -63,11 +70,15 @@ export const transaction = signed(body);
 export type Transaction = Of<typeof transaction>;
 
 /** Refuses executors of whom two quorums could say different things, or none. */
-function checkAtomic({ executors, quorum, hold_fee }: Of<typeof atomic>): void {
+function checkAtomic({ executors, quorum, hold_fee, partners }: Of<typeof atomic>): void {
   refuseIf(executors.length === 0 || executors.length > MOST_EXECUTORS, "executors");
   refuseIf(!ascending(executors, compare), "unsorted_executors");
   refuseIf(2 * quorum <= executors.length || quorum > executors.length, "quorum");
   refuseIf(hold_fee > MOST_AMOUNT, "hold_fee");
+  if (partners.is === "only") {
+    refuseIf(partners.of.length > MOST_PARTNERS, "too_many_partners");
+    refuseIf(!ascending(partners.of, (a, b) => (a < b ? -1 : 1)), "unsorted_partners");
+  }
 }
 
 export function checkSettings({ submitters, quota, auction, atomic }: Settings): void {

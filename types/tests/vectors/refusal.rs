@@ -52,6 +52,8 @@ reasons! {
         SettingsError::UnsortedExecutors => "unsorted_executors",
         SettingsError::Quorum { .. } => "quorum",
         SettingsError::HoldFee(_) => "hold_fee",
+        SettingsError::TooManyPartners(_) => "too_many_partners",
+        SettingsError::UnsortedPartners => "unsorted_partners",
         SettingsError::AtomicWithoutAuction => "atomic_without_auction",
     }
     TransactionError {

@@ -1,14 +1,10 @@
 //! Transactions: each payload, each rule of form, each limit.
 
 use weft_types::limits::{
-    MAX_BID_AMOUNT, MAX_BID_LEGS, MAX_EXECUTORS, MAX_SUBMIT_ITEMS, MAX_SUBMITTERS,
+    MAX_BID_AMOUNT, MAX_BID_LEGS, MAX_EXECUTORS, MAX_PARTNERS, MAX_SUBMIT_ITEMS, MAX_SUBMITTERS,
     MAX_TRANSACTION_BYTES,
 };
-use weft_types::{
-    Address, AtomicSettings, AuctionSettings, B256, BidMode, Bytes, Leg, NamespaceId,
-    NamespaceSettings, Payload, Quota, Signable, Signed, Submitters, Transaction, TransactionBody,
-    TransactionId, Verify, Wei, transaction,
-};
+use weft_types::{Address, AtomicSettings, AuctionSettings, B256, BidMode, Bytes, Leg, NamespaceId, NamespaceSettings, Payload, Quota, Signable, Signed, Submitters, Transaction, TransactionBody, TransactionId, Verify, Wei, transaction, Partners};
 
 use crate::document::Vector;
 use crate::fixtures::{CHAIN, NOW, account, address, hash_of, signing, twin, with_v};
@@ -124,6 +120,7 @@ fn accepted_atomic() -> Vec<Vector> {
         quorum: 2,
         bond: u128::MAX,
         hold_fee: MAX_BID_AMOUNT,
+        partners: Partners::Only((0..MAX_PARTNERS as u64).map(NamespaceId).collect()),
     };
     let (bundle, namespace) = (TransactionId(hash_of("bundle")), NamespaceId(845_300));
     let verdict = |effects| Payload::Verdict { bundle, namespace, effects };
@@ -355,6 +352,18 @@ fn refused_atomic() -> Vec<Vector> {
             changed(&|settings| settings.hold_fee = MAX_BID_AMOUNT + 1),
             "settings/hold_fee",
         ),
+        (
+            "too many partners",
+            changed(&|settings| {
+                settings.partners = Partners::Only((0..=MAX_PARTNERS as u64).map(NamespaceId).collect());
+            }),
+            "settings/too_many_partners",
+        ),
+        (
+            "a partner twice",
+            changed(&|settings| settings.partners = Partners::Only(vec![NamespaceId(5); 2])),
+            "settings/unsorted_partners",
+        ),
         ("atomic bid for one lot", sign(body(atomic_bid(1, one_leg))), "atomic_legs"),
         ("atomic bid that withdraws another", sign(body(atomic_bid(0, vec![]))), "atomic_legs"),
         ("atomic bid of nothing for two lots", sign(body(atomic_bid(0, two_legs))), "half_bid"),
@@ -478,13 +487,14 @@ pub(crate) fn atomic() -> AtomicSettings {
         quorum: 2,
         bond: 3 * 10u128.pow(17),
         hold_fee: 2 * 10u128.pow(14),
+        partners: Partners::Only(vec![NamespaceId(7), NamespaceId(8)]),
     }
 }
 
 /// So many of so many executors, for nothing.
 fn executors(count: u8, quorum: u8) -> AtomicSettings {
     let executors = (1..=count).map(Address::with_last_byte).collect();
-    AtomicSettings { executors, quorum, bond: 0, hold_fee: 0 }
+    AtomicSettings { executors, quorum, bond: 0, hold_fee: 0, partners: Partners::Anyone }
 }
 
 /// Settings with an auction and these executors.

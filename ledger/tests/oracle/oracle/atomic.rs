@@ -61,8 +61,6 @@ pub(crate) enum Heard {
 /// A decision, for the curious as well as for the results.
 pub(crate) struct Decided {
     pub(crate) decision: u8,
-    /// Whether what holding costs is more than was bid.
-    pub(crate) beyond: bool,
     /// Whether it came while time and blocks would have let it wait.
     pub(crate) by_height: bool,
     /// Levels of those that are suspended by it.
@@ -220,7 +218,7 @@ impl Oracle {
             let prices: Wei = bundle.legs.values().map(|leg| leg.price).sum();
             let holding = Wei::from(height - bundle.height) * prices;
             let (bid, held) = match decision {
-                0 => (bundle.amount, holding.saturating_sub(bundle.amount)),
+                0 => (bundle.amount, 0),
                 1 => (0, holding),
                 _ => (0, 0),
             };
@@ -250,7 +248,6 @@ impl Oracle {
 
             let mut report = Decided {
                 decision,
-                beyond: decision == 0 && held > 0,
                 by_height: decision == 2 && !waited,
                 suspends: Vec::new(),
                 forgiven: 0,

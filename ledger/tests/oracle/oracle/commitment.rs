@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use weft_types::hash::{blake3, keccak256};
-use weft_types::{Address, B256, Member, NamespaceSettings, Submitters, Wei};
+use weft_types::{Address, B256, Member, NamespaceSettings, Submitters, Wei, Partners};
 
 use super::atomic::{Leg, Said, Undecided};
 use super::{Oracle, Price};
@@ -215,7 +215,17 @@ impl Bytes {
             None => bytes.raw(&[0]),
             Some(atomic) => (bytes.raw(&[1]).addresses(&atomic.executors).raw(&[atomic.quorum]))
                 .u128(atomic.bond)
-                .u128(atomic.hold_fee),
+                .u128(atomic.hold_fee)
+                .partners(&atomic.partners),
+        }
+    }
+
+    fn partners(self, partners: &Partners) -> Self {
+        match partners {
+            Partners::Anyone => self.raw(&[0]),
+            Partners::Only(list) => list
+                .iter()
+                .fold(self.raw(&[1]).raw(&length(list.len())), |bytes, id| bytes.u64(id.0)),
         }
     }
 
