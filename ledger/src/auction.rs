@@ -10,7 +10,7 @@ use weft_types::results::number_detail;
 use weft_types::transaction::TransactionWitness;
 use weft_types::{
     Address, B256, BidMode, BidResult, Height, Leg, Legs, NamespaceId, OpenedBid, Params, Payload,
-    Results, SliceEntry, SoldLot, Transaction, Wei,
+    Results, SliceEntry, SoldLot, TimeMs, Transaction, Wei,
 };
 
 use crate::apply::{OrderedBlock, Progress};
@@ -134,6 +134,32 @@ impl State {
             }
         }
         conditions
+    }
+
+    /// What a bid for lots of a height has to be covered by, in wei, as things stand; `None` if one of the lots is not
+    /// offered, or not atomically.
+    pub fn cover(
+        &self,
+        height: Height,
+        mode: BidMode,
+        amount: Wei,
+        lots: &[NamespaceId],
+        now: TimeMs,
+    ) -> Option<Wei> {
+        let mut prices: Wei = 0;
+        for id in lots {
+            let namespace = self.namespace(*id)?;
+            let reserve = namespace.lot(height)?;
+            if mode == BidMode::Atomic {
+                let atomic = self.takes_atomic(namespace, now)?;
+                let mut others = lots.iter().filter(|other| *other != id);
+                if !others.all(|other| atomic.partners.allow(*other)) {
+                    return None;
+                }
+                prices = prices.saturating_add(reserve).saturating_add(atomic.hold_fee);
+            }
+        }
+        Some(amount.max(prices.saturating_mul(self.params().hold_heights.into())))
     }
 
     /// Takes what a winner pays and gives it to those it is for.

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use libp2p::PeerId;
-use weft_types::{Height, Leg, NamespaceId, Payload, Transaction, TransactionId, Verified, Wei};
+use weft_types::{BidMode, Height, Leg, Payload, Transaction, TransactionId, Verified, Wei};
 
 use crate::chain::{Chain, ChainError};
-use crate::mempool::{BidTerms, Mempool, Refusal, Terms};
+use crate::mempool::{BidTerms, Mempool, Refusal, Terms, Unoffered};
 use crate::p2p::P2p;
 use crate::sequencer::Tracker;
 use crate::store::view::MAX_LAG;
@@ -71,13 +71,13 @@ pub fn insert(
     let head = chain.head();
     let next = head.header.height + 1;
     let bid = match &transaction.body.payload {
-        Payload::Bid { height, legs, .. } => BidTerms {
-            next,
-            fee: chain.genesis().params.bid_fee,
-            collateral: chain.collateral(&witness.sender)?,
-            reserve: reserve(chain, *height, legs)?,
-        },
-        _ => BidTerms { next, fee: 0, collateral: 0, reserve: Ok(0) },
+        Payload::Bid { height, mode, legs, .. } => {
+            let (reserve, cover) = offered(chain, *height, *mode, legs)?;
+            let fee = chain.genesis().params.bid_fee;
+            let collateral = chain.collateral(&witness.sender)?;
+            BidTerms { next, fee, collateral, reserve, cover }
+        }
+        _ => BidTerms { next, fee: 0, collateral: 0, reserve: Ok(0), cover: 0 },
     };
     let terms = Terms {
         now: head.header.time_ms,
@@ -92,19 +92,35 @@ pub fn insert(
 }
 
 /// The least that reserves of the lots that legs are for can be together, in wei, as the chain
-/// stands; or a namespace that offers none.
-fn reserve(
+/// stands, or what is not offered; and the least that has to cover an atomic bid. Whether executors have
+/// their bonds is looked at when it is sealed.
+fn offered(
     chain: &Chain,
     height: Height,
+    mode: BidMode,
     legs: &[Leg],
-) -> Result<Result<Wei, NamespaceId>, ChainError> {
-    let mut sum: Wei = 0;
+) -> Result<(Result<Wei, Unoffered>, Wei), ChainError> {
+    let (mut reserves, mut prices): (Wei, Wei) = (0, 0);
+    let now = chain.head().header.time_ms;
     for leg in legs {
         let namespace = chain.namespace(leg.namespace)?;
-        match namespace.and_then(|namespace| namespace.lot(height)) {
-            Some(reserve) => sum = sum.saturating_add(reserve),
-            None => return Ok(Err(leg.namespace)),
+        let lot = namespace.as_ref().and_then(|namespace| namespace.lot(height));
+        let (Some(namespace), Some(reserve)) = (namespace, lot) else {
+            return Ok((Err(Unoffered::Lot(leg.namespace)), 0));
+        };
+        reserves = reserves.saturating_add(reserve);
+        if mode == BidMode::Atomic {
+            let others = || legs.iter().filter(|other| other.namespace != leg.namespace);
+            let atomic = namespace.settings.atomic.filter(|atomic| {
+                !namespace.standing.is_suspended(now)
+                    && others().all(|other| atomic.partners.allow(other.namespace))
+            });
+            let Some(atomic) = atomic else {
+                return Ok((Err(Unoffered::Atomic(leg.namespace)), 0));
+            };
+            prices = prices.saturating_add(reserve).saturating_add(atomic.hold_fee);
         }
     }
-    Ok(Ok(sum))
+    let heights = chain.genesis().params.hold_heights;
+    Ok((Ok(reserves), prices.saturating_mul(heights.into())))
 }

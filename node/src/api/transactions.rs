@@ -252,6 +252,7 @@ fn problem(error: &SubmitError) -> Problem {
                 Refusal::PastHeight { .. } | Refusal::FarHeight { .. } | Refusal::NoLot { .. } => {
                     "payload.height"
                 }
+                Refusal::NotAtomic { .. } => "payload.mode",
                 Refusal::BelowReserve { .. } | Refusal::Insolvent { .. } => "payload.amount",
                 Refusal::Sequence { .. } | Refusal::Replaced { .. } => "payload.sequence",
                 _ => "sender",

@@ -35,9 +35,20 @@ pub struct BidTerms {
     pub fee: Wei,
     /// What the bidder has put up, in wei.
     pub collateral: Wei,
-    /// The least that the reserves of its lots together can be at its height, in wei; or a namespace
-    /// that offers no lot there.
-    pub reserve: Result<Wei, NamespaceId>,
+    /// The least that the reserves of its lots together can be at its height, in wei; or why it cannot stand
+    /// there.
+    pub reserve: Result<Wei, Unoffered>,
+    /// The least that an atomic one has to be covered by, whatever it offers, in wei.
+    pub cover: Wei,
+}
+
+/// What a namespace does not offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unoffered {
+    /// A lot.
+    Lot(NamespaceId),
+    /// To take part in an atomic bundle, or in one with these others.
+    Atomic(NamespaceId),
 }
 
 /// What waits, for one height: the highest amount last, of equal ones the one that came first.
@@ -104,10 +115,14 @@ impl Bids {
             return Err(Refusal::FarHeight { height, next: bid.next });
         }
         if amount > 0 {
-            let reserve = bid.reserve.map_err(|namespace| Refusal::NoLot { namespace, height })?;
+            let reserve = bid.reserve.map_err(|unoffered| match unoffered {
+                Unoffered::Lot(namespace) => Refusal::NoLot { namespace, height },
+                Unoffered::Atomic(namespace) => Refusal::NotAtomic { namespace },
+            })?;
             if amount < reserve {
                 return Err(Refusal::BelowReserve { amount, reserve });
             }
+            let amount = amount.max(bid.cover);
             if amount > bid.collateral {
                 return Err(Refusal::Insolvent { amount, collateral: bid.collateral });
             }

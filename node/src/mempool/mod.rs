@@ -18,7 +18,7 @@ use weft_types::{
 };
 
 use self::bids::Bids;
-pub use self::bids::{BidTerms, MAX_BID_AHEAD, MAX_REPLACEMENTS};
+pub use self::bids::{BidTerms, MAX_BID_AHEAD, MAX_REPLACEMENTS, Unoffered};
 
 /// Part of the pool that one sender may fill.
 const SENDER_SHARE: usize = 4;
@@ -99,6 +99,12 @@ pub enum Refusal {
         /// The bid's height.
         height: Height,
     },
+    /// An atomic bid for what is not to be had atomically now.
+    #[error("namespace {namespace} takes part in no such atomic bundle now")]
+    NotAtomic {
+        /// Which.
+        namespace: NamespaceId,
+    },
     /// A bid that would lose.
     #[error("the bid offers {amount} wei, the reserve will be {reserve} or more")]
     BelowReserve {
@@ -108,9 +114,9 @@ pub enum Refusal {
         reserve: Wei,
     },
     /// A bid that would be punished.
-    #[error("the bid offers {amount} wei, collateral is {collateral}")]
+    #[error("the bid needs {amount} wei of collateral, there are {collateral}")]
     Insolvent {
-        /// What it offers.
+        /// What it offers or, if it is atomic, the most that holding its namespaces may cost, if that is more.
         amount: Wei,
         /// What the bidder has put up.
         collateral: Wei,
@@ -522,7 +528,7 @@ mod tests {
     }
 
     fn terms() -> Terms {
-        let bid = BidTerms { next: 1, fee: 7, collateral: 1000, reserve: Ok(10) };
+        let bid = BidTerms { next: 1, fee: 7, collateral: 1000, reserve: Ok(10), cover: 0 };
         Terms { now: 100, max_validity_ms: 1000, price: 2, balance: 1 << 60, bid }
     }
 
@@ -743,7 +749,13 @@ mod tests {
         let insolvent = Refusal::Insolvent { amount: 1001, collateral: 1000 };
         assert_eq!(insert(bid(1, 1, 0, 1001), terms()), Err(insolvent));
         let none = Refusal::NoLot { namespace: NamespaceId(1), height: 1 };
-        assert_eq!(insert(bid(1, 1, 0, 50), next(1, Err(NamespaceId(1)))), Err(none));
+        let lot = Unoffered::Lot(NamespaceId(1));
+        assert_eq!(insert(bid(1, 1, 0, 50), next(1, Err(lot))), Err(none));
+        let apart = Refusal::NotAtomic { namespace: NamespaceId(1) };
+        let atomic = Unoffered::Atomic(NamespaceId(1));
+        assert_eq!(insert(bid(1, 1, 0, 50), next(1, Err(atomic))), Err(apart));
+        let covered = |cover| Terms { bid: BidTerms { cover, ..terms().bid }, ..terms() };
+        assert_eq!(insert(bid(1, 1, 0, 50), covered(1001)), Err(insolvent));
         let size = size_of(&bid(1, 1, 0, 50));
         let fee = 2 * size as Wei + 7;
         let poor = |balance| Terms { balance, ..terms() };

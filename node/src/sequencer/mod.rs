@@ -525,14 +525,18 @@ impl Sequencer {
 /// Whether a bid would be opened and could pay, if it were ordered next and by that time: whoever seals
 /// what does not pay is debited for it.
 fn stands(state: &State, bid: &Verified<Transaction>, price: Wei, until: TimeMs) -> bool {
-    let Payload::Bid { amount, .. } = bid.body.payload else { return false };
+    let Payload::Bid { height, amount, mode, legs, .. } = &bid.body.payload else { return false };
+    let lots: Vec<NamespaceId> = legs.iter().map(|leg| leg.namespace).collect();
+    let Some(cover) = state.cover(*height, *mode, *amount, &lots, state.clock().time_ms) else {
+        return false;
+    };
     let witness = bid.witness();
     let flat = state.params().bid_fee;
     let fee = Wei::from(witness.bytes).saturating_mul(price).saturating_add(flat);
     bid.body.valid_until >= until
         && bid.body.max_fee >= fee
         && state.balance(&witness.sender) >= fee
-        && state.collateral(&witness.sender) >= amount
+        && state.collateral(&witness.sender) >= cover
 }
 
 fn proposed(
