@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use weft_auction::{
-    Bid, Conditions, Hold, Lots, Rejection, Terms, determine, next_reserve, open, shapley, split, unsold,
+    Bid, Conditions, Hold, Lots, Rejection, Terms, determine, next_reserve, open, shapley, split,
+    unsold,
 };
 use weft_types::results::number_detail;
 use weft_types::transaction::TransactionWitness;

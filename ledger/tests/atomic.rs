@@ -14,7 +14,11 @@ use weft_ledger::{Applied, Standing, Undecided};
 use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::results::{AuctionResult, LegRevenue};
 use weft_types::transaction::id_of;
-use weft_types::{Address, AtomicSettings, AuctionSettings, B256, BidMode, BidResult, Bytes, DecidedBundle, Decision, L1Event, Leg, NamespaceId, NamespaceSettings, Payload, Receipt, SecretKey, SkipReason, SliceEntry, Transaction, TransactionId, Wei, Partners};
+use weft_types::{
+    Address, AtomicSettings, AuctionSettings, B256, BidMode, BidResult, Bytes, DecidedBundle,
+    Decision, L1Event, Leg, NamespaceId, NamespaceSettings, Partners, Payload, Receipt, SecretKey,
+    SkipReason, SliceEntry, Transaction, TransactionId, Wei,
+};
 
 use chain::*;
 
@@ -59,7 +63,13 @@ fn purse(namespace: NamespaceId) -> Address {
 
 fn settings(namespace: NamespaceId) -> NamespaceSettings {
     let hold_fee = if namespace == SEVEN { PRICE_OF_SEVEN } else { PRICE } - FLOOR_OF_LOTS;
-    let atomic = AtomicSettings { executors: judges(), quorum: 2, bond: BOND, hold_fee, partners: Partners::Anyone };
+    let atomic = AtomicSettings {
+        executors: judges(),
+        quorum: 2,
+        bond: BOND,
+        hold_fee,
+        partners: Partners::Anyone,
+    };
     NamespaceSettings {
         revenue_recipient: purse(namespace),
         auction: Some(AuctionSettings { every: 1, floor: FLOOR_OF_LOTS }),

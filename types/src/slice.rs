@@ -390,8 +390,9 @@ fn check_spine(
 impl ProvenSlice {
     /// Whether the lot given is that of the head, sold to whom the head names, or there is neither.
     fn is_head_proven(&self, of: NamespaceId) -> bool {
-        let stands_first =
-            |entry: &SliceEntry| matches!(entry, SliceEntry::Head { .. } | SliceEntry::Decision { .. });
+        let stands_first = |entry: &SliceEntry| {
+            matches!(entry, SliceEntry::Head { .. } | SliceEntry::Decision { .. })
+        };
         if self.entries.iter().skip(1).any(stands_first) {
             return false;
         }

@@ -12,7 +12,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use weft_ledger::LaneCut;
 use weft_types::genesis::{Allocation, GenesisNamespace};
-use weft_types::{Address, AtomicSettings, AuctionSettings, B256, BatchDigest, Genesis, L1Origin, Member, NamespaceId, NamespaceSettings, Params, Quota, SecretKey, Stake, Submitters, Wei, Partners};
+use weft_types::{
+    Address, AtomicSettings, AuctionSettings, B256, BatchDigest, Genesis, L1Origin, Member,
+    NamespaceId, NamespaceSettings, Params, Partners, Quota, SecretKey, Stake, Submitters, Wei,
+};
 
 pub(crate) use world::{Block, World};
 

@@ -12,7 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weft_ledger::{LaneCut, OrderedBlock};
 use weft_types::hash::{blake3, keccak256};
-use weft_types::{Address, AtomicSettings, B256, BidMode, Bytes, Genesis, L1Event, L1Origin, Leg, Member, NamespaceSettings, Outcome, Params, Payload, Receipt, ReceiptStatus, SkipReason, Submitters, Transaction, UnsealKey, Wei, Withdrawal, Partners};
+use weft_types::{
+    Address, AtomicSettings, B256, BidMode, Bytes, Genesis, L1Event, L1Origin, Leg, Member,
+    NamespaceSettings, Outcome, Params, Partners, Payload, Receipt, ReceiptStatus, SkipReason,
+    Submitters, Transaction, UnsealKey, Wei, Withdrawal,
+};
 
 use atomic::{Decided, Heard, Standing, Undecided};
 use auction::Bid;

@@ -34,8 +34,8 @@ use weft_consensus::{Delivery, Driver, Tip};
 use weft_ledger::State;
 use weft_types::limits::{MAX_BATCH_BYTES, MAX_BATCH_TRANSACTIONS};
 use weft_types::{
-    Address, Batch, BatchDigest, Committee, LaneId, Payload, ProposedBlock, SecretKey, TimeMs,
-    Transaction, Unverified, Verified, Wei, batch,
+    Address, Batch, BatchDigest, Committee, LaneId, NamespaceId, Payload, ProposedBlock, SecretKey,
+    TimeMs, Transaction, Unverified, Verified, Wei, batch,
 };
 
 use crate::chain::{Chain, ids_of};

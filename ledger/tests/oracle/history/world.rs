@@ -3,7 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weft_ledger::LaneCut;
-use weft_types::{Address, AtomicSettings, AuctionSettings, B256, Batch, BatchBody, BidMode, BlockId, Bytes, L1Event, L1Events, L1Origin, LaneId, Leg, NamespaceId, NamespaceSettings, Payload, Quota, SecretKey, Signature, Signed, Submitters, Transaction, TransactionBody, TransactionId, Unverified, Verified, Wei, Partners};
+use weft_types::{
+    Address, AtomicSettings, AuctionSettings, B256, Batch, BatchBody, BidMode, BlockId, Bytes,
+    L1Event, L1Events, L1Origin, LaneId, Leg, NamespaceId, NamespaceSettings, Partners, Payload,
+    Quota, SecretKey, Signature, Signed, Submitters, Transaction, TransactionBody, TransactionId,
+    Unverified, Verified, Wei,
+};
 
 use super::{
     Amount, BIDDERS, BadExecutors, BatchPlan, BidAmount, BlockPlan, CHAIN_ID, Data, EventPlan,
@@ -460,7 +465,13 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
             unreachable!("it registers");
         };
         let of = |count: u8| (0..count).map(Address::with_last_byte).collect();
-        let mut atomic = AtomicSettings { executors: of(4), quorum: 3, bond: 0, hold_fee: 0, partners: Partners::Anyone };
+        let mut atomic = AtomicSettings {
+            executors: of(4),
+            quorum: 3,
+            bond: 0,
+            hold_fee: 0,
+            partners: Partners::Anyone,
+        };
         match how {
             BadExecutors::None => (atomic.executors, atomic.quorum) = (of(0), 0),
             BadExecutors::TooMany => (atomic.executors, atomic.quorum) = (of(17), 9),

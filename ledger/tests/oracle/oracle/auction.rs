@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use weft_types::{Address, B256, BidMode, Payload, Wei, Partners};
+use weft_types::{Address, B256, BidMode, Partners, Payload, Wei};
 
 use super::{Namespace, Oracle, Running, Tie, items};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use weft_types::hash::{blake3, keccak256};
-use weft_types::{Address, B256, Member, NamespaceSettings, Submitters, Wei, Partners};
+use weft_types::{Address, B256, Member, NamespaceSettings, Partners, Submitters, Wei};
 
 use super::atomic::{Leg, Said, Undecided};
 use super::{Oracle, Price};
