@@ -398,22 +398,6 @@ fn committed_late_it_pays_what_it_has_bid_and_nothing_for_holding() {
 }
 
 #[test]
-fn it_takes_all_of_them_to_be_partners_of_each_other() {
-    let mut chain = market();
-    let mut seven = settings(SEVEN);
-    let Some(atomic) = &mut seven.atomic else { panic!() };
-    atomic.partners = Partners::Only(vec![NINE]);
-    chain.order_one(&alice(), update(SEVEN, seven));
-    let bid = atomic(&mut chain, &alice(), &[SEVEN, EIGHT], 10_001);
-    let applied = chain.block(&[(0, &[&bid])]);
-    let [opened] = &applied.results.bids[..] else { panic!("{:?}", applied.results) };
-    assert_eq!(opened.result, BidResult::NotAtomic);
-    assert_eq!(opened.number(), Some(SEVEN.0.into()), "eight would, and seven would not");
-    let bid = atomic(&mut chain, &alice(), &[SEVEN, NINE], 10_001);
-    assert_eq!(results(&chain.block(&[(0, &[&bid])])), [BidResult::Won]);
-}
-
-#[test]
 fn failed_it_pays_for_holding_at_the_prices_of_its_namespaces() {
     let mut chain = market();
     let id = hold(&mut chain, &[SEVEN, EIGHT], 10_001);
@@ -748,6 +732,28 @@ fn it_is_not_atomic_where_a_namespace_takes_no_part() {
 }
 
 #[test]
+fn it_takes_all_of_them_to_be_partners_of_each_other() {
+    let mut chain = market();
+    for (namespace, partners) in [(SEVEN, vec![NINE]), (NINE, vec![SEVEN, TEN])] {
+        let mut only = settings(namespace);
+        only.atomic.as_mut().unwrap().partners = Partners::Only(partners);
+        chain.order_one(&alice(), update(namespace, only));
+    }
+    let mut open = |lots: &[NamespaceId], mode| {
+        let one = bid(&mut chain, &alice(), lots, 10_001, mode);
+        let opened = chain.block(&[(0, &[&one])]).results.bids[0];
+        (opened.result, opened.number())
+    };
+    let all = BidMode::Atomic;
+    assert_eq!(open(&[SEVEN, EIGHT], all), (BidResult::NotAtomic, Some(7)), "8 would, 7 would not");
+    assert_eq!(open(&[EIGHT, NINE], all), (BidResult::NotAtomic, Some(9)), "nor would 9");
+    assert_eq!(open(&[SEVEN, NINE, TEN], all), (BidResult::NotAtomic, Some(7)), "each of them");
+    assert_eq!(open(&[SEVEN, EIGHT], BidMode::Inclusion), (BidResult::Won, None));
+    assert_eq!(open(&[SEVEN, NINE], all), (BidResult::Won, None));
+    assert_eq!(open(&[EIGHT, TEN], all), (BidResult::Won, None));
+}
+
+#[test]
 fn a_namespace_takes_part_if_a_quorum_of_its_executors_has_bonds() {
     let mut chain = market();
     chain.order_one(&judge(0), Payload::ReleaseCollateral { amount: PUT_UP });
@@ -874,6 +880,22 @@ fn who_has_agreed_by_the_deadline_is_not_blamed_for_the_others() {
     assert_eq!(standing(&chain, SEVEN).strikes, 0);
     assert_eq!(standing(&chain, EIGHT).strikes, 2);
     assert_eq!(standing(&chain, NINE), Standing::default());
+}
+
+#[test]
+fn new_settings_leave_the_standing_as_it_is() {
+    let mut chain = market();
+    for _ in 0..3 {
+        miss(&mut chain);
+    }
+    let before = standing(&chain, SEVEN);
+    let mut others = settings(SEVEN);
+    others.atomic.as_mut().unwrap().executors.pop();
+    chain.after_ms(1).order_one(&alice(), update(SEVEN, others));
+    assert_eq!(standing(&chain, SEVEN), before);
+    let early = atomic(&mut chain, &alice(), &[SEVEN, NINE], 1_000);
+    let applied = chain.after_ms(1).block(&[(0, &[&early])]);
+    assert_eq!(results(&applied), [BidResult::NotAtomic]);
 }
 
 #[test]

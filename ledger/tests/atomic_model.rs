@@ -215,6 +215,17 @@ impl Network {
         self.executors - self.liars[rollup]
     }
 
+    /// An honest executor's address. On every other rollup they come before those that lie.
+    fn address(&self, rollup: usize, number: usize) -> Address {
+        let before = if rollup.is_multiple_of(2) { self.liars[rollup] } else { 0 };
+        address(before + number)
+    }
+
+    fn address_of_liar(&self, rollup: usize, number: usize) -> Address {
+        let before = if rollup.is_multiple_of(2) { 0 } else { self.honest(rollup) };
+        address(before + number)
+    }
+
     /// A bundle as it is when it is won.
     fn won(&self, bundle: usize, (height, time_ms, non_empty_blocks): Place) -> Undecided {
         let leg = |rollup: usize| PendingLeg {
@@ -288,17 +299,18 @@ impl State {
             && holder.is_some_and(|bundle| bundle.height < self.now.0)
     }
 
-    fn hear(&mut self, rollup: usize, executor: usize, verdict: Verdict) -> Heard {
+    fn hear(&mut self, rollup: usize, executor: Address, verdict: Verdict) -> Heard {
         let bundle = self.holder(rollup).and_then(|id| self.undecided.get_mut(&id)).unwrap();
         let leg = bundle.leg_mut(NamespaceId(rollup as u64)).unwrap();
-        leg.hear(address(executor), verdict)
+        leg.hear(executor, verdict)
     }
 
     /// Orders an honest executor's verdict.
     fn order(&mut self, network: &Network, rollup: usize, executor: usize) {
         let bundle = self.holder(rollup).unwrap();
         let truth = network.truth_of_leg(self, bundle, rollup);
-        self.slashed |= self.hear(rollup, executor, truth) == Heard::Contradiction;
+        self.slashed |=
+            self.hear(rollup, network.address(rollup, executor), truth) == Heard::Contradiction;
         self.executors[rollup][executor].sent = false;
         self.executors[rollup][executor].ordered = true;
     }
@@ -347,19 +359,20 @@ impl State {
             let Some(leg) = leg.and_then(|b| b.leg_mut(NamespaceId(rollup as u64))) else {
                 continue;
             };
-            let honest = network.honest(rollup);
-            let said =
-                |at: usize| leg.verdicts.iter().find(|(who, _)| *who == address(at)).map(|it| it.1);
-            let mut all: Vec<(Executor, Option<Verdict>)> =
-                (0..honest).map(|at| (self.executors[rollup][at], said(at))).collect();
-            all.sort();
-            leg.verdicts.retain(|(who, _)| *who >= address(honest));
-            for (at, (executor, verdict)) in all.into_iter().enumerate().rev() {
-                self.executors[rollup][at] = executor;
-                if let Some(verdict) = verdict {
-                    leg.verdicts.insert(0, (address(at), verdict));
-                }
+            let honest = 0..network.honest(rollup);
+            let address = |number| network.address(rollup, number);
+            let mut all: Vec<(Executor, Option<Verdict>)> = Vec::new();
+            for number in honest.clone() {
+                let said = leg.verdicts.iter().position(|(who, _)| *who == address(number));
+                let verdict = said.map(|at| leg.verdicts.remove(at).1);
+                all.push((self.executors[rollup][number], verdict));
             }
+            all.sort();
+            for (number, (executor, verdict)) in honest.zip(all) {
+                self.executors[rollup][number] = executor;
+                leg.verdicts.extend(verdict.map(|verdict| (address(number), verdict)));
+            }
+            leg.verdicts.sort();
         }
 
         let deadlines = self.undecided.values().map(|bundle| bundle.deadline);
@@ -451,7 +464,7 @@ impl Model for Network {
                     actions.push(Action::Forget(rollup, number));
                 }
             }
-            for liar in self.honest(rollup)..self.executors {
+            for liar in 0..self.liars[rollup] {
                 if !state.is_empty {
                     let lies = [Lie::ThatItFails, Lie::WhatItDoes, Lie::SomethingElse];
                     actions.extend(lies.map(|lie| Action::Lie(rollup, liar, lie)));
@@ -517,7 +530,8 @@ impl Model for Network {
                     Lie::WhatItDoes => self.truth_of_leg(&state, bundle, rollup),
                     Lie::SomethingElse => Verdict::Does(B256::repeat_byte(0xff)),
                 };
-                if state.hear(rollup, liar, verdict) == Heard::Nothing {
+                if state.hear(rollup, self.address_of_liar(rollup, liar), verdict) == Heard::Nothing
+                {
                     return None;
                 }
             }

@@ -218,11 +218,11 @@ enum Flaw {
     OneLeg,
     OneAtomicLeg,
     AtomicWithdrawal,
-    Executors(BadExecutors),
+    Atomic(BadAtomic),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum BadExecutors {
+enum BadAtomic {
     None,
     TooMany,
     Unsorted,
@@ -232,6 +232,8 @@ enum BadExecutors {
     MoreThanAll,
     HighHoldFee,
     NoAuction,
+    TooManyPartners,
+    UnsortedPartners,
 }
 
 pub(crate) fn histories(blocks: std::ops::Range<usize>) -> impl Strategy<Value = History> {
@@ -244,8 +246,7 @@ pub(crate) fn histories(blocks: std::ops::Range<usize>) -> impl Strategy<Value =
             .prop_map(|(settings, judged)| Kind::Atomic { settings, judged }),
     ];
     (geneses(), pace, kind).prop_flat_map(move |(mut genesis, mut pace, kind)| {
-        // Of batches of mixed transactions, of bids, and of verdicts.
-        let mut mix = [5, 1, 1];
+        let mut mix = [5, 1, 0, 1];
         match kind {
             Kind::Common => {}
             // The one way to the highest price within so few blocks.
@@ -255,7 +256,7 @@ pub(crate) fn histories(blocks: std::ops::Range<usize>) -> impl Strategy<Value =
                 pace = [400, 1, 1];
             }
             Kind::Atomic { settings, judged } => {
-                mix = if judged { [3, 2, 9] } else { [1, 6, 0] };
+                mix = if judged { [3, 2, 0, 9] } else { [1, 0, 9, 0] };
                 if !judged {
                     genesis.params.hold_limit_ms = 1;
                     genesis.params.suspension_ms = genesis.params.suspension_ms.min(2);
@@ -292,10 +293,18 @@ fn willing_settings() -> impl Strategy<Value = NamespaceSettings> {
     (settings(), atomic_settings(), bond, 0u128..300, 0u128..3_000).prop_map(
         |(settings, atomic, bond, floor, hold_fee)| NamespaceSettings {
             auction: Some(AuctionSettings { every: 1, floor }),
-            atomic: Some(AtomicSettings { bond, hold_fee, ..atomic }),
+            atomic: Some(AtomicSettings { bond, hold_fee, partners: partners_of(floor), ..atomic }),
             ..settings
         },
     )
+}
+
+/// Anyone, more often than not.
+fn partners_of(number: Wei) -> Partners {
+    match number {
+        0..40 => Partners::Only((0..NAMESPACES - 1).map(NamespaceId).collect()),
+        _ => Partners::Anyone,
+    }
 }
 
 fn params() -> impl Strategy<Value = Params> {
@@ -503,7 +512,7 @@ fn atomic_settings() -> impl Strategy<Value = AtomicSettings> {
     })
 }
 
-fn block_plans([next, some, far]: [u32; 3], mix: [u32; 3]) -> impl Strategy<Value = BlockPlan> {
+fn block_plans([next, some, far]: [u32; 3], mix: Mix) -> impl Strategy<Value = BlockPlan> {
     let gap = prop_oneof![
         next => Just(Gap::By(1)),
         some => (1u64..2_000).prop_map(Gap::By),
@@ -556,7 +565,10 @@ fn event_plans() -> impl Strategy<Value = EventPlan> {
     ]
 }
 
-fn batch_plans([mixed, bid, judged]: [u32; 3]) -> impl Strategy<Value = BatchPlan> {
+/// Weights of batches of mixed transactions, of bids, of bids for the same few bundles, and of verdicts.
+type Mix = [u32; 4];
+
+fn batch_plans([mixed, bid, eager, judged]: Mix) -> impl Strategy<Value = BatchPlan> {
     (
         any::<Index>(),
         prop::bool::weighted(0.1),
@@ -564,6 +576,7 @@ fn batch_plans([mixed, bid, judged]: [u32; 3]) -> impl Strategy<Value = BatchPla
         prop_oneof![
             mixed => prop::collection::vec(transaction_plans(), 1..5),
             bid => prop::collection::vec(transactions_of(bids().boxed()), 3..8),
+            eager => prop::collection::vec(transactions_of(eager_bids().boxed()), 4..8),
             judged => prop::collection::vec(transactions_of(verdicts().boxed()), 2..9),
         ],
     )
@@ -621,6 +634,17 @@ fn bids() -> impl Strategy<Value = PayloadPlan> {
             atomic,
         },
     )
+}
+
+fn eager_bids() -> impl Strategy<Value = PayloadPlan> {
+    let lots = prop::sample::select(vec![[0, 1], [0, 1], [2, 3], [2, 3], [1, 3]]);
+    (lots, 9_000u128..20_000).prop_map(|(lots, amount)| PayloadPlan::Bid {
+        namespaces: lots.to_vec(),
+        height: 0,
+        sequence: 0,
+        amount: BidAmount::Exactly(amount),
+        atomic: true,
+    })
 }
 
 fn verdicts() -> impl Strategy<Value = PayloadPlan> {
@@ -717,14 +741,16 @@ fn flaws() -> impl Strategy<Value = Flaw> {
         2 => Just(Flaw::OneAtomicLeg),
         2 => Just(Flaw::AtomicWithdrawal),
         4 => prop::sample::select(vec![
-            BadExecutors::None,
-            BadExecutors::TooMany,
-            BadExecutors::Unsorted,
-            BadExecutors::Half,
-            BadExecutors::MoreThanAll,
-            BadExecutors::HighHoldFee,
-            BadExecutors::NoAuction,
+            BadAtomic::None,
+            BadAtomic::TooMany,
+            BadAtomic::Unsorted,
+            BadAtomic::Half,
+            BadAtomic::MoreThanAll,
+            BadAtomic::HighHoldFee,
+            BadAtomic::NoAuction,
+            BadAtomic::TooManyPartners,
+            BadAtomic::UnsortedPartners,
         ])
-        .prop_map(Flaw::Executors),
+        .prop_map(Flaw::Atomic),
     ]
 }

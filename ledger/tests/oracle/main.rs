@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 use weft_ledger::{Applied, Key, OrderedBatch, OrderedBlock, Remembered, State, Value};
 use weft_types::{
-    Address, B256, Genesis, L1Event, Member, NamespaceId, SkipReason, TransactionId, Wei,
+    Address, B256, BidMode, Genesis, L1Event, Member, NamespaceId, SkipReason, TransactionId, Wei,
 };
 
 use history::{Block, BlockPlan, History, World, histories};
@@ -157,6 +157,15 @@ fn same_state(state: &State, oracle: &Oracle) -> Check {
             let lot = (namespace.reserve(height + 1), namespace.lot(height + 1));
             prop_assert_eq!(lot, (oracle.reserve(*id, height + 1), oracle.lot(*id, height + 1)));
         }
+    }
+    let ids: Vec<u64> = oracle.namespaces.keys().copied().collect();
+    let (height, now) = (oracle.height + 1, oracle.time_ms + 1);
+    for pair in ids.windows(2) {
+        let lots: Vec<NamespaceId> = pair.iter().copied().map(NamespaceId).collect();
+        let cover = |mode| state.cover(height, mode, 5_000, &lots, now);
+        prop_assert_eq!(cover(BidMode::Atomic), oracle.cover_of(5_000, pair, height, now));
+        let offered = pair.iter().all(|lot| oracle.lot(*lot, height).is_some());
+        prop_assert_eq!(cover(BidMode::Inclusion), offered.then_some(5_000));
     }
     for (address, (last_seen, debt, earned)) in &oracle.validators {
         let record = state.validator(address);

@@ -11,9 +11,9 @@ use weft_types::{
 };
 
 use super::{
-    Amount, BIDDERS, BadExecutors, BatchPlan, BidAmount, BlockPlan, CHAIN_ID, Data, EventPlan,
-    Flaw, Gap, Judge, KEYRING, KEYS, MaxFee, NAMESPACES, PayloadPlan, Says, TransactionPlan,
-    ValidUntil, address,
+    Amount, BIDDERS, BadAtomic, BatchPlan, BidAmount, BlockPlan, CHAIN_ID, Data, EventPlan, Flaw,
+    Gap, Judge, KEYRING, KEYS, MaxFee, NAMESPACES, PayloadPlan, Says, TransactionPlan, ValidUntil,
+    address,
 };
 use crate::oracle::Oracle;
 
@@ -460,7 +460,7 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
         settings.auction = Some(AuctionSettings { every, floor });
         Payload::RegisterNamespace { namespace, settings }
     };
-    let judged = |how: BadExecutors| {
+    let judged = |how: BadAtomic| {
         let Payload::RegisterNamespace { namespace, mut settings } = sells(1, 0) else {
             unreachable!("it registers");
         };
@@ -473,13 +473,19 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
             partners: Partners::Anyone,
         };
         match how {
-            BadExecutors::None => (atomic.executors, atomic.quorum) = (of(0), 0),
-            BadExecutors::TooMany => (atomic.executors, atomic.quorum) = (of(17), 9),
-            BadExecutors::Unsorted => atomic.executors.swap(0, 1),
-            BadExecutors::Half => atomic.quorum = 2,
-            BadExecutors::MoreThanAll => atomic.quorum = 5,
-            BadExecutors::HighHoldFee => atomic.hold_fee = (1 << 100) + 1,
-            BadExecutors::NoAuction => settings.auction = None,
+            BadAtomic::None => (atomic.executors, atomic.quorum) = (of(0), 0),
+            BadAtomic::TooMany => (atomic.executors, atomic.quorum) = (of(17), 9),
+            BadAtomic::Unsorted => atomic.executors.swap(0, 1),
+            BadAtomic::Half => atomic.quorum = 2,
+            BadAtomic::MoreThanAll => atomic.quorum = 5,
+            BadAtomic::HighHoldFee => atomic.hold_fee = (1 << 100) + 1,
+            BadAtomic::NoAuction => settings.auction = None,
+            BadAtomic::TooManyPartners => {
+                atomic.partners = Partners::Only((0..65).map(NamespaceId).collect());
+            }
+            BadAtomic::UnsortedPartners => {
+                atomic.partners = Partners::Only([1, 1].map(NamespaceId).to_vec());
+            }
         }
         settings.atomic = Some(atomic);
         Payload::RegisterNamespace { namespace, settings }
@@ -505,7 +511,7 @@ fn apply_flaw(flaw: &Flaw, body: &mut TransactionBody) {
         }
         Flaw::OneAtomicLeg => body.payload = atomic(bid(1, &[0])),
         Flaw::AtomicWithdrawal => body.payload = atomic(bid(0, &[])),
-        Flaw::Executors(how) => body.payload = judged(*how),
+        Flaw::Atomic(how) => body.payload = judged(*how),
         Flaw::NoLegs => body.payload = bid(1, &[]),
         Flaw::TooManyLegs => body.payload = bid(1, &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
         Flaw::UnsortedLegs => body.payload = bid(1, &[1, 1]),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weft_types::{Address, B256, SkipReason, Wei};
+use weft_types::{Address, B256, Partners, SkipReason, Wei};
 
 use super::auction::{Bid, mul_div};
 use super::{Oracle, Running};
@@ -106,6 +106,24 @@ impl Oracle {
         let prices = self.hold_prices(height, now);
         let sum: Wei = namespaces.iter().filter_map(|id| prices.get(id)).sum();
         sum * Wei::from(self.params.hold_heights)
+    }
+
+    /// What an atomic bid for these lots, ascending, has to be covered by; `None` if one of them is not
+    /// offered so.
+    pub(crate) fn cover_of(&self, amount: Wei, lots: &[u64], height: u64, now: u64) -> Option<Wei> {
+        let prices = self.hold_prices(height, now);
+        let accepts = |lot: &u64| lots.iter().all(|other| self.accepts(*lot, *other));
+        let fine = lots.iter().all(|lot| prices.contains_key(lot) && accepts(lot));
+        let most = self.most_for_holding(lots, height, now);
+        fine.then_some(amount.max(most))
+    }
+
+    /// Whether a namespace takes part together with another one.
+    pub(super) fn accepts(&self, lot: u64, other: u64) -> bool {
+        match &self.namespaces[&lot].settings.atomic.as_ref().unwrap().partners {
+            Partners::Anyone => true,
+            Partners::Only(list) => lot == other || list.iter().any(|id| id.0 == other),
+        }
     }
 
     /// What an atomic bid's bidder needs.

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use weft_types::{Address, B256, BidMode, Partners, Payload, Wei};
+use weft_types::{Address, B256, BidMode, Payload, Wei};
 
 use super::{Namespace, Oracle, Running, Tie, items};
 
@@ -181,18 +181,11 @@ impl Oracle {
                 None => return Some((5, number((*lot).into()))),
             }
         }
-        let accepts = |lot: &u64, other: &u64| {
-            let atomic = self.namespaces[lot].settings.atomic.as_ref().unwrap();
-            match &atomic.partners {
-                Partners::Anyone => true,
-                Partners::Only(list) => lot == other || list.iter().any(|id| id.0 == *other),
-            }
-        };
-        let without = bid.legs.keys().find(|lot| {
-            !prices.contains_key(lot) || !bid.legs.keys().all(|other| accepts(lot, other))
-        });
+        let accepts = |lot: u64| bid.legs.keys().all(|other| self.accepts(lot, *other));
+        let mut lots = bid.legs.keys().copied();
+        let without = lots.find(|lot| !prices.contains_key(lot) || !accepts(*lot));
         if let Some(lot) = without.filter(|_| bid.is_atomic) {
-            return Some((8, number((*lot).into())));
+            return Some((8, number(lot.into())));
         }
         if bid.amount < reserve {
             return Some((2, number(reserve)));
