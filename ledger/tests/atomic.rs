@@ -292,7 +292,7 @@ fn what_else_is_for_a_namespace_that_is_held_goes_on_being_ordered() {
     block.extend(&said);
     let applied = chain.passing(&[forced]).block(&[(0, &block)]);
     let head = SliceEntry::Decision { bundle: id, decision: Decision::Committed };
-    assert_eq!(applied.slices[0].entries, [head.clone()]);
+    assert_eq!(applied.slices[0].entries, std::slice::from_ref(&head));
     let eight = &applied.slices[1].entries;
     assert_eq!(eight[0], head);
     assert!(matches!(eight[1], SliceEntry::Forced { .. }));
@@ -444,7 +444,7 @@ fn timed_out_it_has_paid_for_its_bid_and_nothing_else() {
     assert_eq!(chain.state.burned(), burned);
     let head = SliceEntry::Decision { bundle: id_of(&winning), decision: Decision::TimedOut };
     for slice in &applied.slices {
-        assert_eq!(slice.entries, [head.clone()]);
+        assert_eq!(slice.entries, std::slice::from_ref(&head));
     }
     assert_eq!(applied.slices.len(), 2);
 }
