@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use weft_auction::*;
 use weft_types::limits::MAX_BID_AMOUNT;
-use weft_types::{Address, B256, BidMode, NamespaceId, TransactionId, Wei};
+use weft_types::{Address, B256, BidMode, NamespaceId, Partners, TransactionId, Wei};
 
 fn bid(number: u8, lots: &[u64], amount: Wei) -> Bid {
     Bid {
@@ -405,7 +405,9 @@ fn bids_are_opened_for_a_reason() {
             .map(|n| (Address::with_last_byte(n), 100))
             .chain([(10, 149), (11, 150)].map(|(n, wei)| (Address::with_last_byte(n), wei)))
             .collect(),
-        holds: [(1, 70), (4, 70), (5, 80)].map(|(id, wei)| (NamespaceId(id), wei)).into(),
+        holds: [(1, 70), (4, 70), (5, 80)]
+            .map(|(id, most)| (NamespaceId(id), Hold { most, partners: Partners::Anyone }))
+            .into(),
     };
     let of = |number: u8, bidder: u8, sequence: u64, lots: &[u64], amount: Wei| Bid {
         bidder: Address::with_last_byte(bidder),
@@ -454,4 +456,24 @@ fn bids_are_opened_for_a_reason() {
         ]
     );
     assert_eq!(opening.standing().collect::<Vec<_>>(), [1, 9, 14]);
+}
+
+#[test]
+fn an_atomic_bid_is_for_partners_of_each_other() {
+    let hold = |partners: &[u64]| Hold {
+        most: 1,
+        partners: Partners::Only(partners.iter().copied().map(NamespaceId).collect()),
+    };
+    let anyone = Hold { most: 1, partners: Partners::Anyone };
+    let holds = [(1, anyone), (2, hold(&[1, 3])), (3, hold(&[2]))];
+    let conditions = Conditions {
+        height: 1,
+        reserves: (1..=3).map(|id| (NamespaceId(id), 1)).collect(),
+        collateral: (0..10).map(|n| (Address::with_last_byte(n), 100)).collect(),
+        holds: holds.map(|(id, hold)| (NamespaceId(id), hold)).into(),
+    };
+    let atomic = |number: u8, lots: &[u64]| Bid { mode: BidMode::Atomic, ..bid(number, lots, 9) };
+    let all = [atomic(1, &[1, 2]), atomic(2, &[2, 3]), atomic(3, &[1, 3]), atomic(4, &[1, 2, 3])];
+    let apart = |id| Err(Rejection::NotAtomic(NamespaceId(id)));
+    assert_eq!(open(&all, &conditions).0, [Ok(()), Ok(()), apart(3), apart(3)]);
 }

@@ -19,7 +19,7 @@ use weft_types::genesis::{Allocation, GenesisNamespace};
 use weft_types::hash::keccak256;
 use weft_types::{
     Address, AtomicSettings, AuctionSettings, B256, BatchDigest, Committee, Genesis, L1Origin,
-    Member, NamespaceId, NamespaceSettings, Params, Quota, Results, Stake, Submitters,
+    Member, NamespaceId, NamespaceSettings, Params, Partners, Quota, Results, Stake, Submitters,
     TransactionId, Withdrawal,
     merkle::{Keccak, Peaks},
 };

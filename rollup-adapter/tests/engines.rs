@@ -148,7 +148,7 @@ impl Pair {
 
     /// What both engines say that items will do at the head of the next slice.
     async fn effects(&self, items: &[Bytes]) -> [Result<Option<B256>, ChainError>; 2] {
-        let header = self.chain.header(self.at.next - 1);
+        let header = self.chain.header(self.at.next.saturating_sub(1));
         let leg = SliceEntry::Head {
             transaction: TransactionId::ZERO,
             bidder: Address::ZERO,
