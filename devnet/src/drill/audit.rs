@@ -1,6 +1,6 @@
 //! Looking through what a network did: chains, signatures, logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use eyre::{WrapErr, ensure, eyre};
@@ -76,7 +76,8 @@ pub async fn slices(
     let endpoint =
         Endpoint::new(format!("http://{}", node.plan.api).parse()?, Endpoint::http_client()?);
     let rollups = network.plan.rollups.iter().map(|rollup| rollup.namespace);
-    for namespace in network.plan.options.namespaces.iter().copied().chain(rollups) {
+    let namespaces = network.plan.options.namespaces.iter().copied().chain(rollups);
+    for namespace in namespaces.collect::<BTreeSet<u64>>() {
         let namespace = NamespaceId(namespace);
         let start = Cursor::start(&network.plan.genesis)?;
         let mut light = LightClient::new(&network.plan.genesis, namespace, &start)?;

@@ -1,9 +1,11 @@
 //! What legs call: a contract that counts, or reverts if asked to.
 
 use alloy_consensus::TxEip1559;
+use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
 use eyre::{ensure, eyre};
 use serde_json::json;
+use weft_rollup_adapter::evm::items::{Bound, MARK};
 use weft_types::SecretKey;
 
 use super::PATIENCE;
@@ -63,19 +65,22 @@ pub(super) async fn deploy(rpc: &Rpc, chain_id: u64, key: &SecretKey) -> eyre::R
     Ok(key.address().create(0))
 }
 
-/// A leg's transaction: its hash and bytes.
+/// A leg's transaction, bound to its bundle: its hash and bytes.
 pub(super) fn call(
     chain_id: u64,
     gate: Address,
     key: &SecretKey,
     nonce: u64,
     act: Act,
+    bound: &Bound,
 ) -> (B256, Bytes) {
+    let mark = AccessListItem { address: MARK, storage_keys: bound.keys() };
     let input = B256::with_last_byte(u8::from(act == Act::Reverts));
     let transaction = TxEip1559 {
         to: TxKind::Call(gate),
         input: input.to_vec().into(),
         value: if act == Act::Overspends { TOO_MUCH } else { U256::ZERO },
+        access_list: AccessList(vec![mark]),
         ..transaction(chain_id, if act == Act::SkipsNonce { nonce + 1 } else { nonce })
     };
     sign(transaction, key)

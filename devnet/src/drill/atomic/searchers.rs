@@ -10,6 +10,7 @@ use eyre::{WrapErr, ensure, eyre};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use weft_rollup_adapter::evm::items::Bound;
 use weft_types::hash::blake3;
 use weft_types::{BidMode, BidResult, Leg, NamespaceId, Payload, SecretKey, TransactionId, Wei};
 
@@ -164,6 +165,8 @@ impl Searcher {
     /// Bids for the next lots of both rollups, once they offer some. If it wins, waits for the decision.
     pub async fn attempt(&self, acts: [Act; 2]) -> eyre::Result<Option<Sent>> {
         let (height, least) = self.next_lots().await?;
+        let (mode, bidder) = (BidMode::Atomic, self.key.address());
+        let bound = Bound { mode, height, bidder, siblings: Vec::new() };
         let mut legs = Vec::new();
         let mut sent = Vec::new();
         for (namespace, act) in self.on.into_iter().zip(acts) {
@@ -173,13 +176,14 @@ impl Searcher {
             let Ok(nonce) = site.rpc.quantity("eth_getTransactionCount", params).await else {
                 return Ok(None);
             };
-            let (transaction, raw) = gate::call(namespace, site.gate, &self.key, nonce, act);
+            let (transaction, raw) =
+                gate::call(namespace, site.gate, &self.key, nonce, act, &bound);
             legs.push(Leg { namespace: NamespaceId(namespace), data: vec![raw] });
             sent.push(SentLeg { namespace, transaction, act });
         }
         let salt = self.ground.numbers.fetch_add(1, Ordering::Relaxed);
         let amount = least + UNIT + Wei::from(blake3(&[&salt.to_be_bytes()]).0[0]) * (UNIT / 100);
-        let payload = Payload::Bid { sequence: 0, height, amount, mode: BidMode::Atomic, legs };
+        let payload = Payload::Bid { sequence: 0, height, amount, mode, legs };
         let transaction = sign(payload, self.ground.chain_id, &self.key, salt);
         let id = weft_types::transaction::id_of(&transaction);
         let clients = &self.ground.clients;
