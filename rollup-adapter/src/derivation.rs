@@ -119,6 +119,7 @@ pub enum DerivationError {
 
 /// What is due.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and none is kept")]
 pub enum Due {
     /// Another [slice](Derivation::push): there is none at hand that can be taken in.
     Slice,

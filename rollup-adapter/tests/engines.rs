@@ -162,7 +162,7 @@ impl Pair {
             journal: self.journal.clone(),
             spec: *self.store.spec(),
         };
-        [effects(&embedded, &header, &leg).await, effects(&external, &header, &leg).await]
+        [effects(&embedded, header, &leg).await, effects(&external, header, &leg).await]
     }
 
     async fn cursor_of(&mut self, engine: Engine) -> Cursor {

@@ -237,7 +237,8 @@ impl Searcher {
                 let event = events.next().await?.ok_or_else(|| eyre!("the stream has ended"))?;
                 let Some(lots) = event["next"]["lots"].as_array() else { continue };
                 let of = |namespace: u64| {
-                    let lot = lots.iter().find(|lot| lot["namespace"] == namespace.to_string());
+                    let id = namespace.to_string();
+                    let lot = lots.iter().find(|lot| lot["namespace"] == id);
                     lot.and_then(|lot| lot["reserve"].as_str()?.parse::<Wei>().ok())
                 };
                 if let [Some(first), Some(second)] = self.on.map(of) {
