@@ -90,7 +90,10 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
             busy.final_after.p99 / calm.final_after.p99
         ),
     );
-    findings.note("executors killed and started again", kills.to_string());
+    findings.note(
+        "executors killed and started again",
+        format!("{kills}, every other one while its rollup was held"),
+    );
     findings.note("outsiders", outsiders.finish().await?);
 
     decided_in_time(&network, &sent, findings).await?;
@@ -127,7 +130,7 @@ async fn deploy(network: &Network) -> eyre::Result<BTreeMap<u64, Site>> {
 }
 
 /// While searchers search, kills the second node of each rollup in turn, wherever it happens to be,
-/// and starts it again. Returns how many were killed.
+/// or every other time while a bundle holds it, and starts it again. Returns how many were killed.
 async fn kill_executors(
     network: &mut Network,
     ground: &Ground,
@@ -149,6 +152,14 @@ async fn kill_executors(
         }
         let victim = usize::try_from(kills)? % 3 * 2 + 1;
         let rollup = &mut network.rollups[victim];
+        if kills % 2 == 1 {
+            // Somewhere between knowing of a bundle and executing it.
+            let is_held = || async {
+                let ready = rollup.ready().await.unwrap_or_default();
+                Ok((!ready["held"].is_null() || searching.are_done()).then_some(()))
+            };
+            wait_for("a hold", PATIENCE, is_held).await?;
+        }
         rollup.process.kill().await?;
         rollup.process.restart()?;
         rollup.wait_ready(PATIENCE).await?;
