@@ -118,7 +118,10 @@ impl State {
         let now = self.moment(block);
         let decided: Vec<(TransactionId, Undecided, Decision)> = self
             .undecided()
-            .filter_map(|(id, bundle)| Some((id, bundle.clone(), bundle.decide(&now)?)))
+            .filter_map(|(id, bundle)| {
+                let decision = bundle.decide(&now)?;
+                Some((id, bundle.clone(), decision))
+            })
             .collect();
         let mut for_validators: Wei = 0;
         let mut all = Vec::with_capacity(decided.len());

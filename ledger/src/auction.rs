@@ -54,6 +54,14 @@ impl Namespace {
         Some(unsold(self.reserve, auction.floor, lots))
     }
 
+    /// The reserve of the lot that the namespace may offer at that height, in wei, if it may offer one: what holds it
+    /// now will have let it go by any height after the next one, as far as anybody knows.
+    pub fn may_offer(&self, height: Height, next: Height) -> Option<Wei> {
+        let is_free = self.held_by.is_none() || height > next;
+        let offers = self.settings.auction?.offers(height) && is_free;
+        offers.then(|| self.reserve(height)).flatten()
+    }
+
     /// The reserve of the lot that the namespace offers at that height, in wei, if it offers one.
     pub fn lot(&self, height: Height) -> Option<Wei> {
         let offers = self.settings.auction?.offers(height) && self.held_by.is_none();
@@ -85,7 +93,8 @@ impl State {
         let in_the_search = allocation.standing_by_lot(&field);
 
         for (bid, opened) in bids.iter().zip(&opening.0) {
-            if matches!(opened, Err(Rejection::Insolvent(_))) {
+            // What holding may cost changes until the bid is opened; what it offers does not.
+            if matches!(opened, Err(Rejection::Insolvent(has)) if bid.amount > *has) {
                 self.punish(bid.bidder);
             }
         }
@@ -137,7 +146,7 @@ impl State {
         conditions
     }
 
-    /// What a bid for lots of a height has to be covered by, in wei, as things stand; `None` if one of the lots is not
+    /// What a bid for lots of a height has to be covered by, in wei, as things stand; `None` if one of the lots will not be
     /// offered, or not atomically.
     pub fn cover(
         &self,
@@ -150,7 +159,7 @@ impl State {
         let mut prices: Wei = 0;
         for id in lots {
             let namespace = self.namespace(*id)?;
-            let reserve = namespace.lot(height)?;
+            let reserve = namespace.may_offer(height, self.clock().height.saturating_add(1))?;
             if mode == BidMode::Atomic {
                 let atomic = self.takes_atomic(namespace, now)?;
                 let mut others = lots.iter().filter(|other| *other != id);

@@ -775,6 +775,27 @@ fn a_namespace_takes_part_if_a_quorum_of_its_executors_has_bonds() {
 }
 
 #[test]
+fn a_node_knows_what_a_bid_has_to_be_covered_by() {
+    let mut chain = market();
+    let most = Wei::from(HOLD_HEIGHTS) * (PRICE_OF_SEVEN + PRICE);
+    let (both, now) = ([SEVEN, EIGHT], chain.state.clock().time_ms);
+    let next = chain.state.clock().height + 1;
+    let cover = |chain: &Chain, height, mode, lots: &[NamespaceId]| {
+        chain.state.cover(height, mode, 500, lots, now)
+    };
+    assert_eq!(cover(&chain, next, BidMode::Atomic, &both), Some(most));
+    assert_eq!(cover(&chain, next, BidMode::Inclusion, &both), Some(500));
+    assert_eq!(cover(&chain, next, BidMode::Atomic, &[SEVEN, ELEVEN]), None, "it takes no part");
+    assert_eq!(cover(&chain, next, BidMode::Inclusion, &[SEVEN, ELEVEN]), Some(500));
+    hold(&mut chain, &[SEVEN, NINE], 1_000);
+    let next = chain.state.clock().height + 1;
+    for mode in [BidMode::Atomic, BidMode::Inclusion] {
+        assert_eq!(cover(&chain, next, mode, &both), None, "one is held");
+        assert!(cover(&chain, next + 1, mode, &both).is_some(), "it may be free by then");
+    }
+}
+
+#[test]
 fn a_bidder_has_to_cover_the_amount_and_the_most_that_holding_may_cost() {
     let mut chain = market();
     let most = Wei::from(HOLD_HEIGHTS) * (PRICE_OF_SEVEN + PRICE);
@@ -794,7 +815,9 @@ fn a_bidder_has_to_cover_the_amount_and_the_most_that_holding_may_cost() {
         let applied = chain.block(&[(0, &[&short])]);
         assert_eq!(results(&applied), [BidResult::Insolvent]);
         assert_eq!(applied.results.bids[0].number(), Some(cover - 1));
-        assert_eq!(collateral(&chain, &bob()), cover - 1 - PENALTY);
+        // Who offers what is not there pays for it; what holding may cost, nobody knows for sure before.
+        let penalty = if amount > cover - 1 { PENALTY } else { 0 };
+        assert_eq!(collateral(&chain, &bob()), cover - 1 - penalty);
 
         keep(&mut chain, cover);
         let fine = atomic(&mut chain, &bob(), &[SEVEN, EIGHT], amount);

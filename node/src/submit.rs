@@ -101,10 +101,11 @@ fn offered(
     legs: &[Leg],
 ) -> Result<(Result<Wei, Unoffered>, Wei), ChainError> {
     let (mut reserves, mut prices): (Wei, Wei) = (0, 0);
-    let now = chain.head().header.time_ms;
+    let head = chain.head();
+    let (now, next) = (head.header.time_ms, head.header.height + 1);
     for leg in legs {
         let namespace = chain.namespace(leg.namespace)?;
-        let lot = namespace.as_ref().and_then(|namespace| namespace.lot(height));
+        let lot = namespace.as_ref().and_then(|namespace| namespace.may_offer(height, next));
         let (Some(namespace), Some(reserve)) = (namespace, lot) else {
             return Ok((Err(Unoffered::Lot(leg.namespace)), 0));
         };

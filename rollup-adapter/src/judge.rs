@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::{B256, keccak256};
@@ -14,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use weft_types::{
     NamespaceId, Params, Payload, SecretKey, Signed, Transaction, TransactionBody, TransactionId,
     Wei,
@@ -25,6 +26,7 @@ use crate::derivation::Case;
 use crate::evm::chain::Chain;
 use crate::evm::leg;
 use crate::evm::store::StoreError;
+use crate::gateway::price::wall_ms;
 use crate::shutdown::Shutdown;
 use crate::source::SourceStatus;
 
@@ -183,6 +185,8 @@ impl Judge {
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
                 changed = case_changes.changed() => if changed.is_err() {
+                    // The follower has ended, and says why.
+                    self.shutdown.requested().await;
                     return Ok(());
                 },
                 judged = judged => judged?,
@@ -216,20 +220,33 @@ impl Judge {
                 tracing::info!(%bundle, height, "the leg will not do what it is to do");
             }
         }
-        for attempt in 0.. {
-            let transaction = self.sign(case, said, attempt);
-            let encoded = borsh::to_vec(&transaction).unwrap_or_default();
-            let until = Instant::now() + SIGN_AGAIN;
-            let mut is_first = attempt == 0;
-            while Instant::now() < until {
-                self.hand_over(&encoded).await;
-                if std::mem::take(&mut is_first) {
-                    self.metrics.seconds.observe(since.elapsed().as_secs_f64());
+        let handed = AtomicBool::new(false);
+        let (handed, judged) = (&handed, Instant::now());
+        let all = self.endpoints.iter().enumerate();
+        // Each at its own pace: one that does not answer holds up no other.
+        join_all(all.map(|(index, endpoint)| async move {
+            loop {
+                if self.source.is_trusted(index) {
+                    let attempt = judged.elapsed().as_secs() / SIGN_AGAIN.as_secs();
+                    let transaction = self.sign(case, said, attempt);
+                    let encoded = borsh::to_vec(&transaction).unwrap_or_default();
+                    let sent = timeout(AGAIN * 4, endpoint.submit(encoded)).await;
+                    if !handed.swap(true, Ordering::Relaxed) {
+                        self.metrics.seconds.observe(since.elapsed().as_secs_f64());
+                    }
+                    let url = endpoint.url();
+                    match sent {
+                        Ok(Ok(_)) => {}
+                        Ok(Err(error)) => tracing::warn!(%url, %error, "verdict not taken"),
+                        Err(_) => tracing::warn!(%url, "no answer to a verdict"),
+                    }
                 }
                 tokio::time::sleep(AGAIN).await;
             }
-        }
-        Ok(())
+        }))
+        .await;
+        // Without endpoints there is nobody to tell.
+        std::future::pending().await
     }
 
     /// What a leg will do, however often the engine has to be asked.
@@ -253,28 +270,17 @@ impl Judge {
         let payload = Payload::Verdict { bundle: case.bundle, namespace: self.namespace, effects };
         let body = TransactionBody {
             chain_id: self.chain_id,
-            valid_until: case.header.time_ms.saturating_add(self.params.max_validity_ms),
+            // Half of what is allowed, so that nodes that are behind take it as well.
+            valid_until: case
+                .header
+                .time_ms
+                .max(wall_ms())
+                .saturating_add(self.params.max_validity_ms / 2),
             salt: u64::from_be_bytes(leg.0[..8].try_into().unwrap_or_default())
                 .wrapping_add(attempt),
             max_fee: self.max_fee,
             payload,
         };
         Signed::new(body, self.chain_id, &self.key)
-    }
-
-    /// Hands a verdict to all endpoints that are trusted.
-    async fn hand_over(&self, encoded: &[u8]) {
-        let trusted = self.endpoints.iter().enumerate();
-        let trusted = trusted.filter(|(index, _)| self.source.is_trusted(*index));
-        let handed = trusted.map(|(_, endpoint)| async move {
-            match endpoint.submit(encoded.to_vec()).await {
-                Ok(_) => {}
-                Err(error) => {
-                    let endpoint = endpoint.url();
-                    tracing::warn!(%endpoint, %error, "verdict not taken");
-                }
-            }
-        });
-        join_all(handed).await;
     }
 }

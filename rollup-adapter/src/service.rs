@@ -35,6 +35,9 @@ use crate::serve::serve;
 use crate::shutdown::{self, Shutdown};
 use crate::source::{Source, SourceError, SourceStatus};
 
+/// How often an executor asks L1's providers at least.
+const EXECUTOR_L1_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How long tasks may take to finish once the rollup ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -110,7 +113,12 @@ pub async fn run(home: &Home, config: &Config, mut stop: Shutdown) -> Result<(),
         config.urls()?.into_iter().map(|url| Endpoint::new(url, http.clone())).collect();
     let rpc_endpoints = endpoints.clone();
     let source = Source::new(endpoints.clone(), namespace, config.source())?;
-    let start_l1 = |contracts| L1::start(&config.l1, contracts, genesis.l1_origin);
+    let mut l1_config = config.l1.clone();
+    if executor_key.is_some() {
+        // It judges once it has read L1 as far as the header knows of it.
+        l1_config.interval = l1_config.interval.min(EXECUTOR_L1_INTERVAL);
+    }
+    let start_l1 = |contracts| L1::start(&l1_config, contracts, genesis.l1_origin);
     let l1 = genesis.l1.map(start_l1).transpose()?;
     let l1_status = l1.as_ref().map(L1::status);
 

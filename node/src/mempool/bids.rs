@@ -134,7 +134,9 @@ impl Bids {
             if earlier.sequence >= sequence {
                 return Err(Refusal::Sequence { sequence, waiting: earlier.sequence });
             }
-            if earlier.replaced >= MAX_REPLACEMENTS {
+            // Whoever wants it no more can always say so: what is withdrawn is replaced no more.
+            let withdraws = amount == 0 && earlier.rank.0 > 0;
+            if earlier.replaced >= MAX_REPLACEMENTS && !withdraws {
                 return Err(Refusal::Replaced { height });
             }
             replacements = earlier.replaced + 1;

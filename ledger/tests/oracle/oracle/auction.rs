@@ -93,6 +93,10 @@ impl Oracle {
         let opened: Vec<Option<(u8, B256)>> =
             bids.iter().map(|bid| self.refuse(bid, bids, running.height, &prices)).collect();
         for (bid, _) in bids.iter().zip(&opened).filter(|(_, o)| matches!(o, Some((3, _)))) {
+            if bid.amount <= self.locked(&bid.bidder) {
+                // It is what holding might have cost that is not covered.
+                continue;
+            }
             let of_collateral = self.locked(&bid.bidder).min(self.params.bid_penalty);
             let rest = self.params.bid_penalty - of_collateral;
             let of_balance = self.balance(&bid.bidder).min(rest);

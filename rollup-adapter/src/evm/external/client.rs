@@ -38,10 +38,10 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether it refuses a transaction because its sender cannot pay for it.
+    /// Whether it refuses a transaction because its sender cannot pay for it, or the block has no gas left for it.
     pub fn is_unaffordable(&self) -> bool {
         // Of EIP-1474 and of the execution APIs.
-        matches!(self, Self::Rpc { code: -32003 | -38014, .. })
+        matches!(self, Self::Rpc { code: -32003 | -38014 | -38015, .. })
     }
 }
 
