@@ -6,7 +6,7 @@ use std::time::Duration;
 use eyre::{WrapErr, eyre};
 use serde_json::{Value, json};
 
-use crate::client::http_client;
+use crate::client::{http_client, wait_for};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,6 +61,19 @@ impl Rpc {
     /// A quantity.
     pub async fn quantity(&self, method: &str, params: Value) -> eyre::Result<u64> {
         quantity(&self.call(method, params).await?)
+    }
+
+    /// Waits until the rollup's node that answers here has taken in the slice of a Weft height.
+    pub async fn reach(&self, height: u64, patience: Duration) -> eyre::Result<()> {
+        let url = format!("{}/ready", self.url);
+        let shown = || async { self.http.get(&url).send().await?.json::<Value>().await };
+        wait_for(&format!("{url} to show height {height}"), patience, || async {
+            // One that is being started again does not answer.
+            let Ok(ready) = shown().await else { return Ok(None) };
+            let at = ready["height"].as_str().and_then(|at| at.parse::<u64>().ok());
+            Ok((at >= Some(height)).then_some(()))
+        })
+        .await
     }
 }
 

@@ -410,7 +410,10 @@ impl<E: Executor> Execution<'_, E> {
                 tracing::info!(%bundle, height, "an atomic bundle holds the rollup");
                 if self.derivation.case(&self.at).is_none() {
                     let l1 = self.derivation.l1().number;
-                    tracing::warn!(l1, "L1 is not read as far as the held slice's header knows of it");
+                    tracing::warn!(
+                        l1,
+                        "L1 is not read as far as the held slice's header knows of it"
+                    );
                 }
                 self.held = Some(Held { bundle, height, since });
             }

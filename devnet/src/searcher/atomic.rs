@@ -213,7 +213,7 @@ impl<'a> Stage<'a> {
     /// Waits until both rollups have taken in a height.
     async fn reach(&self, height: Height) -> eyre::Result<()> {
         for rollup in &self.rollups {
-            rollup.reach(height).await?;
+            rollup.rpc.reach(height, PATIENCE).await?;
         }
         Ok(())
     }
@@ -412,18 +412,5 @@ impl Rollup {
                 Ok(format!("refused: {}", error.0["message"].as_str().unwrap_or_default()))
             }
         }
-    }
-
-    /// Waits until it has taken in the slice of a height.
-    async fn reach(&self, height: Height) -> eyre::Result<()> {
-        let what = format!("{} to take in height {height}", self.namespace);
-        let url = format!("{}/ready", self.rpc.url());
-        let http = crate::client::http_client(PATIENCE);
-        wait_for(&what, PATIENCE, || async {
-            let ready: Value = http.get(&url).send().await?.json().await?;
-            let at = ready["height"].as_str().and_then(|at| at.parse::<Height>().ok());
-            Ok((at >= Some(height)).then_some(()))
-        })
-        .await
     }
 }

@@ -240,7 +240,7 @@ async fn all_or_none(
     let (mut executed, mut left_out) = (0u64, 0u64);
     for rollup in &network.rollups {
         let name = &rollup.plan.name;
-        reaches(rollup, last).await?;
+        rollup.rpc.reach(last, PATIENCE).await?;
         let mut expected = 0;
         let of_rollup = |bundle: &Sent| {
             let leg = bundle.legs.iter().find(|leg| leg.namespace == rollup.plan.namespace)?;
@@ -272,17 +272,6 @@ async fn all_or_none(
         format!("{executed} executed at the head of their block, {left_out} left out"),
     );
     Ok(())
-}
-
-/// Waits until a rollup has taken in a height's slice and is not held.
-async fn reaches(rollup: &Rollup, height: u64) -> eyre::Result<()> {
-    let what = format!("{} to take in height {height}", rollup.plan.name);
-    wait_for(&what, PATIENCE, || async {
-        let Ok(ready) = rollup.ready().await else { return Ok(None) };
-        let at = ready["height"].as_str().and_then(|height| height.parse::<u64>().ok());
-        Ok((at >= Some(height)).then_some(()))
-    })
-    .await
 }
 
 /// Checks that two nodes of a rollup have the same blocks.

@@ -16,7 +16,7 @@ use weft_types::{BidMode, BidResult, Leg, NamespaceId, Payload, SecretKey, Trans
 
 use super::PATIENCE;
 use super::gate::{self, Act};
-use crate::client::{Client, http_client, number, wait_for};
+use crate::client::{Client, number, wait_for};
 use crate::load::sign;
 use crate::network::Network;
 use crate::rpc::Rpc;
@@ -58,20 +58,6 @@ pub(super) struct Site {
     pub rpc: Rpc,
     /// The contract that legs call.
     pub gate: Address,
-}
-
-impl Site {
-    /// Waits until it has taken in the slice of a height.
-    async fn reach(&self, height: u64) -> eyre::Result<()> {
-        let url = format!("{}/ready", self.rpc.url());
-        let http = http_client(PATIENCE);
-        wait_for(&format!("{url} to show height {height}"), PATIENCE, || async {
-            let ready: Value = http.get(&url).send().await?.json().await?;
-            let at = ready["height"].as_str().and_then(|at| at.parse::<u64>().ok());
-            Ok((at >= Some(height)).then_some(()))
-        })
-        .await
-    }
 }
 
 /// What all searchers share.
@@ -205,7 +191,7 @@ impl Searcher {
         let decided_at = number(&decided["height"])?;
         // Nonces are as of then.
         for site in self.on.iter().filter_map(|namespace| self.ground.sites.get(namespace)) {
-            site.reach(decided_at).await?;
+            site.rpc.reach(decided_at, PATIENCE).await?;
         }
         Ok(Some(Sent {
             id,
