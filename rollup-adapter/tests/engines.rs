@@ -326,6 +326,10 @@ async fn run_plans(slices: &[Vec<support::programs::Plan>]) {
         executed += head.transactions as usize;
         skipped += count - head.transactions as usize;
     }
+    if pair.before.is_empty() {
+        // There was nothing in any slice.
+        return;
+    }
     let next = pair.at.next;
     for height in [next.saturating_sub(1), next / 2, 0] {
         pair.take_back(height).await;

@@ -721,7 +721,6 @@ mod tests {
         }
         let full = Err(Refusal::Replaced { height: 1 });
         assert_eq!(pool.insert(bid(1, 1, most + 1, 70), &terms()), full);
-        assert_eq!(pool.insert(bid(1, 1, most + 2, 0), &terms()), full, "nor is it withdrawn");
         let stale = Refusal::Sequence { sequence: most, waiting: most };
         assert_eq!(pool.insert(bid(1, 1, most, 70), &terms()), Err(stale));
         pool.insert(bid(1, 2, most + 1, 60), &terms()).unwrap();
@@ -731,6 +730,19 @@ mod tests {
         pool.insert(bid(1, 1, most + 3, 80), &terms()).unwrap();
         pool.insert(bid(1, 1, most + 4, 90), &terms()).unwrap();
         assert_eq!(amounts(&pool.take(1, 1 << 20, 10, 100, 2, |_| true)), [90]);
+    }
+
+    #[test]
+    fn a_bid_can_be_withdrawn_however_often_it_was_replaced() {
+        let pool = Mempool::new(1 << 20);
+        let most = u64::from(MAX_REPLACEMENTS);
+        for sequence in 0..=most {
+            pool.insert(bid(1, 1, sequence, 50), &terms()).unwrap();
+        }
+        assert_eq!(pool.insert(bid(1, 1, most + 1, 0), &terms()), Ok(()));
+        let full = Err(Refusal::Replaced { height: 1 });
+        assert_eq!(pool.insert(bid(1, 1, most + 2, 70), &terms()), full, "not what is withdrawn");
+        assert_eq!(pool.insert(bid(1, 1, most + 3, 0), &terms()), full);
     }
 
     #[test]
