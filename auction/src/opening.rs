@@ -104,9 +104,8 @@ pub fn open(bids: &[Bid], conditions: &Conditions) -> Opening {
         if bid.mode == BidMode::Atomic {
             let lots = bid.lots.namespaces();
             let takes_part = |lot: &&NamespaceId| {
-                conditions.holds.get(lot).is_some_and(|hold| {
-                    lots.iter().all(|other| other == *lot || hold.partners.allow(*other))
-                })
+                let hold = conditions.holds.get(lot);
+                hold.is_some_and(|hold| hold.partners.allow_beside(**lot, lots.iter().copied()))
             };
             if let Some(lot) = lots.iter().find(|lot| !takes_part(lot)) {
                 return Err(Rejection::NotAtomic(*lot));

@@ -4,8 +4,8 @@
 use weft_auction::{Split, next_reserve, split};
 use weft_types::results::LegRevenue;
 use weft_types::{
-    AtomicSettings, B256, DecidedBundle, Decision, NamespaceId, SkipReason, SliceEntry,
-    TransactionId, Wei,
+    Address, AtomicSettings, B256, DecidedBundle, Decision, NamespaceId, SkipReason, SliceEntry,
+    TimeMs, TransactionId, Wei,
 };
 
 use crate::apply::{OrderedBlock, Progress};
@@ -38,13 +38,13 @@ impl State {
     pub fn takes_atomic<'a>(
         &self,
         namespace: &'a Namespace,
-        now: weft_types::TimeMs,
+        now: TimeMs,
     ) -> Option<&'a AtomicSettings> {
         let atomic = namespace.settings.atomic.as_ref()?;
         if namespace.standing.is_suspended(now) {
             return None;
         }
-        let is_bonded = |executor: &&weft_types::Address| self.collateral(executor) >= atomic.bond;
+        let is_bonded = |executor: &&Address| self.collateral(executor) >= atomic.bond;
         let bonded = atomic.executors.iter().filter(is_bonded).count();
         (bonded >= usize::from(atomic.quorum)).then_some(atomic)
     }
@@ -89,13 +89,16 @@ impl State {
         effects: Option<B256>,
         call: &Call,
     ) -> Result<Wei, SkipReason> {
-        let mut bundle = self.undecided_bundle(&id).cloned().ok_or(SkipReason::NothingToJudge)?;
-        let leg = bundle.leg_mut(namespace).ok_or(SkipReason::NothingToJudge)?;
+        let bundle = self.undecided_bundle(&id).ok_or(SkipReason::NothingToJudge)?;
+        let leg = bundle.legs.iter().find(|leg| leg.namespace == namespace);
+        let leg = leg.ok_or(SkipReason::NothingToJudge)?;
         let bond = leg.bond;
         let has_bond = self.collateral(&call.sender) >= bond;
         if !has_bond || leg.executors.binary_search(&call.sender).is_err() {
             return Err(SkipReason::NotExecutor);
         }
+        let mut bundle = bundle.clone();
+        let leg = bundle.leg_mut(namespace).ok_or(SkipReason::NothingToJudge)?;
         let heard = leg.hear(call.sender, effects.into());
         if heard != Heard::Nothing {
             self.put(Key::Undecided(id), Value::Undecided(Box::new(bundle)));

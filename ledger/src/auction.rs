@@ -64,8 +64,7 @@ impl Namespace {
 
     /// The reserve of the lot that the namespace offers at that height, in wei, if it offers one.
     pub fn lot(&self, height: Height) -> Option<Wei> {
-        let offers = self.settings.auction?.offers(height) && self.held_by.is_none();
-        offers.then(|| self.reserve(height)).flatten()
+        self.may_offer(height, height)
     }
 }
 
@@ -137,7 +136,7 @@ impl State {
                 let Some(reserve) = namespace.lot(height) else { continue };
                 conditions.reserves.insert(*id, reserve);
                 let hold = self.takes_atomic(namespace, block.time_ms).map(|atomic| {
-                    let most = reserve.saturating_add(atomic.hold_fee).saturating_mul(heights);
+                    let most = atomic.price(reserve).saturating_mul(heights);
                     (*id, Hold { most, partners: atomic.partners.clone() })
                 });
                 conditions.holds.extend(hold);
@@ -162,11 +161,10 @@ impl State {
             let reserve = namespace.may_offer(height, self.clock().height.saturating_add(1))?;
             if mode == BidMode::Atomic {
                 let atomic = self.takes_atomic(namespace, now)?;
-                let mut others = lots.iter().filter(|other| *other != id);
-                if !others.all(|other| atomic.partners.allow(*other)) {
+                if !atomic.partners.allow_beside(*id, lots.iter().copied()) {
                     return None;
                 }
-                prices = prices.saturating_add(reserve).saturating_add(atomic.hold_fee);
+                prices = prices.saturating_add(atomic.price(reserve));
             }
         }
         Some(amount.max(prices.saturating_mul(self.params().hold_heights.into())))
@@ -224,7 +222,7 @@ impl State {
             legs.push(PendingLeg {
                 namespace: *id,
                 reserve,
-                price: reserve.saturating_add(atomic.hold_fee),
+                price: atomic.price(reserve),
                 share: *share,
                 executors: atomic.executors,
                 quorum: atomic.quorum,

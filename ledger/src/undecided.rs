@@ -25,9 +25,8 @@ pub struct Undecided {
     pub legs: Vec<PendingLeg>,
 }
 
-/// When a bundle that is undecided is aborted: in the first block that is of the last height, or that
-/// is not before the time and has so many blocks with observations before it or is the last of
-/// them.
+/// When a bundle that is undecided is aborted: in the first block that is of the height, or that is not
+/// before the time and has at least so many blocks with observations up to it, itself included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Deadline {
     /// Block time, in milliseconds.
@@ -182,7 +181,7 @@ impl Undecided {
         per_height.saturating_mul(heights).min(self.locked)
     }
 
-    /// What it pays, in wei: what it has bid, or what holding costs. Not both: of a bundle that is committed, how long that took
+    /// What it pays, in wei: what it has bid, or what holding costs. Not both: how long it took to commit a bundle
     /// is the executors' doing.
     pub fn pays(&self, decision: Decision, until: Height) -> Wei {
         match decision {

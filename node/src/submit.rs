@@ -111,15 +111,15 @@ fn offered(
         };
         reserves = reserves.saturating_add(reserve);
         if mode == BidMode::Atomic {
-            let others = || legs.iter().filter(|other| other.namespace != leg.namespace);
+            let all = || legs.iter().map(|leg| leg.namespace);
             let atomic = namespace.settings.atomic.filter(|atomic| {
                 !namespace.standing.is_suspended(now)
-                    && others().all(|other| atomic.partners.allow(other.namespace))
+                    && atomic.partners.allow_beside(leg.namespace, all())
             });
             let Some(atomic) = atomic else {
                 return Ok((Err(Unoffered::Atomic(leg.namespace)), 0));
             };
-            prices = prices.saturating_add(reserve).saturating_add(atomic.hold_fee);
+            prices = prices.saturating_add(atomic.price(reserve));
         }
     }
     let heights = chain.genesis().params.hold_heights;

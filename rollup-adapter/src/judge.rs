@@ -17,8 +17,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Tab
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use weft_types::{
-    NamespaceId, Params, Payload, SecretKey, Signed, Transaction, TransactionBody, TransactionId,
-    Wei,
+    NamespaceId, Params, Payload, SecretKey, Signed, TimeMs, Transaction, TransactionBody,
+    TransactionId, Wei,
 };
 
 use crate::api::Endpoint;
@@ -221,14 +221,14 @@ impl Judge {
             }
         }
         let handed = AtomicBool::new(false);
-        let (handed, judged) = (&handed, Instant::now());
+        let (handed, judged, judged_ms) = (&handed, Instant::now(), wall_ms());
         let all = self.endpoints.iter().enumerate();
         // Each at its own pace: one that does not answer holds up no other.
         join_all(all.map(|(index, endpoint)| async move {
             loop {
                 if self.source.is_trusted(index) {
                     let attempt = judged.elapsed().as_secs() / SIGN_AGAIN.as_secs();
-                    let transaction = self.sign(case, said, attempt);
+                    let transaction = self.sign(case, said, judged_ms, attempt);
                     let encoded = borsh::to_vec(&transaction).unwrap_or_default();
                     let sent = timeout(AGAIN * 4, endpoint.submit(encoded)).await;
                     if !handed.swap(true, Ordering::Relaxed) {
@@ -263,19 +263,17 @@ impl Judge {
         }
     }
 
-    /// The transaction that says so. Its salt tells it from verdicts on other legs, of which one key may give
-    /// several, and from earlier attempts.
-    fn sign(&self, case: &Case, effects: Said, attempt: u64) -> Transaction {
+    /// The transaction that says so, the same one for all endpoints. Its salt tells it from verdicts on other
+    /// legs, of which one key may give several, and from earlier attempts.
+    fn sign(&self, case: &Case, effects: Said, judged_ms: TimeMs, attempt: u64) -> Transaction {
+        let since = attempt.saturating_mul(SIGN_AGAIN.as_secs()).saturating_mul(1000);
+        let now = case.header.time_ms.max(judged_ms).saturating_add(since);
         let leg = keccak256([case.bundle.as_bytes(), &self.namespace.0.to_be_bytes()[..]].concat());
         let payload = Payload::Verdict { bundle: case.bundle, namespace: self.namespace, effects };
         let body = TransactionBody {
             chain_id: self.chain_id,
             // Half of what is allowed, so that nodes that are behind take it as well.
-            valid_until: case
-                .header
-                .time_ms
-                .max(wall_ms())
-                .saturating_add(self.params.max_validity_ms / 2),
+            valid_until: now.saturating_add(self.params.max_validity_ms / 2),
             salt: u64::from_be_bytes(leg.0[..8].try_into().unwrap_or_default())
                 .wrapping_add(attempt),
             max_fee: self.max_fee,

@@ -116,6 +116,15 @@ impl Partners {
             Self::Only(list) => list.binary_search(&namespace).is_ok(),
         }
     }
+
+    /// Whether all others of these are, `own` being whose partners they are.
+    pub fn allow_beside(
+        &self,
+        own: NamespaceId,
+        mut all: impl Iterator<Item = NamespaceId>,
+    ) -> bool {
+        all.all(|other| other == own || self.allow(other))
+    }
 }
 
 /// Who says whether a leg of an atomic bundle will do what it is to do, and what holding the rollup for
@@ -140,6 +149,11 @@ pub struct AtomicSettings {
 }
 
 impl AtomicSettings {
+    /// What holding the namespace costs per height, in wei, given the reserve of its lot.
+    pub fn price(&self, reserve: Wei) -> Wei {
+        reserve.saturating_add(self.hold_fee)
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
         let count = self.executors.len();
         if count == 0 || count > MAX_EXECUTORS {

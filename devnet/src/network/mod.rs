@@ -95,13 +95,19 @@ impl Network {
             let account = node.client.get(&format!("/v1/accounts/{}", key.address())).await?;
             let has: Wei = account["collateral"].as_str().unwrap_or_default().parse()?;
             if has < terms.bond {
-                let payload = Payload::LockCollateral { amount: terms.bond - has };
-                let id =
-                    node.client.submit(&sign(payload, self.plan.genesis.chain_id, key, 0)).await?;
-                let id = id.map_err(|refused| eyre!("a bond was refused: {}", refused.problem))?;
-                node.client.wait_final(&id, START_PATIENCE).await?;
+                self.lock_collateral(key, terms.bond - has).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Lets an account put up so many wei of collateral, and waits until it has.
+    pub async fn lock_collateral(&self, key: &SecretKey, amount: Wei) -> eyre::Result<()> {
+        let node = self.validators.first().ok_or_else(|| eyre!("no validators"))?;
+        let payload = Payload::LockCollateral { amount };
+        let id = node.client.submit(&sign(payload, self.plan.genesis.chain_id, key, 0)).await?;
+        let id = id.map_err(|refused| eyre!("collateral was refused: {}", refused.problem))?;
+        node.client.wait_final(&id, START_PATIENCE).await?;
         Ok(())
     }
 

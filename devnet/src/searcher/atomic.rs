@@ -20,9 +20,9 @@ use weft_types::{
 use super::feed::Feed;
 use super::market;
 use super::plan::{Party, Plan};
-use super::rollup::{Rollup, Signed, abi};
+use super::rollup::{Rollup, Signed, abi, gained};
 use super::site::Site;
-use super::{COLLATERAL, FIRST, ROLLUPS, SEARCHER, SECOND, SHARE};
+use super::{ATTEMPTS, COLLATERAL, FIRST, ROLLUPS, SEARCHER, SECOND, SHARE};
 use crate::client::{number, wait_for};
 use crate::exchange::ONE;
 use crate::l1::ETHER;
@@ -39,15 +39,6 @@ const KEPT: u128 = ONE / 10;
 
 /// What the maker bids beyond reserves, in wei.
 const TIP: Wei = ETHER / 1000;
-
-/// How often to bid again when a bid comes too late for its height.
-const ATTEMPTS: u64 = 8;
-
-/// How long a bid may take to be ordered, in milliseconds of block time.
-const VALIDITY_MS: u64 = 30_000;
-
-/// How many times the price of the moment is offered for inclusion at most.
-const HEADROOM: Wei = 4;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -162,20 +153,11 @@ impl<'a> Stage<'a> {
             let height = self.site.offered_from(&of, lots.height + sequence).await?;
             let reserve = lots.reserve(of).ok_or_else(|| eyre!("nothing is for sale"))?;
             let legs = legs(&self.rollups, height).await?;
-            let node = self.site.validators.first().ok_or_else(|| eyre!("no validators"))?;
-            let (status, namespace) = futures::try_join!(node.status(), node.namespace(of[0]))?;
-            let mut bid = Bid {
-                height,
-                sequence,
-                amount: amount(reserve),
-                mode: BidMode::Atomic,
-                legs: legs.clone(),
-                max_fee: 0,
-                valid_until: status.time_ms.saturating_add(VALIDITY_MS),
-            };
-            let price = namespace.global_price_per_byte.saturating_mul(HEADROOM);
-            bid.max_fee = bid.cost(price, lots.bid_fee);
-            let signed = bid.sign(self.site.chain_id, bidder)?;
+            let (amount, mode) = (amount(reserve), BidMode::Atomic);
+            let (max_fee, valid_until) = (0, 0);
+            let bid =
+                Bid { height, sequence, amount, mode, legs: legs.clone(), max_fee, valid_until };
+            let signed = self.site.sign(bidder, bid, &lots).await?;
             let id = signed.witness().id;
             submit_to_all(&self.site.validators, &signed).await;
             let auction = self.feed.auction(height).await?;
@@ -379,14 +361,12 @@ pub async fn arbitrage(
     let after = stage.holdings(&me).await?;
     for (rollup, moved) in moves.iter().enumerate() {
         let (before, after) = (before[0][rollup], after[0][rollup]);
-        let gained = after.checked_sub(before).and_then(|gain| i128::try_from(gain).ok());
-        let lost = before.checked_sub(after).and_then(|loss| i128::try_from(loss).ok());
-        let found = gained.or(lost.map(|loss| -loss));
+        let found = gained(before, after);
         ensure!(found == Some(moved[0]), "rollup {rollup}: {before} became {after}");
     }
-    let gained = moves[0][0] + moves[1][0];
-    ensure!(gained > 0, "nothing was gained");
-    account.step("gained", format!("{} of A, on both rollups together", tokens(gained)));
+    let both = moves[0][0] + moves[1][0];
+    ensure!(both > 0, "nothing was gained");
+    account.step("gained", format!("{} of A, on both rollups together", tokens(both)));
     account.balances.push(balances("the searcher", &before[0], &after[0]));
     Ok(account)
 }

@@ -73,6 +73,9 @@ const COLLATERAL: Wei = ETHER;
 /// up to 64 heights ahead.
 const FURTHEST: Height = 50;
 
+/// How often to bid again when a bid comes too late for its height.
+const ATTEMPTS: u64 = 8;
+
 /// The least that a head costs.
 const FLOOR: Wei = ETHER / 1000;
 
@@ -99,9 +102,8 @@ pub async fn run(tools: &Tools, dir: &Path, say: fn(&str)) -> eyre::Result<Repor
     let site = Site::read(dir)?;
     let searcher = Party { name: "searcher", key: site.account(SEARCHER)?, share: SHARE };
     let rival = Party { name: "rival", key: site.account(RIVAL)?, share: RIVALS_SHARE };
-    let mut terms = Vec::new();
     for (namespace, _) in ROLLUPS {
-        terms.push(site.auction(namespace, FLOOR, say).await?);
+        site.open_auction(namespace, FLOOR, say).await?;
     }
     tools.compile(say).await?;
     let [first, second] = ROLLUPS.map(|(namespace, _)| namespace);
@@ -122,7 +124,7 @@ pub async fn run(tools: &Tools, dir: &Path, say: fn(&str)) -> eyre::Result<Repor
 
     let feed = Feed::open(&site.validators).await?;
     let rollups = vec![first, second];
-    let mut search = Search { site: &site, rollups, terms, feed, say };
+    let mut search = Search { site: &site, rollups, feed, say };
     let within = search.alone("within 7001", searcher, &[0, 1]).await?;
     ensure!(within.legs.len() == 1, "the best trade was not within a rollup");
     let across = search.alone("across both", searcher, &[0, 1]).await?;

@@ -313,6 +313,12 @@ fn read_logs(value: &Value) -> eyre::Result<Vec<Log>> {
     serde_json::from_value(value.clone()).wrap_err("logs")
 }
 
+/// What somebody gained who had so much before and has so much after; `None` if it is no number of that kind.
+pub(super) fn gained(before: U256, after: U256) -> Option<i128> {
+    let difference = |more: U256, less: U256| i128::try_from(more.checked_sub(less)?).ok();
+    difference(after, before).or_else(|| difference(before, after).map(|lost| -lost))
+}
+
 /// What an account gained of two tokens by what their contracts logged.
 fn moved(logs: &[Log], tokens: [Address; 2], account: Address) -> Moved {
     let transfer = keccak256("Transfer(address,address,uint256)");

@@ -9,27 +9,18 @@ use weft_rollup_adapter::api::shapes::{Auction, NextLots};
 use weft_rollup_adapter::api::{Bid, Endpoint, Submitted, submit_to_all};
 use weft_types::slice::ProvenSlice;
 use weft_types::{
-    Address, AuctionSettings, BidMode, BidResult, Bytes, Height, NamespaceId, Observation,
-    OpenedBid, SliceEntry, Transaction, TransactionId, Verified, Wei,
+    Address, BidMode, BidResult, Bytes, Height, NamespaceId, Observation, OpenedBid, SliceEntry,
+    Transaction, TransactionId, Verified, Wei,
 };
 
-use super::FURTHEST;
+use super::ATTEMPTS;
 use super::feed::Feed;
 use super::market::MAKER;
 use super::plan::{Party, Plan, sum, worth};
 use super::report::{Costs, Leg, Rival, Round, Shares, amounts};
-use super::rollup::Rollup;
+use super::rollup::{Rollup, gained};
 use super::site::Site;
 use crate::client::wait_for;
-
-/// How often to bid again when a bid comes too late for its height.
-const ATTEMPTS: usize = 8;
-
-/// How long a bid may take to be ordered, in milliseconds of block time.
-const VALIDITY_MS: u64 = 30_000;
-
-/// How many times the price of the moment is offered for inclusion at most.
-const HEADROOM: Wei = 4;
 
 /// How long a slice may take until it is proven.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,8 +34,6 @@ pub(super) struct Search<'a> {
     pub site: &'a Site,
     /// Where is traded.
     pub rollups: Vec<Rollup>,
-    /// The terms of their auctions.
-    pub terms: Vec<AuctionSettings>,
     /// Auctions as they are decided.
     pub feed: Feed,
     /// Told what goes on.
@@ -90,12 +79,13 @@ impl Search<'_> {
     ) -> eyre::Result<Round> {
         let before = self.standing(party).await?;
         let mut placed: Vec<Placed> = Vec::new();
-        while placed.len() < ATTEMPTS {
+        while (placed.len() as u64) < ATTEMPTS {
             let plan = self.plan(party, among).await?;
             let lots = self.lots(&plan).await?;
             // Where bids come too late, the next one is for a height further ahead.
             let sequence = placed.len() as u64;
-            let height = self.offered_from(lots.height + sequence, &plan)?;
+            let of = self.namespaces(&plan);
+            let height = self.site.offered_from(&of, lots.height + sequence).await?;
             let transaction = self.sign(party, &plan, &lots, height, sequence).await?;
             placed.push(self.place(transaction).await?);
             let auction = self.feed.auction(height).await?;
@@ -167,7 +157,7 @@ impl Search<'_> {
         rival: Party<'_>,
     ) -> eyre::Result<Round> {
         let among = [0];
-        for attempt in 1..=ATTEMPTS as u64 {
+        for attempt in 1..=ATTEMPTS {
             self.move_price().await?;
             let plan = self.plan(party, &among).await?;
             let higher = self.plan(rival, &among).await?;
@@ -175,7 +165,8 @@ impl Search<'_> {
             let before = self.standing(party).await?;
             let lots = self.lots(&plan).await?;
             // Further ahead than the next one, so that both are there in time whoever is quicker.
-            let height = self.offered_from(lots.height + attempt, &plan)?;
+            let of = self.namespaces(&plan);
+            let height = self.site.offered_from(&of, lots.height + attempt).await?;
             let (mine, theirs) = (
                 self.sign(party, &plan, &lots, height, 0).await?,
                 self.sign(rival, &higher, &lots, height, 0).await?,
@@ -254,20 +245,16 @@ impl Search<'_> {
 
     /// The next heads that are for sale, all of those that a plan needs, for no more than it offers.
     async fn lots(&mut self, plan: &Plan) -> eyre::Result<NextLots> {
-        let of: Vec<NamespaceId> =
-            plan.legs.iter().map(|leg| self.rollups[leg.rollup].namespace).collect();
+        let of = self.namespaces(plan);
         let lots = self.feed.next_lots(&of).await?;
         let reserve = lots.reserve(of).unwrap_or(Wei::MAX);
         ensure!(plan.amount >= reserve, "{} is below the reserve of {reserve}", plan.amount);
         Ok(lots)
     }
 
-    /// The first height, this one or later, at which the heads that a plan needs are for sale.
-    fn offered_from(&self, height: Height, plan: &Plan) -> eyre::Result<Height> {
-        let offers =
-            |height: &Height| plan.legs.iter().all(|leg| self.terms[leg.rollup].offers(*height));
-        let found = (height..height + FURTHEST).find(offers);
-        found.ok_or_else(|| eyre!("the heads are not for sale together"))
+    /// The namespaces whose heads a plan needs.
+    fn namespaces(&self, plan: &Plan) -> Vec<NamespaceId> {
+        plan.legs.iter().map(|leg| self.rollups[leg.rollup].namespace).collect()
     }
 
     async fn sign(
@@ -278,16 +265,9 @@ impl Search<'_> {
         height: Height,
         sequence: u64,
     ) -> eyre::Result<Verified<Transaction>> {
-        let node = self.node()?;
-        let legs = plan.bid_legs(&self.rollups);
-        let first = legs.first().ok_or_else(|| eyre!("a plan without legs"))?.namespace;
-        let (status, namespace) = futures::try_join!(node.status(), node.namespace(first))?;
-        let valid_until = status.time_ms.saturating_add(VALIDITY_MS);
-        let (amount, mode) = (plan.amount, BidMode::Inclusion);
-        let mut bid = Bid { height, sequence, amount, mode, legs, max_fee: 0, valid_until };
-        let price = namespace.global_price_per_byte.saturating_mul(HEADROOM);
-        bid.max_fee = bid.cost(price, lots.bid_fee);
-        Ok(bid.sign(self.site.chain_id, party.key)?)
+        let (amount, mode, legs) = (plan.amount, BidMode::Inclusion, plan.bid_legs(&self.rollups));
+        let bid = Bid { height, sequence, amount, mode, legs, max_fee: 0, valid_until: 0 };
+        self.site.sign(party.key, bid, lots).await
     }
 
     /// Hands a bid to all validators.
@@ -350,9 +330,7 @@ impl Search<'_> {
             ensure!(after.0 == before.0 + sent, "{sent} transactions, but another nonce");
             let moved = leg.map_or([0, 0], |leg| leg.simulated.moved);
             for ((before, after), moved) in before.1.iter().zip(after.1).zip(moved) {
-                let gained = after.checked_sub(*before).and_then(|gain| i128::try_from(gain).ok());
-                let lost = before.checked_sub(after).and_then(|loss| i128::try_from(loss).ok());
-                let found = gained.or(lost.map(|loss| -loss));
+                let found = gained(*before, after);
                 ensure!(found == Some(moved), "{before} became {after}, simulated was {moved}");
             }
         }

@@ -5,16 +5,23 @@ use std::time::Duration;
 
 use eyre::{WrapErr, ensure, eyre};
 use serde_json::Value;
-use weft_rollup_adapter::api::Endpoint;
+use weft_rollup_adapter::api::shapes::NextLots;
+use weft_rollup_adapter::api::{Bid, Endpoint};
 use weft_types::{
     AuctionSettings, Genesis, Height, NamespaceId, NamespaceSettings, Params, Payload, SecretKey,
-    Wei,
+    Transaction, Verified, Wei,
 };
 
 use super::FURTHEST;
 use crate::client::{Client, number};
 use crate::load::sign;
 use crate::rpc::Rpc;
+
+/// How long a bid may take to be ordered, in milliseconds of block time.
+const VALIDITY_MS: u64 = 30_000;
+
+/// How many times the price of the moment is offered for inclusion at most.
+const HEADROOM: Wei = 4;
 
 /// How long a transaction may take until it is final.
 const FINAL_PATIENCE: Duration = Duration::from_secs(60);
@@ -102,6 +109,23 @@ impl Site {
         found.ok_or_else(|| eyre!("the heads are not for sale together"))
     }
 
+    /// Signs a bid for lots, with a fee and a validity that suffice for now.
+    pub async fn sign(
+        &self,
+        key: &SecretKey,
+        bid: Bid,
+        lots: &NextLots,
+    ) -> eyre::Result<Verified<Transaction>> {
+        let node = self.validators.first().ok_or_else(|| eyre!("no validators"))?;
+        let first = bid.legs.first().ok_or_else(|| eyre!("a bid without legs"))?.namespace;
+        let (status, namespace) = futures::try_join!(node.status(), node.namespace(first))?;
+        let valid_until = status.time_ms.saturating_add(VALIDITY_MS);
+        let mut bid = Bid { valid_until, ..bid };
+        let price = namespace.global_price_per_byte.saturating_mul(HEADROOM);
+        bid.max_fee = bid.cost(price, lots.bid_fee);
+        Ok(bid.sign(self.chain_id, key)?)
+    }
+
     /// Sends a transaction and waits until it is executed. Returns its height.
     pub async fn submit(&self, key: &SecretKey, payload: Payload) -> eyre::Result<Height> {
         number(&self.executed(key, payload).await?["height"])
@@ -127,25 +151,25 @@ impl Site {
         Ok(found)
     }
 
-    /// The terms of a namespace's auction. Where there is none, the namespaces' owner puts the heads
-    /// of its slices up for sale at every height.
-    pub async fn auction(
+    /// Where a namespace has no auction, the namespaces' owner puts the heads of its slices up for sale at
+    /// every height.
+    pub async fn open_auction(
         &self,
         namespace: u64,
         floor: Wei,
         say: impl Fn(&str),
-    ) -> eyre::Result<AuctionSettings> {
+    ) -> eyre::Result<()> {
         let path = format!("/v1/namespaces/{namespace}");
         let found = self.client.get(&path).await?;
         let settings: NamespaceSettings = serde_json::from_value(found["settings"].clone())?;
-        if let Some(auction) = settings.auction {
-            return Ok(auction);
+        if settings.auction.is_some() {
+            return Ok(());
         }
         say(&format!("putting the heads of {namespace} up for sale"));
         let auction = AuctionSettings { every: 1, floor };
         let settings = NamespaceSettings { auction: Some(auction), ..settings };
         let payload = Payload::UpdateNamespace { namespace: NamespaceId(namespace), settings };
         self.send(self.account(OWNER)?, payload).await?;
-        Ok(auction)
+        Ok(())
     }
 }

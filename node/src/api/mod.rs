@@ -75,7 +75,7 @@ pub struct Inner {
     streams: Arc<Semaphore>,
     checks: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
-    auctions: Arc<shared::Shared>,
+    auctions: Arc<shared::Shared<axum::response::sse::Event>>,
 }
 
 /// What an [`Api`] is made of.

@@ -1,11 +1,9 @@
-//! Events of a stream that many read at the same time: each is made once, and all readers are sent the
-//! same bytes.
+//! Events of a stream that many read at the same time: each is made once for all of them.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::OnceCell;
 use weft_types::Height;
 
@@ -19,25 +17,30 @@ const SHARED_HEIGHTS: Height = 4;
 type Key = (Height, bool);
 
 /// The events of the last heights.
-#[derive(Default)]
-pub struct Shared(Mutex<BTreeMap<Key, Arc<OnceCell<Bytes>>>>);
+pub struct Shared<E>(Mutex<BTreeMap<Key, Arc<OnceCell<E>>>>);
 
-impl Shared {
+impl<E> Default for Shared<E> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<E: Clone> Shared<E> {
     /// The event of a decided height, `last` being the last one: made by the first who asks, for whom
     /// all others wait. If that fails the next one tries.
-    pub async fn get<F: Future<Output = Result<Bytes, Problem>>>(
+    pub async fn get<F: Future<Output = Result<E, Problem>>>(
         &self,
         height: Height,
         last: Height,
         make: impl FnOnce() -> F,
-    ) -> Result<Bytes, Problem> {
+    ) -> Result<E, Problem> {
         match self.cell(height, last) {
             Some(cell) => cell.get_or_try_init(make).await.cloned(),
             None => make().await,
         }
     }
 
-    fn cell(&self, height: Height, last: Height) -> Option<Arc<OnceCell<Bytes>>> {
+    fn cell(&self, height: Height, last: Height) -> Option<Arc<OnceCell<E>>> {
         let first = last.saturating_sub(SHARED_HEIGHTS - 1);
         if !(first..=last).contains(&height) {
             return None;
@@ -54,11 +57,16 @@ mod tests {
 
     use super::*;
 
-    async fn get(shared: &Shared, height: Height, last: Height, made: &AtomicU32) -> Bytes {
+    async fn get(
+        shared: &Shared<String>,
+        height: Height,
+        last: Height,
+        made: &AtomicU32,
+    ) -> String {
         let make = || async {
             tokio::task::yield_now().await;
             let number = made.fetch_add(1, Ordering::Relaxed);
-            Ok(Bytes::from(format!("{height} {last} {number}")))
+            Ok(format!("{height} {last} {number}"))
         };
         shared.get(height, last, make).await.unwrap()
     }
@@ -69,7 +77,7 @@ mod tests {
         let all = (0..50).map(|_| get(&shared, 7, 7, &made));
         let all = futures::future::join_all(all).await;
         assert_eq!(made.load(Ordering::Relaxed), 1);
-        assert!(all.iter().all(|bytes| bytes.as_ptr() == all[0].as_ptr()), "nothing is copied");
+        assert!(all.iter().all(|event| *event == all[0]));
         assert_eq!(get(&shared, 7, 7, &made).await, all[0]);
         // Once it is not the last one it says so.
         assert_ne!(get(&shared, 7, 8, &made).await, all[0]);

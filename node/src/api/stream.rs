@@ -8,15 +8,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::timeout;
 use tracing::warn;
 use utoipa::{IntoParams, ToSchema};
 use weft_types::{BlockId, Height, NamespaceId, TransactionId, json};
@@ -31,9 +29,6 @@ use crate::chain::{Chain, Head};
 
 /// How often a quiet stream shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-
-/// A line that is no event.
-const ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
 /// From where.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -151,23 +146,9 @@ fn follow(
     let follower = Follower { chain, head, shared, what, next, _open: open, _permit: permit };
     let events = stream::unfold(follower, |mut follower| async {
         let event = follower.event().await?;
-        Some((event, follower))
+        Some((Ok::<_, Infallible>(event), follower))
     });
-    let body = Body::from_stream(kept_alive(events, KEEP_ALIVE).map(Ok::<_, Infallible>));
-    let headers =
-        [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
-    Ok((headers, body).into_response())
-}
-
-/// Events, and between those that are far apart something that shows that more may come.
-fn kept_alive(
-    events: impl Stream<Item = Bytes> + Send,
-    every: Duration,
-) -> impl Stream<Item = Bytes> + Send {
-    stream::unfold(Box::pin(events), move |mut events| async move {
-        let next = timeout(every, events.next()).await.unwrap_or(Some(ALIVE));
-        next.map(|bytes| (bytes, events))
-    })
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
 #[derive(Clone, Copy)]
@@ -181,7 +162,7 @@ enum What {
 struct Follower {
     chain: Chain,
     head: watch::Receiver<Head>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Event>>,
     what: What,
     next: Height,
     /// Held for as long as the stream is open, of the client's and of all.
@@ -191,7 +172,7 @@ struct Follower {
 
 impl Follower {
     /// The next height's event, once there is one. `None` ends the stream.
-    async fn event(&mut self) -> Option<Bytes> {
+    async fn event(&mut self) -> Option<Event> {
         loop {
             let last = self.head.borrow_and_update().header.height;
             let found = match self.what {
@@ -215,13 +196,13 @@ impl Follower {
         }
     }
 
-    async fn slice(&self, namespace: NamespaceId) -> Result<Option<Bytes>, Problem> {
+    async fn slice(&self, namespace: NamespaceId) -> Result<Option<Event>, Problem> {
         let slice = read(&self.chain, namespace, self.next).await?;
         slice.map(|slice| event("slice", self.next, &slice)).transpose()
     }
 
     /// That of a height up to the last one, made once for all readers of the last few.
-    async fn auction(&self, last: Height) -> Result<Bytes, Problem> {
+    async fn auction(&self, last: Height) -> Result<Event, Problem> {
         let (chain, height) = (self.chain.clone(), self.next);
         let make = || {
             blocking(move || {
@@ -237,7 +218,7 @@ impl Follower {
         self.shared.get(height, last, make).await
     }
 
-    async fn block(&self) -> Result<Option<Bytes>, Problem> {
+    async fn block(&self) -> Result<Option<Event>, Problem> {
         let (chain, height) = (self.chain.clone(), self.next);
         let summary = blocking(move || Ok(chain.summary(height)?)).await?;
         summary
@@ -255,41 +236,7 @@ impl Follower {
     }
 }
 
-/// An event as it is sent. JSON has no line breaks, so its data is one line.
-fn event<T: Serialize>(name: &str, height: Height, data: &T) -> Result<Bytes, Problem> {
-    let mut bytes = format!("event: {name}\nid: {height}\ndata: ").into_bytes();
-    serde_json::to_writer(&mut bytes, data).map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "event", error.to_string())
-    })?;
-    bytes.extend_from_slice(b"\n\n");
-    Ok(bytes.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_one_line_of_data_whatever_it_says() {
-        let found = event("auction", 41, &["a\nb", "c\r"]).unwrap();
-        assert_eq!(found, "event: auction\nid: 41\ndata: [\"a\\nb\",\"c\\r\"]\n\n");
-    }
-
-    #[tokio::test]
-    async fn a_quiet_stream_shows_that_it_is_alive_and_loses_nothing() {
-        let (send, events) = futures::channel::mpsc::unbounded();
-        let mut kept_alive = Box::pin(kept_alive(events, Duration::from_millis(1)));
-        for number in 0..3 {
-            assert_eq!(kept_alive.next().await, Some(ALIVE));
-            let event = Bytes::from(format!("{number}"));
-            send.unbounded_send(event.clone()).unwrap();
-            assert_eq!(kept_alive.by_ref().filter(is_event).next().await, Some(event));
-        }
-        drop(send);
-        assert_eq!(kept_alive.filter(is_event).next().await, None);
-    }
-
-    fn is_event(bytes: &Bytes) -> std::future::Ready<bool> {
-        std::future::ready(*bytes != ALIVE)
-    }
+fn event<T: Serialize>(name: &str, height: Height, data: &T) -> Result<Event, Problem> {
+    let event = Event::default().event(name).id(height.to_string());
+    event.json_data(data).map_err(|e| Problem::malformed("event", e.to_string()))
 }

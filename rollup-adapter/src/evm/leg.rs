@@ -19,7 +19,7 @@ use super::transaction::Checked;
 /// What effects begin with.
 const TAG: &str = "weft/evm-effects/v1";
 
-/// What a leg will do if they heads the block of the slice with this header; `None` if one of its
+/// What a leg will do if it heads the block of the slice with this header; `None` if one of its
 /// items makes no transaction, or one that fails.
 ///
 /// # Errors

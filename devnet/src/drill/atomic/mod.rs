@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use eyre::{ensure, eyre};
 use serde_json::{Value, json};
-use weft_types::{AuctionSettings, Params, Payload, SecretKey, Wei};
+use weft_types::{AuctionSettings, Params, SecretKey, Wei};
 
 use super::traffic::{Rates, Traffic};
 use super::{Findings, Lab, audit};
 use crate::client::{number, wait_for};
 use crate::l1::ETHER;
-use crate::load::{Percentiles, sign};
+use crate::load::Percentiles;
 use crate::network::{Network, Rollup};
 use crate::plan::{AtomicTerms, EXECUTOR_KEY, Options, RollupKind};
 use gate::Act;
@@ -59,7 +59,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let parties: Vec<(SecretKey, [u64; 2])> =
         network.plan.accounts[10..].iter().cloned().zip(PAIRS).collect();
     for (key, _) in &parties {
-        lock(&network, key).await?;
+        network.lock_collateral(key, COLLATERAL).await?;
     }
     let sites = deploy(&network).await?;
 
@@ -103,15 +103,6 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     audit::chain(&network, &busy, findings).await?;
     audit::logs(&network)?;
     network.stop().await?;
-    Ok(())
-}
-
-async fn lock(network: &Network, key: &SecretKey) -> eyre::Result<()> {
-    let client = &network.validators[1].client;
-    let payload = Payload::LockCollateral { amount: COLLATERAL };
-    let id = client.submit(&sign(payload, network.plan.genesis.chain_id, key, 1 << 40)).await?;
-    let id = id.map_err(|refused| eyre!("collateral was refused: {}", refused.problem))?;
-    client.wait_final(&id, PATIENCE).await?;
     Ok(())
 }
 

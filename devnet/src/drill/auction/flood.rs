@@ -28,10 +28,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     lock_collateral(&network).await?;
     let flooder = network.plan.accounts[15].clone();
     let client = network.validators[1].client.clone();
-    let lock = Payload::LockCollateral { amount: COLLATERAL };
-    let id = client.submit(&sign(lock, network.plan.genesis.chain_id, &flooder, 1 << 50)).await?;
-    let id = id.map_err(|refused| eyre!("{}", refused.problem))?;
-    client.wait_final(&id, PATIENCE).await?;
+    network.lock_collateral(&flooder, COLLATERAL).await?;
     let before = account(&client, &flooder).await?;
 
     let heights = lab.scale.pick(30, 500);

@@ -12,8 +12,7 @@ use eyre::{ensure, eyre};
 use futures::future::try_join_all;
 use serde_json::Value;
 use weft_types::{
-    AuctionSettings, NamespaceId, Payload, ProvenResult, SecretKey, SliceEntry, TimeMs,
-    TransactionId, Wei,
+    AuctionSettings, NamespaceId, ProvenResult, SecretKey, SliceEntry, TimeMs, TransactionId, Wei,
 };
 
 pub use flood::run as flood;
@@ -23,7 +22,6 @@ use searchers::{Searchers, Sent};
 use super::traffic::{Rates, Traffic};
 use super::{Findings, Lab, audit};
 use crate::conduct::As;
-use crate::load::sign;
 use crate::network::{Network, Node};
 use crate::plan::Options;
 
@@ -140,13 +138,8 @@ async fn lying(lab: &Lab, conduct: As, findings: &mut Findings) -> eyre::Result<
 
 /// Lets every searcher put up its collateral.
 async fn lock_collateral(network: &Network) -> eyre::Result<()> {
-    let client = &network.validators[1].client;
-    for (salt, key) in (1 << 40..).zip(searchers(network)) {
-        let payload = Payload::LockCollateral { amount: COLLATERAL };
-        let transaction = sign(payload, network.plan.genesis.chain_id, key, salt);
-        let id = client.submit(&transaction).await?;
-        let id = id.map_err(|refused| eyre!("collateral was refused: {}", refused.problem))?;
-        client.wait_final(&id, PATIENCE).await?;
+    for key in searchers(network) {
+        network.lock_collateral(key, COLLATERAL).await?;
     }
     Ok(())
 }
