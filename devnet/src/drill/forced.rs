@@ -175,9 +175,11 @@ async fn there_and_back(lab: &Lab, network: &Network, findings: &mut Findings) -
     ensure!(l1.balance(receiver).await? == ETHER, "the receiver got another amount");
     let again = network.weft(node, Wallet::Ethereum(claimer), &["claim", "--index=0"]).await;
     ensure!(again.is_err(), "a withdrawal was claimed twice");
-    cast_claim(lab, network, 1).await?;
+    let (proven, place) = proven_on_l1(network, 1).await?;
+    cast_claim(lab, network, &proven, place).await?;
     ensure!(l1.balance(receiver).await? == 2 * ETHER, "the receiver got another amount");
-    ensure!(cast_claim(lab, network, 1).await.is_err(), "a withdrawal was claimed twice");
+    let again = cast_claim(lab, network, &proven, place).await;
+    ensure!(again.is_err(), "a withdrawal was claimed twice");
     ensure!(l1.balance(vault).await? >= held + ETHER, "the vault paid too much");
     findings.note(
         "3 ether in, 2 ether out",
@@ -186,23 +188,42 @@ async fn there_and_back(lab: &Lab, network: &Network, findings: &mut Findings) -
     Ok(())
 }
 
-async fn cast_claim(lab: &Lab, network: &Network, index: u64) -> eyre::Result<()> {
+/// A withdrawal, proven against a root that the light client keeps, and the place of that root.
+async fn proven_on_l1(network: &Network, index: u64) -> eyre::Result<(ProvenWithdrawal, u64)> {
     let node = &network.validators[1];
-    let contracts = network.contracts()?;
-    let head = LightClient::headCall {};
-    let head = call(network.l1()?.client(), contracts.light_client, &head).await?;
-    let found: Value =
-        node.client.get(&format!("/v1/withdrawals/{index}?height={}", head.height)).await?;
-    let proven: ProvenWithdrawal = serde_json::from_value(found)?;
+    let (l1, light_client) = (network.l1()?.client(), network.contracts()?.light_client);
+    wait_for("a header with the withdrawal on L1", PATIENCE, || async {
+        let head = call(l1, light_client, &LightClient::headCall {}).await?;
+        let path = format!("/v1/withdrawals/{index}?height={}", head.height);
+        match node.client.try_get(&path).await? {
+            Ok(found) => {
+                let place = (head.stored.to::<u64>() - 1) % 1024;
+                Ok(Some((serde_json::from_value(found)?, place)))
+            }
+            // The last header that was relayed is older than the withdrawal.
+            Err(refused) if refused.status == 404 => Ok(None),
+            Err(refused) => Err(eyre!("{path}: {} {}", refused.status, refused.problem)),
+        }
+    })
+    .await
+}
+
+async fn cast_claim(
+    lab: &Lab,
+    network: &Network,
+    proven: &ProvenWithdrawal,
+    place: u64,
+) -> eyre::Result<()> {
     let path: Vec<String> = proven.path.siblings.iter().map(ToString::to_string).collect();
     let args = [
         "claim(uint64,address,uint128,uint64,bytes32[],uint256)".to_owned(),
-        index.to_string(),
+        proven.withdrawal.index.to_string(),
         proven.withdrawal.to.to_string(),
         proven.withdrawal.amount.to_string(),
         proven.count.to_string(),
         format!("[{}]", path.join(",")),
-        ((head.stored.to::<u64>() - 1) % 1024).to_string(),
+        place.to_string(),
     ];
-    cast(lab, network, &network.plan.accounts[4], contracts.vault, &args).await
+    let vault = network.contracts()?.vault;
+    cast(lab, network, &network.plan.accounts[4], vault, &args).await
 }
