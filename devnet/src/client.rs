@@ -18,11 +18,16 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a connection may be idle and be used again.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// An HTTP client that waits so long for an answer.
 pub fn http_client(patience: Duration) -> reqwest::Client {
     // Installed once per process; a second time is no harm.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().timeout(patience).build().expect("a client without special settings")
+    // Servers close what is idle for 10 s: what is about to be closed is not used again.
+    let builder = reqwest::Client::builder().timeout(patience).pool_idle_timeout(IDLE);
+    builder.build().expect("a client without special settings")
 }
 
 /// A client of one node's API.

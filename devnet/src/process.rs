@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// How long a process may take to stop when asked to.
-const STOP_PATIENCE: Duration = Duration::from_secs(15);
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How to start a process, again and again.
 #[derive(Clone, Debug)]

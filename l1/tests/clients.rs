@@ -17,10 +17,11 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use weft_l1::rpc::{Bounds, Client, RpcError};
 
+/// How long those are waited for who do not answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 const MOST: usize = 64 * 1024;
 
-/// How long any test may take beyond the client's own time limit.
+/// How long any test may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn serve(router: Router) -> SocketAddr {
@@ -31,7 +32,11 @@ async fn serve(router: Router) -> SocketAddr {
 }
 
 fn client(scheme: &str, address: SocketAddr) -> Client {
-    let bounds = Bounds { max_answer: MOST, timeout: TIMEOUT };
+    client_with(scheme, address, PATIENCE)
+}
+
+fn client_with(scheme: &str, address: SocketAddr, timeout: Duration) -> Client {
+    let bounds = Bounds { max_answer: MOST, timeout };
     Client::new(&format!("{scheme}://{address}/some/key"), bounds).unwrap()
 }
 
@@ -78,12 +83,12 @@ async fn an_answer_without_end_is_read_up_to_a_limit() {
 async fn who_does_not_answer_is_waited_for_so_long() {
     let never = || async { std::future::pending::<Response>().await };
     let address = serve(Router::new().fallback(any(never))).await;
-    assert_eq!(ask(&client("http", address)).await, Err(RpcError::Timeout(TIMEOUT)));
+    assert_eq!(ask(&client_with("http", address, TIMEOUT)).await, Err(RpcError::Timeout(TIMEOUT)));
     // A connection that nobody reads from.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let held = tokio::spawn(async move { listener.accept().await });
-    assert_eq!(ask(&client("http", address)).await, Err(RpcError::Timeout(TIMEOUT)));
+    assert_eq!(ask(&client_with("http", address, TIMEOUT)).await, Err(RpcError::Timeout(TIMEOUT)));
     drop(held);
 }
 
@@ -99,11 +104,10 @@ async fn what_is_no_answer_is_named() {
     let fine = || async { axum::Json(json!({ "id": 1, "result": "0x1" })) };
     let router = Router::new().route("/fine", post(fine)).fallback(any(elsewhere));
     assert!(transport(ask(&client("http", serve(router).await)).await));
-    // Nobody listens.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    assert!(transport(ask(&client("http", address)).await));
+    // Bound and not listening: refused, and nobody else can get the port meanwhile.
+    let gone = tokio::net::TcpSocket::new_v4().unwrap();
+    gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    assert!(transport(ask(&client("http", gone.local_addr().unwrap())).await));
     for garbage in ["", "<html>", "[1, 2]", "{\"id\": 99, \"result\": 1}", "\u{0}\u{1}"] {
         let address = serve(Router::new().fallback(any(move || async move { garbage }))).await;
         let answer = ask(&client("http", address)).await;
@@ -173,7 +177,8 @@ async fn websocket(conduct: Conduct) -> Client {
     let upgrade = move |upgrade: WebSocketUpgrade| async move {
         upgrade.on_upgrade(move |socket| converse(socket, conduct))
     };
-    client("ws", serve(Router::new().fallback(any(upgrade))).await)
+    let timeout = if matches!(conduct, Conduct::Never) { TIMEOUT } else { PATIENCE };
+    client_with("ws", serve(Router::new().fallback(any(upgrade))).await, timeout)
 }
 
 #[tokio::test]
@@ -214,7 +219,7 @@ async fn half_a_handshake_is_no_connection() {
         let _ = stream.read(&mut request).await;
         std::future::pending::<()>().await;
     });
-    assert_eq!(ask(&client("ws", address)).await, Err(RpcError::Timeout(TIMEOUT)));
+    assert_eq!(ask(&client_with("ws", address, TIMEOUT)).await, Err(RpcError::Timeout(TIMEOUT)));
     let refuses = |_: HeaderMap| async { StatusCode::TOO_MANY_REQUESTS };
     let address = serve(Router::new().fallback(any(refuses))).await;
     assert_eq!(ask(&client("ws", address)).await, Err(RpcError::RateLimited(None)));

@@ -65,11 +65,12 @@ impl Publisher {
         self.p2p.bus().set_tip(height);
 
         let ordered: Vec<TransactionId> = ids_of(&delivery.batches).copied().collect();
-        self.mempool.remove(&ordered);
         self.mempool.advance(header.time_ms, height + 1);
+        self.chain.deliver(delivery, &tip.state);
+        // Only now: whoever looks for a transaction finds it here as long as not there.
+        self.mempool.remove(&ordered);
         let took = self.tracker.ordered(ordered.iter());
         self.observe(Tier::Final, &took);
-        self.chain.deliver(delivery, &tip.state);
     }
 
     /// Notes how long transactions took to get somewhere.

@@ -62,13 +62,13 @@ pub fn insert(
     transaction: Verified<Transaction>,
 ) -> Result<TransactionId, SubmitError> {
     let witness = *transaction.witness();
+    let head = chain.head();
     if mempool.contains(&witness.id) || chain.transaction(&witness.id)?.is_some() {
         return Ok(witness.id);
     }
     if chain.view().lag().1 > MAX_LAG {
         return Err(SubmitError::Behind);
     }
-    let head = chain.head();
     let next = head.header.height + 1;
     let bid = match &transaction.body.payload {
         Payload::Bid { height, mode, legs, .. } => {
@@ -88,6 +88,12 @@ pub fn insert(
     };
     mempool.insert(transaction, &terms)?;
     tracker.received(witness.id);
+    if chain.head().header.height > head.header.height && chain.transaction(&witness.id)?.is_some()
+    {
+        // It was ordered meanwhile, and nothing else would take it out again.
+        mempool.remove([&witness.id]);
+        tracker.ordered([&witness.id].into_iter());
+    }
     Ok(witness.id)
 }
 

@@ -90,7 +90,8 @@ async fn validators_find_each_other_through_one_they_know() {
     let mut b = node(Some(right.clone()), to_hub).await;
     a.meets(right).await;
     b.meets(left).await;
-    for without in [without_seat, full] {
+    for mut without in [without_seat, full] {
+        without.meets(hub).await;
         let (peers, validators) = without.p2p.peers().count();
         assert_eq!((peers, validators), (1, 1), "it knows the one that it was told of");
     }

@@ -48,6 +48,10 @@ pub trait Executor: Send {
     /// Remembers what is settled, with the cursor and no sooner durable than that.
     fn settle(&mut self, settled: Settled);
 
+    /// Looks whether the engine is where it was left. Asked now and then also when there is nothing to execute:
+    /// what is said of its state, and what waits for its blocks, must not wait for the next slice.
+    fn look(&mut self) -> impl Future<Output = Result<Progress, Self::Error>> + Send;
+
     /// Makes everything taken in so far durable.
     fn flush(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }

@@ -23,7 +23,7 @@ use crate::source::{Source, SourceError};
 
 /// Most verified slices that wait for execution.
 pub const PIPELINE: usize = 16;
-/// How often what was executed is made durable.
+/// How often what was executed is made durable, and the engine is looked at.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long to wait in the beginning for more of what is final on L1. Outside of a fallback, nothing that L1's
@@ -348,9 +348,14 @@ impl<E: Executor> Execution<'_, E> {
                     self.flush().await?;
                     return Ok(Ended::Shutdown);
                 }
-                _ = flush.tick(), if dirty => {
-                    self.flush().await?;
-                    dirty = false;
+                _ = flush.tick() => {
+                    if dirty {
+                        self.flush().await?;
+                        dirty = false;
+                    }
+                    if self.look().await? == Progress::Rewound {
+                        return Ok(Ended::Elsewhere);
+                    }
                 }
                 blocks = next_l1 => {
                     for block in blocks.iter() {
@@ -441,6 +446,10 @@ impl<E: Executor> Execution<'_, E> {
         );
         self.metrics.began_fallback();
         self.executor.unwind(to).await.map_err(FollowError::Executor)
+    }
+
+    async fn look(&mut self) -> Result<Progress, FollowError<E::Error>> {
+        self.executor.look().await.map_err(FollowError::Executor)
     }
 
     async fn flush(&mut self) -> Result<(), FollowError<E::Error>> {

@@ -3,39 +3,18 @@
 
 mod support;
 
-use std::time::Duration;
-
 use alloy_primitives::{Address, Bytes, TxKind};
 use serde_json::json;
-use support::chain::{Chain, GENESIS_TIME_MS};
-use support::dir::TempDir;
+use support::chain::Chain;
+use support::clean::{clean_run, same_head};
 use support::node::{Network, Node};
-use support::process::{Rollup, RollupHome};
+use support::process::RollupHome;
 use support::programs::deployer;
 use support::tools::{Anvil, Relay};
-use support::wallet::{Wallet, wallet};
-use weft_rollup_adapter::evm::embedded::Embedded;
-use weft_rollup_adapter::evm::genesis::EvmGenesis;
-use weft_rollup_adapter::evm::store::{Store, StoredBlock};
-use weft_rollup_adapter::executor::Executor;
-use weft_rollup_adapter::metrics::EvmMetrics;
-use weft_types::B256;
+use support::wallet::{Wallet, genesis_json, wallet};
 
 const ROLLUP: u64 = 77_002;
 const SLICES: u64 = 240;
-
-fn genesis_json(wallets: &[Wallet]) -> String {
-    let alloc: serde_json::Map<String, serde_json::Value> = wallets
-        .iter()
-        .map(|w| (w.address().to_string(), json!({ "balance": "0x3635c9adc5dea00000" })))
-        .collect();
-    json!({
-        "config": { "chainId": ROLLUP },
-        "timestamp": format!("{:#x}", GENESIS_TIME_MS / 1000),
-        "alloc": alloc,
-    })
-    .to_string()
-}
 
 /// A contract that counts its calls, and remembers hashes of recent blocks.
 fn counter() -> Bytes {
@@ -70,24 +49,6 @@ fn slices(wallets: &[Wallet], from: u64, to: u64) -> Vec<Vec<Vec<Bytes>>> {
         .collect()
 }
 
-/// What an engine makes of the chain that nobody kills.
-async fn clean_run(network: &Network, genesis: &str) -> StoredBlock {
-    let dir = TempDir::new();
-    let genesis = EvmGenesis::from_json(genesis).unwrap();
-    let store = Store::open(&dir.join("state.redb"), &genesis, B256::ZERO).unwrap();
-    let mut engine = Embedded::new(store.clone(), EvmMetrics::default());
-    assert_eq!(engine.cursor().await.unwrap(), None);
-    let mut at = network.with(|chain| chain.start());
-    let mut derivation = network.with(|chain| chain.derivation(&at));
-    while let Some(slice) = network.with(|chain| chain.verified(&at)) {
-        derivation.push(slice);
-        let step = derivation.take(&at).unwrap();
-        engine.execute(&step).await.unwrap();
-        at = *step.to();
-    }
-    store.view().unwrap().head().unwrap()
-}
-
 fn network(wallets: &[Wallet]) -> Network {
     let mut chain = Chain::new(ROLLUP);
     for slice in slices(wallets, 0, SLICES / 4) {
@@ -113,11 +74,8 @@ async fn survive(home: &RollupHome, network: &Network, wallets: &[Wallet], argum
         network.with(|chain| chain.push(slice));
     }
     let rollup = home.start(arguments);
-    rollup.until_block(blocks(SLICES)).await;
-    let expected = clean_run(network, &genesis_json(wallets)).await;
-    assert_eq!(expected.header.number, blocks(SLICES), "one block per slice");
-    let block = rollup.call("eth_getBlockByNumber", json!(["latest", false])).await;
-    assert_eq!(block["hash"], json!(expected.hash), "\n{block:#}\n{expected:#?}");
+    let number = same_head(&rollup, network, &genesis_json(ROLLUP, wallets)).await;
+    assert_eq!(number, blocks(SLICES), "one block per slice");
     // The contract was called once per slice that has a call.
     let contract = wallets[0].address().create(0);
     let count = rollup.number("eth_getStorageAt", json!([contract, "0x0", "latest"])).await;
@@ -130,8 +88,8 @@ async fn the_embedded_engine_executes_every_slice_once() {
     let wallets: Vec<Wallet> = (0..2).map(wallet).collect();
     let network = network(&wallets);
     let node = Node::start(&network).await;
-    let home =
-        network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
+    let home = network
+        .with(|chain| RollupHome::init(chain, &genesis_json(ROLLUP, &wallets), &[node.url()]));
     let error = home.verify().unwrap_err();
     assert!(error.contains("nothing to verify"), "{error}");
     survive(&home, &network, &wallets, &[]).await;
@@ -144,8 +102,8 @@ async fn an_external_engine_executes_every_slice_once() {
     let wallets: Vec<Wallet> = (0..2).map(wallet).collect();
     let network = network(&wallets);
     let node = Node::start(&network).await;
-    let home =
-        network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
+    let home = network
+        .with(|chain| RollupHome::init(chain, &genesis_json(ROLLUP, &wallets), &[node.url()]));
     let anvil = Anvil::start(&home.evm_genesis, None);
     let engine = format!("external:{}", anvil.url);
     home.configure("kind", &format!("{engine:?}"));
@@ -160,8 +118,8 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     let wallets: Vec<Wallet> = (0..2).map(wallet).collect();
     let network = network(&wallets);
     let node = Node::start(&network).await;
-    let home =
-        network.with(|chain| RollupHome::init(chain, &genesis_json(&wallets), &[node.url()]));
+    let home = network
+        .with(|chain| RollupHome::init(chain, &genesis_json(ROLLUP, &wallets), &[node.url()]));
     let anvil = Anvil::start(&home.evm_genesis, None);
     let relay = Relay::start(&anvil).await;
     let engine = format!("external:{}", relay.url);
@@ -169,8 +127,8 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     let rollup = home.start(&arguments);
     rollup.until_block(20).await;
     // The engine goes back to where it was a while ago, while the rollup runs on.
-    let before = clean_run(&network, &genesis_json(&wallets)).await.header.number;
-    rollup.until_block(before).await;
+    let before = clean_run(&network, &genesis_json(ROLLUP, &wallets)).await.header.number;
+    rollup.until_taken(network.height() - 1).await;
     anvil.call("anvil_rollback", json!([before - 20])).await;
     assert_eq!(anvil.call("eth_blockNumber", json!([])).await, json!("0x14"));
     let more = |item: &'static [u8]| {
@@ -180,26 +138,16 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
         });
     };
     more(b"one more");
-    same_head(&rollup, &network, &wallets).await;
+    same_head(&rollup, &network, &genesis_json(ROLLUP, &wallets)).await;
     assert!(rollup.log().contains("older state"));
-    // It dies, and comes back with nothing at all. Nobody submits anything from then on.
+    // It dies, and comes back with nothing at all. Nothing is decided from then on.
     relay.lead_to(None);
     anvil.kill();
     let anvil = Anvil::start(&home.evm_genesis, None);
     relay.lead_to(Some(&anvil));
-    let heights = async {
-        let mut beat = tokio::time::interval(Duration::from_millis(100));
-        loop {
-            beat.tick().await;
-            network.with(|chain| chain.push(vec![]));
-        }
-    };
-    tokio::select! {
-        () = same_head(&rollup, &network, &wallets) => {}
-        () = heights => {}
-    }
+    same_head(&rollup, &network, &genesis_json(ROLLUP, &wallets)).await;
     more(b"and one more");
-    same_head(&rollup, &network, &wallets).await;
+    same_head(&rollup, &network, &genesis_json(ROLLUP, &wallets)).await;
     // Both die.
     rollup.kill();
     let state = home.dir.join("anvil-state.json");
@@ -208,7 +156,7 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     let anvil = Anvil::start(&home.evm_genesis, None);
     relay.lead_to(Some(&anvil));
     let rollup = home.start(&arguments);
-    same_head(&rollup, &network, &wallets).await;
+    same_head(&rollup, &network, &genesis_json(ROLLUP, &wallets)).await;
     rollup.kill();
     anvil.kill();
     // A saved state does not bring back what BLOCKHASH knows: that is noticed.
@@ -216,12 +164,4 @@ async fn an_external_engine_that_lost_blocks_gets_them_again() {
     relay.lead_to(Some(&anvil));
     let log = home.start(&arguments).until_failed();
     assert!(log.contains("start it empty"), "{log}");
-}
-
-/// Waits until the rollup has made all blocks, and compares the last one with a clean run's.
-async fn same_head(rollup: &Rollup, network: &Network, wallets: &[Wallet]) {
-    let expected = clean_run(network, &genesis_json(wallets)).await;
-    rollup.until_block(expected.header.number).await;
-    let block = rollup.call("eth_getBlockByNumber", json!(["latest", false])).await;
-    assert_eq!(block["hash"], json!(expected.hash), "\n{block:#}\n{expected:#?}");
 }

@@ -156,12 +156,7 @@ impl World {
             }
         }
         l1.push(Claim { events: pending, ..claim(l1.len() as u64) });
-        let mut at = chain.start();
-        let mut slices = Vec::new();
-        while let Some(slice) = chain.verified(&at) {
-            at = Cursor { next: at.next + 1, header: slice.child(), ..at };
-            slices.push(slice);
-        }
+        let slices = chain.slices_from(&chain.start());
         Self { chain, l1, slices }
     }
 

@@ -57,6 +57,10 @@ impl Executor for Recorder {
 
     fn settle(&mut self, _: Settled) {}
 
+    async fn look(&mut self) -> Result<Progress, Infallible> {
+        Ok(Progress::Done)
+    }
+
     async fn flush(&mut self) -> Result<(), Infallible> {
         Ok(())
     }
@@ -73,19 +77,27 @@ struct Running {
 impl Running {
     fn start(network: &Network, nodes: &[&Node], recorder: Recorder) -> Self {
         let urls: Vec<String> = nodes.iter().map(|node| node.url()).collect();
-        Self::start_with(network, &urls, recorder)
+        Self::start_with(network, &urls, recorder, Duration::from_millis(150))
     }
 
-    fn start_with(network: &Network, urls: &[String], recorder: Recorder) -> Self {
+    /// With patience for an endpoint that is slow, so that what is wrong with it is what it says.
+    fn patient(network: &Network, nodes: &[&Node]) -> Self {
+        let urls: Vec<String> = nodes.iter().map(|node| node.url()).collect();
+        Self::start_with(network, &urls, Recorder::default(), Duration::from_secs(30))
+    }
+
+    fn start_with(
+        network: &Network,
+        urls: &[String],
+        recorder: Recorder,
+        stall_after: Duration,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Endpoint::http_client().unwrap();
         let endpoints =
             urls.iter().map(|url| Endpoint::new(url.parse().unwrap(), http.clone())).collect();
         let (genesis, namespace) = network.with(|chain| (chain.genesis.clone(), chain.namespace));
-        let config = SourceConfig {
-            stall_after: Duration::from_millis(150),
-            poll_interval: Duration::from_millis(20),
-        };
+        let config = SourceConfig { stall_after, poll_interval: Duration::from_millis(20) };
         let source = Source::new(endpoints, namespace, config).unwrap();
         let status = source.status();
         let (sender, head) = watch::channel(Head::default());
@@ -192,7 +204,7 @@ async fn whoever_lies_is_named_and_not_asked_again() {
         let network = chain(BLOCKS);
         let (liar, honest) = (Node::start(&network).await, Node::start(&network).await);
         liar.set(fault);
-        let mut running = Running::start(&network, &[&liar, &honest], Recorder::default());
+        let mut running = Running::patient(&network, &[&liar, &honest]);
         running.until(LAST).await;
         let status = running.status.snapshot();
         assert!(status[0].quarantined.is_some(), "{fault:?}: {status:?}");
@@ -207,7 +219,7 @@ async fn stops_loudly_if_all_lie() {
     let nodes = [Node::start(&network).await, Node::start(&network).await];
     nodes[0].set(Fault::Forged);
     nodes[1].set(Fault::NoQuorum);
-    let running = Running::start(&network, &[&nodes[0], &nodes[1]], Recorder::default());
+    let running = Running::patient(&network, &[&nodes[0], &nodes[1]]);
     let error = running.task.await.unwrap().unwrap_err();
     let FollowError::Source(SourceError::NoneHonest(reasons)) = &error else {
         panic!("{error}");
@@ -276,7 +288,8 @@ async fn waits_for_endpoints_that_are_not_there_yet() {
     let gone = tokio::net::TcpSocket::new_v4().unwrap();
     gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let urls = [format!("http://{}", gone.local_addr().unwrap()), node.url()];
-    let mut running = Running::start_with(&network, &urls, Recorder::default());
+    let mut running =
+        Running::start_with(&network, &urls, Recorder::default(), Duration::from_millis(150));
     let failed = |status: &SourceStatus| status.snapshot().iter().all(|s| s.failures > 1);
     tokio::time::timeout(Duration::from_secs(20), async {
         while !failed(&running.status) {

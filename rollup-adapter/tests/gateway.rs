@@ -7,28 +7,19 @@ use std::time::Instant;
 
 use alloy_primitives::{Address, Bytes, keccak256};
 use serde_json::{Value, json};
-use support::chain::{Chain, GENESIS_TIME_MS};
+use support::chain::Chain;
 use support::node::{Fault, Network, Node};
 use support::process::{PATIENCE, Rollup, RollupHome};
-use support::wallet::{Wallet, wallet};
+use support::wallet::{Wallet, genesis_json, wallet};
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
 use weft_rollup_adapter::gateway::price::wall_ms;
 use weft_rollup_adapter::gateway::store::{Changes, GatewayStore, StoredItem};
 
 const ROLLUP: u64 = 77_003;
 
-fn genesis_json(wallet: &Wallet) -> String {
-    json!({
-        "config": { "chainId": ROLLUP },
-        "timestamp": format!("{:#x}", GENESIS_TIME_MS / 1000),
-        "alloc": { wallet.address().to_string(): { "balance": "0x3635c9adc5dea00000" } },
-    })
-    .to_string()
-}
-
 fn home(network: &Network, wallet: &Wallet, nodes: &[&Node]) -> RollupHome {
     let urls: Vec<String> = nodes.iter().map(|node| node.url()).collect();
-    network.with(|chain| RollupHome::init(chain, &genesis_json(wallet), &urls))
+    network.with(|chain| RollupHome::init(chain, &genesis_json(ROLLUP, [wallet]), &urls))
 }
 
 async fn send(rollup: &Rollup, wallet: &Wallet, nonce: u64) -> Value {
@@ -94,7 +85,7 @@ async fn what_is_no_longer_valid_after_a_restart_is_given_up_and_named() {
     let node = Node::start(&network).await;
     let wallet = wallet(0);
     let home = home(&network, &wallet, &[&node]);
-    let genesis = EvmGenesis::from_json(&genesis_json(&wallet)).unwrap();
+    let genesis = EvmGenesis::from_json(&genesis_json(ROLLUP, [&wallet])).unwrap();
     let network_id = network.with(|chain| chain.genesis_id());
     let identity = keccak256([genesis.fingerprint().0, network_id.0.0].concat());
     let (stale, fine) = (

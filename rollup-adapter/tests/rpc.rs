@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes, TxKind};
 use serde_json::{Value, json};
-use support::chain::{Chain, GENESIS_TIME_MS};
+use support::chain::Chain;
 use support::node::{Network, Node};
 use support::process::{PATIENCE, Rollup, RollupHome};
-use support::wallet::{Wallet, wallet};
+use support::wallet::{genesis_json, wallet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -22,15 +22,6 @@ const LARGE: usize = 100_000;
 /// Large transactions in the last block.
 const LARGE_COUNT: usize = 20;
 const MIB: usize = 1024 * 1024;
-
-fn genesis_json(wallet: &Wallet) -> String {
-    json!({
-        "config": { "chainId": ROLLUP },
-        "timestamp": format!("{:#x}", GENESIS_TIME_MS / 1000),
-        "alloc": { wallet.address().to_string(): { "balance": "0x3635c9adc5dea00000" } },
-    })
-    .to_string()
-}
 
 /// A rollup with some blocks, the last one large.
 async fn rollup() -> (Rollup, RollupHome) {
@@ -47,7 +38,8 @@ async fn rollup() -> (Rollup, RollupHome) {
     chain.push(vec![]);
     let network = Network::new(chain);
     let node = Node::start(&network).await;
-    let home = network.with(|chain| RollupHome::init(chain, &genesis_json(&wallet), &[node.url()]));
+    let home = network
+        .with(|chain| RollupHome::init(chain, &genesis_json(ROLLUP, [&wallet]), &[node.url()]));
     home.configure("log_blocks", "10");
     let rollup = home.start(&[]);
     rollup.until_block(BLOCKS).await;

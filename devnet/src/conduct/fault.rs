@@ -11,8 +11,8 @@ use weft_node::p2p::P2p;
 use weft_node::sequencer::Conduct;
 use weft_types::block::{batches_root, events_root};
 use weft_types::{
-    Address, Batch, BatchDigest, BlockId, Committee, L1Origin, Observation, ProposedBlock,
-    SecretKey, Signed, Vote, VoteKind,
+    Address, Batch, BatchDigest, BlockId, Committee, Header, Observation, ProposedBlock, SecretKey,
+    Signed, Vote, VoteKind,
 };
 
 use super::As;
@@ -31,8 +31,8 @@ pub struct Faulty {
     recorder: Option<Recorder>,
     /// Batches of blocks that may be proposed.
     batches: BTreeMap<(u64, BlockId), Vec<BatchDigest>>,
-    /// Origins of blocks that may be a parent.
-    origins: BTreeMap<(u64, BlockId), L1Origin>,
+    /// Headers of blocks that may be a parent.
+    headers: BTreeMap<(u64, BlockId), Header>,
 }
 
 impl Faulty {
@@ -47,8 +47,8 @@ impl Faulty {
         let own = key.address();
         let members = committee.members().iter().map(|member| member.address);
         let others = members.filter(|address| *address != own).collect();
-        let (batches, origins) = (BTreeMap::new(), BTreeMap::new());
-        Self { conduct, key, chain_id, others, recorder, batches, origins }
+        let (batches, headers) = (BTreeMap::new(), BTreeMap::new());
+        Self { conduct, key, chain_id, others, recorder, batches, headers }
     }
 
     /// Half of the other validators, and the rest.
@@ -63,10 +63,10 @@ impl Conduct for Faulty {
         let header = &block.value.header;
         let place = (header.height, header.id());
         self.batches.insert(place, digests);
-        self.origins.insert(place, header.l1_origin);
+        self.headers.insert(place, *header);
         while self.batches.len() > REMEMBERED {
             self.batches.pop_first();
-            self.origins.pop_first();
+            self.headers.pop_first();
         }
     }
 
@@ -138,13 +138,19 @@ impl Conduct for Faulty {
             As::LyingProposer => header.parent_outcome.ledger_root.0[0] ^= 1,
             As::SwappingProposer => header.parent_outcome.results_root.0[0] ^= 1,
             As::EmptyProposer => {
+                // As it would be if it were not too soon for it.
+                if let Some(parent) = self.headers.get(&(header.height - 1, header.parent)) {
+                    header.time_ms = parent.time_ms + 1;
+                    header.l1_origin = parent.l1_origin;
+                    header.events_root = events_root(&[]);
+                }
                 block.observations.clear();
                 header.observations_root = weft_types::block::observations_root(&[]);
                 header.batches_root = batches_root(&[]);
             }
             As::OmittingProposer => {
-                if let Some(origin) = self.origins.get(&(header.height - 1, header.parent)) {
-                    header.l1_origin = *origin;
+                if let Some(parent) = self.headers.get(&(header.height - 1, header.parent)) {
+                    header.l1_origin = parent.l1_origin;
                     header.events_root = events_root(&[]);
                 }
             }

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BLOCKS: u64 = 3;
 
 pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
-    let duration = lab.scale.pick(Duration::from_secs(25), Duration::from_secs(300));
+    let duration = lab.scale.pick(Duration::from_secs(35), Duration::from_secs(300));
     let options = Options { rollups: ROLLUPS.to_vec(), ..lab.options("adapters") };
     let mut network = lab.start(options).await?;
     let rates =
@@ -22,7 +22,8 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let traffic = Traffic::start(&network, rates, &[]).await?;
     let started = Instant::now();
     let (mut kills, mut engine_kills) = (0, 0);
-    while started.elapsed() + Duration::from_secs(5) < duration {
+    // Blocks come from transfers, which have to last longer than the last round.
+    while started.elapsed() + Duration::from_secs(15) < duration {
         for rollup in &mut network.rollups {
             findings.say(&format!("killing {}", rollup.plan.name));
             // An external engine dies alone, together with its adapter, or not at all, in turn.
@@ -52,6 +53,6 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let load = traffic.finish(findings).await?;
     audit::chain(&network, &load, findings).await?;
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }

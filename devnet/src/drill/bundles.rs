@@ -57,6 +57,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     }
     ensure!(whole > 0 && none > 0, "{whole} bundles are whole, {none} are nowhere");
     let load = traffic.finish(findings).await?;
+    load.check()?;
     audit::chain(&network, &load, findings).await?;
 
     // Nothing of any bundle stands where it should not.
@@ -83,7 +84,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
         format!("{whole} with all of their {legs_seen} legs in one block, {none} with none"),
     );
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 
@@ -121,7 +122,7 @@ async fn look(
     legs: &[Leg],
 ) -> eyre::Result<usize> {
     let client = &network.validators[1].client;
-    let height = number(&client.get(&format!("/v1/transactions/{id}")).await?["height"])?;
+    let height = number(&client.wait_final(id, PATIENCE).await?["height"])?;
     client.wait_height(height + 1, PATIENCE).await?;
     let bundle = client.get(&format!("/v1/bundles/{id}?proof=1")).await?;
     ensure!(number(&bundle["height"])? == height, "the bundle is shown at another height");

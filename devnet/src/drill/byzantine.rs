@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use eyre::{ensure, eyre};
+use eyre::{WrapErr, ensure, eyre};
 
 use super::traffic::{Rates, Traffic};
 use super::{Findings, Lab, audit};
@@ -103,6 +103,9 @@ async fn one(
         }
         Trace::Nothing => ensure!(refused == 0, "{name}: {refused} proposals refused"),
     }
+    if conduct == As::EmptyProposer {
+        no_empty_block_too_soon(&network).await?;
+    }
     findings.note(name.clone(), told.join(", "));
 
     if conduct != As::Honest {
@@ -123,11 +126,27 @@ async fn one(
                 .await?
                 .finish(&mut quiet)
                 .await?;
-        ensure!(after.missing == 0, "{name}: {} not final afterwards", after.missing);
+        after.check().wrap_err_with(|| format!("{name}: afterwards"))?;
     }
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(load)
+}
+
+/// Checks that no block without observations was decided in a round in which others can be.
+async fn no_empty_block_too_soon(network: &Network) -> eyre::Result<()> {
+    let client = &network.validators[1].client;
+    let tip = client.height().await?;
+    let mut blocks = client.blocks(1).await?;
+    while let Some(shown) = blocks.next().await? {
+        let block = client.block(shown.height).await?;
+        let is_fine = !block.observations.as_slice().is_empty() || shown.round >= 2;
+        ensure!(is_fine, "block {} is empty, in round {}", shown.height, shown.round);
+        if shown.height >= tip {
+            return Ok(());
+        }
+    }
+    Err(eyre!("the node has ended its stream"))
 }
 
 /// The sum of a metric over the honest validators.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use eyre::ensure;
+use eyre::{ensure, eyre};
 use tokio::time::timeout;
 
 use super::report::seconds;
@@ -31,7 +31,8 @@ impl Gaps {
         let mut gaps = Self::default();
         let (started, mut last) = (Instant::now(), Instant::now());
         while started.elapsed() < lasts {
-            let Some(block) = timeout(PATIENCE, blocks.next()).await?? else { break };
+            let block = timeout(PATIENCE, blocks.next()).await??;
+            let block = block.ok_or_else(|| eyre!("the node has ended its stream"))?;
             gaps.longest = gaps.longest.max(last.elapsed());
             last = Instant::now();
             gaps.late_rounds += u64::from(block.round > 0);
@@ -70,13 +71,18 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     network.validators[3].process.kill().await?;
     let struck = Gaps::measure(&mut blocks, lasts).await?;
     findings.note("one killed, from then on", struck.describe());
+    let node = &network.validators[0];
+    wait_for("the validator that is down to be known as absent", PATIENCE, || async {
+        Ok((node.metric("weft_absent").await? > 0.5).then_some(()))
+    })
+    .await?;
+    let mut blocks = client.blocks(client.height().await? + 1).await?;
     let known = Gaps::measure(&mut blocks, lasts).await?;
     findings.note("one down, known to be absent", known.describe());
-    let absent = network.validators[0].metric("weft_absent").await?;
-    ensure!(absent > 0.5, "the validator that is down is not known to be absent");
-    // It leads no first round any more. Now and then a busy machine is late all the same.
+    // It leads no first round any more: that would make every fourth late. A busy machine makes some late all the
+    // same.
     ensure!(
-        known.late_rounds * 20 <= known.blocks,
+        known.late_rounds * 6 < known.blocks,
         "{} of {} blocks took a later round",
         known.late_rounds,
         known.blocks
@@ -100,9 +106,9 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     network.validators[3].process.restart()?;
     network.wait_ready(PATIENCE).await?;
     let load = traffic.finish(findings).await?;
-    ensure!(load.missing == 0, "{} accepted transactions are not final", load.missing);
+    load.check()?;
     audit::chain(&network, &load, findings).await?;
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use weft_l1::contracts::abi::{Inbox, LightClient};
 use weft_l1::wallet::call;
 use weft_types::{Address, B256};
 
-use super::ethereum::{PATIENCE, Wallet};
+use super::ethereum::{PATIENCE, Wallet, refused_with};
 use super::{Findings, Lab};
 use crate::client::wait_for;
 use crate::l1::Terms;
@@ -56,7 +56,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     findings.note("a node that begins from nothing", format!("is at the same block {last}"));
     story.check_money(&network).await?;
     network.check_same_chain().await?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 
@@ -197,10 +197,11 @@ async fn fall_back(network: &Network, findings: &mut Findings) -> eyre::Result<(
     let early = network.weft_alone(anybody, &announce).await;
     let head = call(l1.client(), contracts.light_client, &LightClient::headCall {}).await?;
     let stalled = head.postedAt.to::<u64>() + STALL;
-    if l1.tip().await? < stalled {
-        ensure!(early.is_err(), "fallback was announced before the network had stalled");
+    let is_early = early.is_err();
+    if is_early || l1.tip().await? < stalled {
+        refused_with(early, "NotStalled", "a fallback before the network has stalled")?;
     }
-    if early.is_err() {
+    if is_early {
         wait_tip(network, stalled + 1).await?;
         network.weft_alone(anybody, &announce).await?;
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use eyre::{WrapErr, eyre};
+use eyre::{WrapErr, bail, ensure, eyre};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use weft_node::home::write_secret;
@@ -68,6 +68,16 @@ impl Network {
     }
 }
 
+/// Checks that a command was refused, and for this reason.
+pub fn refused_with<T>(ended: eyre::Result<T>, reason: &str, what: &str) -> eyre::Result<()> {
+    let Err(error) = ended else { bail!("{what} is not refused") };
+    ensure!(
+        format!("{error:#}").contains(reason),
+        "{what} is refused, but not for {reason}: {error:#}"
+    );
+    Ok(())
+}
+
 /// Whose money a command spends, and where.
 #[derive(Clone, Copy, Debug)]
 pub enum Wallet<'a> {
@@ -98,13 +108,18 @@ impl Node {
         .await
     }
 
-    /// Waits until it raises an alarm, or has none any more.
-    pub async fn wait_alarm(&self, wanted: bool) -> eyre::Result<String> {
-        let what = format!("{} to have {} alarm", self.plan.name, if wanted { "an" } else { "no" });
+    /// Waits until it raises an alarm that says something, or has none any more. What it says may be another
+    /// thing first, while not all providers have been heard.
+    pub async fn wait_alarm(&self, wanted: Option<&str>) -> eyre::Result<String> {
+        let what = format!("the alarm of {} to be {wanted:?}", self.plan.name);
         wait_for(&what, PATIENCE, || async {
             let alarm = self.l1().await?["alarm"].as_str().map(str::to_owned);
             let shown = self.metric("weft_l1_alarm").await? > 0.5;
-            let as_wanted = alarm.is_some() == wanted && shown == wanted;
+            let as_wanted = match (&alarm, wanted) {
+                (Some(alarm), Some(wanted)) => alarm.contains(wanted),
+                (alarm, wanted) => alarm.is_some() == wanted.is_some(),
+            };
+            let as_wanted = as_wanted && shown == wanted.is_some();
             Ok(as_wanted.then(|| alarm.unwrap_or_default()))
         })
         .await
@@ -118,12 +133,14 @@ impl Node {
         Ok(providers.iter().map(state).collect())
     }
 
-    /// Waits until one of its providers stands in some way.
-    pub async fn wait_provider(&self, provider: usize, state: &str) -> eyre::Result<()> {
-        let what = format!("provider {provider} of {} to be {state}", self.plan.name);
+    /// Waits until one of its providers stands in one of some ways.
+    pub async fn wait_provider(&self, provider: usize, states: &[&str]) -> eyre::Result<()> {
+        let what =
+            format!("provider {provider} of {} to be {}", self.plan.name, states.join(" or "));
         wait_for(&what, PATIENCE, || async {
-            let states = self.provider_states().await?;
-            Ok((states.get(provider).map(String::as_str) == Some(state)).then_some(()))
+            let found = self.provider_states().await?;
+            let found = found.get(provider).map(String::as_str);
+            Ok(found.is_some_and(|found| states.contains(&found)).then_some(()))
         })
         .await
     }

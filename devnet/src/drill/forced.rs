@@ -2,13 +2,14 @@
 
 use std::process::Stdio;
 
+use alloy_primitives::keccak256;
 use eyre::{ensure, eyre};
-use serde_json::{Value, json};
+use serde_json::json;
 use weft_l1::contracts::abi::{Inbox, LightClient};
 use weft_l1::wallet::call;
 use weft_types::{Address, L1Event, ProvenWithdrawal, SecretKey};
 
-use super::ethereum::{PATIENCE, Wallet};
+use super::ethereum::{PATIENCE, Wallet, refused_with};
 use super::{Findings, Lab};
 use crate::client::{number, wait_for};
 use crate::command::run as run_command;
@@ -37,7 +38,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     forced(lab, &network, findings).await?;
     there_and_back(lab, &network, findings).await?;
     network.check_same_chain().await?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 
@@ -49,7 +50,7 @@ async fn forced(lab: &Lab, network: &Network, findings: &mut Findings) -> eyre::
     for node in &network.validators {
         let args = ["submit", "--namespace=1", "--data=0x00"];
         let refused = network.weft(node, Wallet::Weft(&sender), &args).await;
-        ensure!(refused.is_err(), "a node takes what nobody pays for");
+        refused_with(refused, "422", "a transaction that nobody pays for")?;
     }
     let node = &network.validators[1];
     let rollup = &network.rollups[0];
@@ -72,7 +73,8 @@ async fn forced(lab: &Lab, network: &Network, findings: &mut Findings) -> eyre::
         })
         .await?;
         ensure!(receipt["status"] == "0x1", "the message failed: {receipt}");
-        let height = taken_in_at(network, index).await?;
+        let status = rollup.rpc.call("weft_status", json!([hash])).await?;
+        let height = taken_in_at(network, index, number(&status["height"])?).await?;
         findings.note(
             format!("{tool}: message {index}"),
             format!("executed, in block {height}, which takes in its L1 block"),
@@ -87,15 +89,17 @@ async fn forced(lab: &Lab, network: &Network, findings: &mut Findings) -> eyre::
     Ok(())
 }
 
-/// The height whose block holds a message: it has to be the one that takes in the message's block.
-async fn taken_in_at(network: &Network, index: u64) -> eyre::Result<u64> {
+/// The height, at most `through`, whose block holds a message: it has to be the one that takes in the
+/// message's block.
+async fn taken_in_at(network: &Network, index: u64, through: u64) -> eyre::Result<u64> {
     let node = &network.validators[1];
+    node.client.wait_height(through, PATIENCE).await?;
     let message = Inbox::messageCall { index };
     let inbox = network.contracts()?.inbox;
     let sent = call(network.l1()?.client(), inbox, &message).await?.blockNumber;
     let mut before =
         number(&node.client.get("/v1/blocks/1").await?["header"]["l1_origin"]["number"])?;
-    for height in 2..=node.client.height().await? {
+    for height in 2..=through {
         let block = node.client.get(&format!("/v1/blocks/{height}?parts=events")).await?;
         let origin = number(&block["header"]["l1_origin"]["number"])?;
         let events: Vec<Vec<L1Event>> = serde_json::from_value(block["events"].clone())?;
@@ -174,12 +178,13 @@ async fn there_and_back(lab: &Lab, network: &Network, findings: &mut Findings) -
     network.weft(node, Wallet::Ethereum(claimer), &["claim", "--index=0"]).await?;
     ensure!(l1.balance(receiver).await? == ETHER, "the receiver got another amount");
     let again = network.weft(node, Wallet::Ethereum(claimer), &["claim", "--index=0"]).await;
-    ensure!(again.is_err(), "a withdrawal was claimed twice");
+    refused_with(again, "has been claimed", "a second claim by weft")?;
     let (proven, place) = proven_on_l1(network, 1).await?;
     cast_claim(lab, network, &proven, place).await?;
     ensure!(l1.balance(receiver).await? == 2 * ETHER, "the receiver got another amount");
     let again = cast_claim(lab, network, &proven, place).await;
-    ensure!(again.is_err(), "a withdrawal was claimed twice");
+    let selector = hex::encode(&keccak256("AlreadyClaimed(uint64)")[..4]);
+    refused_with(again, &selector, "a second claim by cast")?;
     ensure!(l1.balance(vault).await? >= held + ETHER, "the vault paid too much");
     findings.note(
         "3 ether in, 2 ether out",

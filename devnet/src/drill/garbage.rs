@@ -49,7 +49,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
         replays(&network, findings).await.wrap_err("replays")?;
     }
     let load = traffic.finish(findings).await?;
-    ensure!(load.missing == 0, "{} accepted transactions are not final", load.missing);
+    load.check()?;
     for process in network.processes_mut() {
         let ended = process.ended();
         ensure!(ended.is_none(), "{} ended: {}", process.name(), ended.unwrap_or_default());
@@ -65,7 +65,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     network.wait_ready(PATIENCE).await?;
     audit::chain(&network, &load, findings).await?;
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 
@@ -196,10 +196,12 @@ async fn requests(network: &Network, findings: &mut Findings) -> eyre::Result<()
             let response = match request.send().await {
                 Ok(response) => response,
                 // A server may hang up on a body that it will not read.
-                Err(_) if case.status == 413 => continue,
+                Err(error) if case.status == 413 && !error.is_timeout() => continue,
                 Err(error) => return Err(error).wrap_err(case.what),
             };
             let status = response.status().as_u16();
+            let closes = response.headers().get("connection").is_some_and(|it| it == "close");
+            ensure!(closes || status != 413, "{}: kept a connection that it closes", case.what);
             let kind = response.headers().get("content-type").cloned();
             let text = response.text().await?;
             ensure!(status == case.status, "{}: {status} {text}", case.what);

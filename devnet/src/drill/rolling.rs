@@ -54,7 +54,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     audit::chain(&network, &load, findings).await?;
     audit::signatures(&network, findings)?;
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 

@@ -78,8 +78,8 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     honest.client.wait_height(height + 20, PATIENCE).await?;
 
     let load = traffic.finish(findings).await?;
-    ensure!(load.missing == 0, "{} accepted transactions are not final", load.missing);
+    load.check()?;
     audit::chain(&network, &load, findings).await?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }

@@ -27,7 +27,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
         Rates { rate: 200.0, rollup_rate: 0.0, duration, patience: Duration::from_secs(10) };
     let traffic = Traffic::start(&network, rates, &[VICTIM]).await?;
     let first = &network.validators[0].client;
-    first.wait_height(first.height().await? + lab.scale.pick(100, 2000), duration).await?;
+    first.wait_height(first.height().await? + lab.scale.pick(100, 2000), duration * 3).await?;
 
     for kill in [false, true] {
         delete_view(&mut network, kill, findings).await?;
@@ -40,7 +40,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     audit::chain(&network, &load, findings).await?;
     lose(&mut network, findings).await?;
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 
@@ -123,15 +123,23 @@ async fn lose(network: &mut Network, findings: &mut Findings) -> eyre::Result<()
     OpenOptions::new().write(true).open(&segment)?.set_len(length - 1)?;
     let said = log_lines(node)?.len();
     node.process.restart()?;
-    let found = match node.process.wait(Duration::from_secs(5)).await {
-        Ok(status) => {
+    let client = node.client.clone();
+    let ended = tokio::select! {
+        ended = node.process.wait(PATIENCE) => Some(ended?),
+        ready = client.wait_ready(PATIENCE) => {
+            ready?;
+            None
+        }
+    };
+    let found = match ended {
+        Some(status) => {
             ensure!(!status.success(), "ended without saying why");
             let lines = log_lines(node)?;
             let lost = lines[said..].iter().any(|line| line.contains("must not sign again"));
             ensure!(lost, "ended without saying that durable records are lost");
             "refused: this key may have signed what is lost"
         }
-        Err(_) => {
+        None => {
             back(network).await?;
             "it was of no decided block: cut, caught up"
         }
@@ -157,9 +165,15 @@ async fn flip(network: &mut Network, findings: &mut Findings) -> eyre::Result<()
         // Somewhere a height now reads wrong; the node must notice wherever that is.
         let healthy = &network.validators[0].client;
         for height in 1..=tip {
-            let Ok(served) = network.validators[VICTIM].client.block_bytes(height).await else {
-                refused += 1;
-                continue;
+            let served = match network.validators[VICTIM].client.block_bytes(height).await {
+                Ok(served) => served,
+                Err(error) => {
+                    let problem = error.downcast_ref::<reqwest::Error>().and_then(|e| e.status());
+                    let says_so = problem == Some(reqwest::StatusCode::INTERNAL_SERVER_ERROR);
+                    ensure!(says_so, "height {height} with a flipped bit: {error:#}");
+                    refused += 1;
+                    continue;
+                }
             };
             let expected = healthy.block_bytes(height).await?;
             ensure!(served == expected, "height {height} was served with a flipped bit");

@@ -125,9 +125,18 @@ impl EvmLoad {
         // What is missing after that is in the report.
         let _ = all.await;
         watcher.abort();
-        let after = self.counts().await?;
-        let counted = before.iter().zip(&after).map(|(b, a)| a - b).sum();
-        let balance = self.rpc.call("eth_getBalance", json!([receiver, "latest"])).await?;
+        // Whoever kills rollups may have killed this one just now: then it is behind for a while.
+        let last = Mutex::new((0, 0));
+        let caught_up = wait_for("a rollup's accounts", self.patience, || async {
+            let Ok((counted, received)) = self.books(&before, receiver).await else {
+                return Ok(None);
+            };
+            *lock(&last) = (counted, received);
+            Ok(([counted, received] == [accepted; 2]).then_some(()))
+        });
+        // What is missing after that is in the report.
+        let _ = caught_up.await;
+        let (counted, received) = *lock(&last);
         let mut board = lock(&board);
         Ok(EvmReport {
             chain_id: self.chain_id,
@@ -136,10 +145,18 @@ impl EvmLoad {
             executed: board.micros.len() as u64,
             repeated: board.repeated,
             missing: board.waiting.len() as u64,
-            received: quantity(&balance)?,
+            received,
             counted,
             executed_after: Percentiles::of(std::mem::take(&mut board.micros)),
         })
+    }
+
+    /// How many transfers nonces say were executed beyond those before, and what the receiver has.
+    async fn books(&self, before: &[u64], receiver: Address) -> eyre::Result<(u64, u64)> {
+        let after = self.counts().await?;
+        let counted = before.iter().zip(&after).map(|(b, a)| a.saturating_sub(*b)).sum();
+        let balance = self.rpc.call("eth_getBalance", json!([receiver, "latest"])).await?;
+        Ok((counted, quantity(&balance)?))
     }
 
     async fn counts(&self) -> eyre::Result<Vec<u64>> {
@@ -260,6 +277,6 @@ async fn watch(rpc: Rpc, mut next: u64, board: Arc<Mutex<Board>>) {
     }
 }
 
-fn lock(board: &Mutex<Board>) -> std::sync::MutexGuard<'_, Board> {
-    board.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

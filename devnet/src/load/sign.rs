@@ -1,5 +1,6 @@
 //! Signing ahead of time, on a thread of its own: the load must not wait for its own signatures.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -40,6 +41,7 @@ impl Signing {
         let (senders, queues): (Vec<_>, Vec<_>) = (0..lanes).map(|_| mpsc::channel(room)).unzip();
         let (signed, ready) = oneshot::channel();
         let load = load.clone();
+        let salt = salt();
         let thread = std::thread::spawn(move || {
             let mut signed = Some(signed);
             let mut started = Instant::now();
@@ -61,7 +63,7 @@ impl Signing {
                     std::thread::park_timeout(left.saturating_sub(LEAD));
                 }
                 let lane = usize::try_from(number).unwrap_or(0) % lanes;
-                let transaction = transaction(&load, number, left);
+                let transaction = transaction(&load, salt ^ number, number, left);
                 let ready = Ready {
                     id: id_of(&transaction),
                     request: request(&load, lane, &transaction),
@@ -94,14 +96,21 @@ fn due_at(number: u64, rate: f64) -> Duration {
     Duration::from_secs_f64(number as f64 / rate)
 }
 
-fn body(payload: Payload, chain_id: u64, number: u64, due_in: Duration) -> TransactionBody {
+/// What tells a load's transactions from those of others on the same network.
+fn salt() -> u64 {
+    static LOADS: AtomicU64 = AtomicU64::new(0);
+    let load = LOADS.fetch_add(1, Ordering::Relaxed);
+    let hash = blake3(&[&std::process::id().to_be_bytes(), &load.to_be_bytes()]);
+    u64::from_be_bytes(hash.0[..8].try_into().unwrap_or_default())
+}
+
+fn body(payload: Payload, chain_id: u64, salt: u64, due_in: Duration) -> TransactionBody {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let valid_until = u64::try_from((now + due_in + VALIDITY).as_millis()).unwrap_or(u64::MAX);
     TransactionBody {
         chain_id,
         valid_until,
-        // Unlike that of any other load on the same network.
-        salt: valid_until.rotate_left(32) ^ number,
+        salt: valid_until.rotate_left(32) ^ salt,
         max_fee: 1 << 90,
         payload,
     }
@@ -113,12 +122,12 @@ pub fn sign(payload: Payload, chain_id: u64, key: &SecretKey, number: u64) -> Tr
 }
 
 /// The n-th transaction of a load.
-fn transaction(load: &Load, number: u64, due_in: Duration) -> Transaction {
+fn transaction(load: &Load, salt: u64, number: u64, due_in: Duration) -> Transaction {
     let index = usize::try_from(number).unwrap_or(0);
     let key: &SecretKey = &load.accounts[index % load.accounts.len()];
     let namespace = NamespaceId(load.namespaces[index % load.namespaces.len()]);
     let payload = Payload::Submit { namespace, data: vec![Bytes::new()] };
-    let mut body = body(payload, load.chain_id, number, due_in);
+    let mut body = body(payload, load.chain_id, salt, due_in);
     let data = if load.pack > 1 {
         (0..load.pack as u64).map(|part| noise(number, part, load.bytes)).collect()
     } else {

@@ -22,8 +22,8 @@ use crate::process::Process;
 use crate::programs::Programs;
 use crate::tools::Tools;
 
-/// How long a network may take to come up.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a network may take to come up, or anything in it to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A network that runs.
 #[derive(Debug)]
@@ -71,14 +71,13 @@ impl Network {
         if !network.plan.options.late_full_nodes {
             network.start_full_nodes()?;
         }
-        network.wait_ready(START_PATIENCE).await?;
+        network.wait_ready(PATIENCE).await?;
         if network.plan.l1.as_ref().is_some_and(|planned| planned.terms.relayer) {
             let first = network.plan.validators.first().ok_or_else(|| eyre!("no validators"))?;
             network.start_relayer(&format!("http://{}", first.api))?;
         }
         for rollup in &network.plan.rollups {
-            let started =
-                Rollup::start(rollup, &programs.weft_rollup, anvil.as_deref(), START_PATIENCE);
+            let started = Rollup::start(rollup, &programs.weft_rollup, anvil.as_deref(), PATIENCE);
             network.rollups.push(started.await?);
         }
         network.put_up_bonds().await?;
@@ -107,7 +106,8 @@ impl Network {
         let payload = Payload::LockCollateral { amount };
         let id = node.client.submit(&sign(payload, self.plan.genesis.chain_id, key, 0)).await?;
         let id = id.map_err(|refused| eyre!("collateral was refused: {}", refused.problem))?;
-        node.client.wait_final(&id, START_PATIENCE).await?;
+        let found = node.client.wait_final(&id, PATIENCE).await?;
+        ensure!(found["receipt"]["status"] == "executed", "collateral was not put up: {found}");
         Ok(())
     }
 
@@ -232,14 +232,22 @@ impl Network {
         Ok(killed)
     }
 
-    /// Checks that all nodes that run have the same chain, byte for byte, up to the lowest tip
+    /// Asks everything to stop. Fails if something had to be killed, or ended with an error.
+    pub async fn stop_cleanly(&mut self) -> eyre::Result<()> {
+        let killed = self.stop().await?;
+        ensure!(killed.is_empty(), "these did not stop as they should: {}", killed.join(", "));
+        Ok(())
+    }
+
+    /// Checks that all nodes that run have the same chain, byte for byte, up to what is now the highest tip
     /// among them. Returns that height.
     pub async fn check_same_chain(&self) -> eyre::Result<u64> {
         let running: Vec<&Node> =
             self.nodes().filter(|node| node.process.pid().is_some()).collect();
         let tips = try_join_all(running.iter().map(|node| node.client.height())).await?;
-        let lowest = tips.into_iter().min().ok_or_else(|| eyre!("no node runs"))?;
-        for height in 1..=lowest {
+        let highest = tips.into_iter().max().ok_or_else(|| eyre!("no node runs"))?;
+        try_join_all(running.iter().map(|node| node.client.wait_height(highest, PATIENCE))).await?;
+        for height in 1..=highest {
             let blocks = running.iter().map(|node| node.client.block_bytes(height));
             let blocks = try_join_all(blocks).await?;
             for (node, block) in running.iter().zip(&blocks) {
@@ -251,7 +259,7 @@ impl Network {
                 );
             }
         }
-        Ok(lowest)
+        Ok(highest)
     }
 }
 

@@ -16,13 +16,17 @@ mod transactions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures::StreamExt;
+use futures::stream::poll_fn;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -163,6 +167,7 @@ impl Api {
             .route("/v1/withdrawals/{index}", get(l1::withdrawal))
             .fallback(|| async { Problem::not_found("no such path") })
             .layer(middleware::from_fn(plain_refusals))
+            .layer(middleware::from_fn(close_if_unread))
             .with_state(self)
     }
 }
@@ -240,6 +245,28 @@ async fn plain_refusals(request: Request, next: Next) -> Response {
         problem.headers_mut().insert(header::ALLOW, allow);
     }
     problem
+}
+
+/// Says that the connection ends with the answer if the request's body was not read to its end. The server
+/// ends it then, and a client that is not told might send its next request there.
+async fn close_if_unread(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let is_read = Arc::new(AtomicBool::new(false));
+    let at_end = Arc::clone(&is_read);
+    let request = request.map(|body| {
+        let end = poll_fn(move |_| {
+            at_end.store(true, Ordering::Relaxed);
+            Poll::Ready(None)
+        });
+        Body::from_stream(body.into_data_stream().chain(end))
+    });
+    let mut response = next.run(request).await;
+    if !is_read.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The type a client gets borsh as.

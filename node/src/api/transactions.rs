@@ -117,17 +117,17 @@ pub async fn show(
 
 /// Where a transaction stands, if this node knows it.
 pub async fn status(api: &Api, id: TransactionId) -> Result<Option<TransactionStatus>, Problem> {
-    let chain = api.chain.clone();
-    if let Some(record) = blocking(move || Ok(chain.transaction(&id)?)).await? {
-        return Ok(Some(ordered(id, record)));
-    }
+    // What waits is looked at first: what is ordered stops waiting once it can be read as ordered.
     let tier = match api.tracker.get(&id) {
-        Some(true) => Tier::Expected,
-        Some(false) => Tier::Received,
-        None if api.mempool.contains(&id) => Tier::Received,
-        None => return Ok(None),
+        Some(true) => Some(Tier::Expected),
+        Some(false) => Some(Tier::Received),
+        None => api.mempool.contains(&id).then_some(Tier::Received),
     };
-    Ok(Some(TransactionStatus::pending(id, tier)))
+    let chain = api.chain.clone();
+    Ok(match blocking(move || Ok(chain.transaction(&id)?)).await? {
+        Some(record) => Some(ordered(id, record)),
+        None => tier.map(|tier| TransactionStatus::pending(id, tier)),
+    })
 }
 
 fn ordered(id: TransactionId, record: TransactionRecord) -> TransactionStatus {

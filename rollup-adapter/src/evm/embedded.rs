@@ -125,6 +125,10 @@ impl Executor for Embedded {
         }
     }
 
+    async fn look(&mut self) -> Result<Progress, EmbeddedError> {
+        Ok(Progress::Done)
+    }
+
     async fn flush(&mut self) -> Result<(), EmbeddedError> {
         let store = self.store.clone();
         let cursor = self.cursor.filter(|_| self.moved);

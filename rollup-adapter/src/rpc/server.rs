@@ -53,7 +53,10 @@ async fn http(State(rpc): State<Rpc>, body: Body) -> Response {
     let limits = rpc.setup().limits;
     let body = match receive(body, limits.request_bytes, BODY_TIMEOUT).await {
         Ok(body) => body,
-        Err((status, error)) => return refuse(status, error),
+        // The rest of it is not read: the connection ends, and the client should know.
+        Err((status, error)) => {
+            return ([(header::CONNECTION, "close")], refuse(status, error)).into_response();
+        }
     };
     match rpc.answer(wire::read(&body, limits.batch)).await {
         Some(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),

@@ -256,6 +256,17 @@ impl Chain {
         Derivation::new(self.namespace, self.genesis_id(), at)
     }
 
+    /// All slices from a place on, verified.
+    pub fn slices_from(&self, at: &Cursor) -> Vec<VerifiedSlice> {
+        let mut at = *at;
+        let mut slices = Vec::new();
+        while let Some(slice) = self.verified(&at) {
+            at = Cursor { next: at.next + 1, header: slice.child(), ..at };
+            slices.push(slice);
+        }
+        slices
+    }
+
     /// The slice of a height as whoever has followed up to there verifies it.
     pub fn verified(&self, at: &Cursor) -> Option<VerifiedSlice> {
         let mut light = LightClient::new(&self.genesis, self.namespace, at).unwrap();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "test code")]
 
 pub mod chain;
+pub mod clean;
 pub mod dir;
 pub mod node;
 pub mod process;

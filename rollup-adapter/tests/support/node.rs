@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use weft_types::slice::ProvenSlice;
-use weft_types::{Payload, SliceEntry, Transaction, TransactionId, Unverified};
+use weft_types::{B256, Payload, SliceEntry, Transaction, TransactionId, Unverified};
 
 use super::chain::{Chain, Validators};
+use super::process::PATIENCE;
 
 /// What an endpoint does wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,6 +174,29 @@ impl Network {
         let mut shared = self.lock();
         shared.mempool.clear();
         shared.known.retain(|_, status| *status == "final");
+    }
+
+    /// The verdicts that wait, in the order in which they came: of each what effects it says.
+    pub fn verdicts(&self, of: TransactionId) -> Vec<Option<B256>> {
+        let said = |transaction: &Transaction| match transaction.body.payload {
+            Payload::Verdict { bundle, effects, .. } if bundle == of => Some(effects),
+            _ => None,
+        };
+        self.lock().mempool.iter().filter_map(said).collect()
+    }
+
+    /// Waits until there are more verdicts on a bundle than so many.
+    pub async fn until_verdict(&self, of: TransactionId, before: usize) -> Option<B256> {
+        let mut height = self.height.subscribe();
+        let said = async {
+            loop {
+                if let Some(said) = self.verdicts(of).get(before) {
+                    return *said;
+                }
+                height.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, said).await.expect("a verdict in time")
     }
 
     /// Waits until so many Weft transactions wait.

@@ -159,6 +159,20 @@ impl Rollup {
         }
     }
 
+    /// Waits until the slice of a height is taken in.
+    pub async fn until_taken(&self, height: u64) {
+        let since = Instant::now();
+        loop {
+            let ready = self.http.get(format!("{}/ready", self.url)).send().await.unwrap();
+            let ready: Value = ready.json().await.unwrap();
+            let taken = ready["height"].as_str().and_then(|height| height.parse::<u64>().ok());
+            if taken >= Some(height) {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "at {taken:?}:\n{}", self.log());
+        }
+    }
+
     /// Waits until a transaction is final, or what else became of it.
     pub async fn until_settled(&self, hash: &Value) -> Value {
         let since = Instant::now();

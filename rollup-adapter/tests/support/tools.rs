@@ -5,12 +5,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use weft_rollup_adapter::evm::genesis::EvmGenesis;
+
+use super::process::PATIENCE;
 
 /// `npm ci` begins by deleting `node_modules`, so an interrupted installation has no stamp.
 const STAMP: &str = "node_modules/.stamp";
@@ -100,41 +102,109 @@ fn platform() -> String {
     format!("{system}-{processor}")
 }
 
+/// When to cut an engine off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Before it gets the call.
+    Before,
+    /// When it has answered, and the answer goes nowhere.
+    After,
+}
+
 /// An address that stays while what is behind it comes and goes: a port that was freed might be
 /// somebody else's by the time it is wanted again.
 pub struct Relay {
     pub url: String,
+    way: Arc<Way>,
+}
+
+struct Way {
     target: watch::Sender<Option<u16>>,
+    cut: Mutex<Option<(&'static str, Cut)>>,
+}
+
+impl Way {
+    /// Passes on what is said, until one of the two has enough or they are cut off.
+    async fn relay(&self, mut ours: TcpStream, port: u16) -> std::io::Result<()> {
+        let mut theirs = TcpStream::connect(("127.0.0.1", port)).await?;
+        let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        loop {
+            tokio::select! {
+                read = ours.read(&mut asked) => {
+                    let asked = match read? {
+                        0 => return Ok(()),
+                        read => &asked[..read],
+                    };
+                    let cut = self.cut_at(asked);
+                    if cut != Some(Cut::Before) {
+                        theirs.write_all(asked).await?;
+                    }
+                    if cut == Some(Cut::After) {
+                        theirs.read(&mut answered).await?;
+                    }
+                    if cut.is_some() {
+                        self.target.send_replace(None);
+                        return Ok(());
+                    }
+                }
+                read = theirs.read(&mut answered) => match read? {
+                    0 => return Ok(()),
+                    read => ours.write_all(&answered[..read]).await?,
+                },
+            }
+        }
+    }
+
+    fn cut_at(&self, asked: &[u8]) -> Option<Cut> {
+        let mut cut = self.cut.lock().unwrap();
+        let (method, when) = (*cut)?;
+        let is_it = asked.windows(method.len()).any(|part| part == method.as_bytes());
+        is_it.then(|| {
+            *cut = None;
+            when
+        })
+    }
 }
 
 impl Relay {
     pub async fn start(target: &Anvil) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (sender, receiver) = watch::channel(Some(target.port));
+        let target = watch::Sender::new(Some(target.port));
+        let way = Arc::new(Way { target, cut: Mutex::new(None) });
+        let shared = way.clone();
         tokio::spawn(async move {
             loop {
-                let (mut ours, _) = listener.accept().await.unwrap();
-                let mut target = receiver.clone();
+                let (ours, _) = listener.accept().await.unwrap();
+                let mut target = shared.target.subscribe();
                 let Some(port) = *target.borrow_and_update() else { continue };
+                let way = shared.clone();
                 tokio::spawn(async move {
-                    let relaying = async {
-                        let mut theirs = TcpStream::connect(("127.0.0.1", port)).await?;
-                        copy_bidirectional(&mut ours, &mut theirs).await
-                    };
                     tokio::select! {
-                        _ = relaying => {}
+                        _ = way.relay(ours, port) => {}
                         _ = target.changed() => {}
                     }
                 });
             }
         });
-        Self { url, target: sender }
+        Self { url, way }
     }
 
     /// What is behind it from now on; nothing at all with `None`.
     pub fn lead_to(&self, target: Option<&Anvil>) {
-        self.target.send_replace(target.map(|anvil| anvil.port));
+        self.way.target.send_replace(target.map(|anvil| anvil.port));
+    }
+
+    /// Cuts the engine off at the next call of a method.
+    pub fn cut(&self, method: &'static str, when: Cut) {
+        *self.way.cut.lock().unwrap() = Some((method, when));
+    }
+
+    /// Waits until the engine is cut off.
+    pub async fn until_cut(&self) {
+        let mut target = self.way.target.subscribe();
+        let cut = target.wait_for(Option::is_none);
+        tokio::time::timeout(PATIENCE, cut).await.expect("the call is made in time").unwrap();
     }
 }
 

@@ -7,7 +7,10 @@ use alloy_consensus::{
 use alloy_eips::eip2718::Encodable2718;
 use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use serde_json::json;
 use weft_types::SecretKey;
+
+use super::chain::GENESIS_TIME_MS;
 
 pub const GWEI: u128 = 1_000_000_000;
 
@@ -19,6 +22,20 @@ pub struct Wallet {
 pub fn wallet(index: u64) -> Wallet {
     let hash = alloy_primitives::keccak256(index.to_be_bytes());
     Wallet { key: SecretKey::from_bytes(hash.0).unwrap() }
+}
+
+/// An EVM genesis file in which each wallet has a thousand ether.
+pub fn genesis_json<'a>(chain_id: u64, wallets: impl IntoIterator<Item = &'a Wallet>) -> String {
+    let alloc: serde_json::Map<String, serde_json::Value> = wallets
+        .into_iter()
+        .map(|w| (w.address().to_string(), json!({ "balance": "0x3635c9adc5dea00000" })))
+        .collect();
+    json!({
+        "config": { "chainId": chain_id },
+        "timestamp": format!("{:#x}", GENESIS_TIME_MS / 1000),
+        "alloc": alloc,
+    })
+    .to_string()
 }
 
 fn alloy_signature(key: &SecretKey, hash: B256) -> Signature {

@@ -177,7 +177,10 @@ impl Searcher {
         let Some(result) = self.result(id, height).await? else { return Ok(None) };
         match result {
             BidResult::Won => {}
-            BidResult::Lost | BidResult::NoLot | BidResult::BelowReserve => return Ok(None),
+            // The last one if it was sealed by a validator that did not know of a suspension yet.
+            BidResult::Lost | BidResult::NoLot | BidResult::BelowReserve | BidResult::NotAtomic => {
+                return Ok(None);
+            }
             other => return Err(eyre!("bid {id} for height {height}: {other}")),
         }
         let client = self.client()?;

@@ -27,7 +27,8 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let mut network = lab.start(options(lab, "flood")).await?;
     lock_collateral(&network).await?;
     let flooder = network.plan.accounts[15].clone();
-    let client = network.validators[1].client.clone();
+    // The one that the collateral is seen at.
+    let client = network.validators[0].client.clone();
     network.lock_collateral(&flooder, COLLATERAL).await?;
     let before = account(&client, &flooder).await?;
 
@@ -47,7 +48,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     );
 
     // What the flooder could not be kept from ordering, it has paid for.
-    let (transactions, won) = flooder_bids(&network, &flooder).await?;
+    let (transactions, won) = flooder_bids(&client, &flooder).await?;
     let after = account(&client, &flooder).await?;
     let paid = before.0 - after.0;
     let fee = network.plan.genesis.params.bid_fee;
@@ -65,7 +66,7 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     );
     compare(&network, Some(&flooder), findings).await?;
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 
@@ -87,8 +88,7 @@ async fn account(client: &Client, key: &SecretKey) -> eyre::Result<(Wei, Wei)> {
 }
 
 /// How many bids of the flooder were ordered, whatever became of them, and how many won.
-async fn flooder_bids(network: &Network, flooder: &SecretKey) -> eyre::Result<(u64, u64)> {
-    let client = &network.validators[1].client;
+async fn flooder_bids(client: &Client, flooder: &SecretKey) -> eyre::Result<(u64, u64)> {
     let address = serde_json::to_value(flooder.address())?;
     let (mut count, mut won) = (0, 0);
     for height in 1..=client.height().await? {

@@ -12,7 +12,8 @@ use eyre::{ensure, eyre};
 use futures::future::try_join_all;
 use serde_json::Value;
 use weft_types::{
-    AuctionSettings, NamespaceId, ProvenResult, SecretKey, SliceEntry, TimeMs, TransactionId, Wei,
+    AuctionSettings, NamespaceId, ObservationBody, ProvenResult, SecretKey, SliceEntry, TimeMs,
+    TransactionId, Wei,
 };
 
 pub use flood::run as flood;
@@ -34,8 +35,8 @@ const COLLATERAL: Wei = 50_000_000_000_000_000_000;
 /// How long validators wait for bids: long enough for a loaded machine.
 const WINDOW: Duration = Duration::from_millis(250);
 
-/// A bid that all validators have taken so long before any of them observed its height, in
-/// milliseconds, is in time for each: they seal bids shortly before they observe.
+/// A bid that all validators have taken so long before any of them last sealed for its height, in
+/// milliseconds, is in time for each.
 const IN_TIME: TimeMs = 120;
 
 /// How long anything may take.
@@ -103,7 +104,7 @@ async fn bidding(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     findings.note("bids sent meanwhile", under_fire.len().to_string());
     compare(&network, None, findings).await?;
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 
@@ -132,7 +133,7 @@ async fn lying(lab: &Lab, conduct: As, findings: &mut Findings) -> eyre::Result<
         format!("{refused:.0} proposals refused; every result as it must be, no bid missing"),
     );
     audit::logs(&network)?;
-    network.stop().await?;
+    network.stop_cleanly().await?;
     Ok(())
 }
 
@@ -152,6 +153,7 @@ async fn nothing_is_missing(
     findings: &mut Findings,
 ) -> eyre::Result<()> {
     let client = &network.validators[1].client;
+    client.wait_height(last, PATIENCE).await?;
     let (mut in_time, mut late, mut late_and_in) = (0u64, 0u64, 0u64);
     let mut heights: BTreeMap<u64, (BTreeSet<TransactionId>, Option<TimeMs>)> = BTreeMap::new();
     for bid in sent.iter().filter(|bid| bid.height < last) {
@@ -160,18 +162,18 @@ async fn nothing_is_missing(
             let bids = results["bids"].as_array().ok_or_else(|| eyre!("no bids in {results}"))?;
             let ids = bids.iter().filter_map(|bid| bid["bid"].as_str()?.parse().ok());
             let block = client.block(bid.height).await?;
-            let clocks =
-                block.observations.as_slice().iter().map(|observation| observation.body.clock_ms);
-            entry.insert((ids.collect(), clocks.min()));
+            let observed = block.observations.as_slice().iter();
+            let sealed = observed.map(|observation| sealed_at(&observation.body));
+            entry.insert((ids.collect(), sealed.min()));
         }
-        let (ordered, observed_at) = &heights[&bid.height];
+        let (ordered, sealed_at) = &heights[&bid.height];
         let is_in = ordered.contains(&bid.id);
-        let ahead = bid.all_had_it_at.zip(*observed_at).map(|(had, seen)| seen.saturating_sub(had));
+        let ahead = bid.all_had_it_at.zip(*sealed_at).map(|(had, then)| then.saturating_sub(had));
         if ahead.is_some_and(|ahead| ahead >= IN_TIME) {
             in_time += 1;
             ensure!(
                 is_in,
-                "bid {} is not in block {} although all validators had it {ahead:?} ms before they observed",
+                "bid {} is not in block {} although all validators had it {ahead:?} ms before they sealed",
                 bid.id,
                 bid.height
             );
@@ -192,6 +194,13 @@ async fn nothing_is_missing(
     Ok(())
 }
 
+/// When an observer last sealed, by its own clock: at the latest when it observed.
+fn sealed_at(body: &ObservationBody) -> TimeMs {
+    let own = body.lanes.iter().filter(|lane| lane.author == body.observer);
+    let age = own.filter_map(|lane| lane.ages_ms.last()).min();
+    body.clock_ms.saturating_sub(age.copied().unwrap_or(0).into())
+}
+
 /// Checks that all nodes have the same results, and that they are what the oracle finds in the blocks,
 /// that headers commit to them, and that winners head their slices. Pays attention to every wei.
 async fn compare(
@@ -199,9 +208,10 @@ async fn compare(
     flooder: Option<&SecretKey>,
     findings: &mut Findings,
 ) -> eyre::Result<()> {
-    let first = &network.validators[1].client;
     // What was bid last is for the second height from now at most, and then nothing moves any more.
-    first.wait_height(first.height().await? + 4, PATIENCE).await?;
+    let tips = try_join_all(network.nodes().map(|node| node.client.height())).await?;
+    let quiet = tips.into_iter().max().unwrap_or(0) + 4;
+    try_join_all(network.nodes().map(|node| node.client.wait_height(quiet, PATIENCE))).await?;
     let through = network.check_same_chain().await?.saturating_sub(1);
     let nodes: Vec<&Node> = network.nodes().filter(|node| node.process.pid().is_some()).collect();
     let node = *nodes.first().ok_or_else(|| eyre!("no node runs"))?;

@@ -13,7 +13,7 @@
 //! the engine has a block that the journal only intended, and it is recognised.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes};
 use serde_json::{Value, json};
@@ -33,9 +33,6 @@ use crate::metrics::EvmMetrics;
 
 /// How often an engine that cannot be reached is tried.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// How often to look whether the engine is where it was left, while there is nothing to execute.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// How far back a block hash is asked for to see whether the engine remembers.
 const HISTORY: u64 = 200;
@@ -159,7 +156,6 @@ pub struct External {
     head: Option<Head>,
     cursor: Option<Cursor>,
     moved: bool,
-    looked_at: Instant,
 }
 
 impl External {
@@ -170,8 +166,7 @@ impl External {
         spec: ChainSpec,
         metrics: EvmMetrics,
     ) -> Self {
-        let looked_at = Instant::now();
-        Self { engine, journal, spec, metrics, head: None, cursor: None, moved: false, looked_at }
+        Self { engine, journal, spec, metrics, head: None, cursor: None, moved: false }
     }
 
     /// The engine's last block, however long it takes to reach it.
@@ -194,10 +189,8 @@ impl External {
     }
 
     /// Whether the engine is where it was left.
-    async fn is_in_place(&mut self) -> Result<bool, ExternalError> {
-        let head = Head::from(&self.reach().await?);
-        self.looked_at = Instant::now();
-        Ok(self.head == Some(head))
+    async fn is_in_place(&self) -> Result<bool, ExternalError> {
+        Ok(self.head == Some(Head::from(&self.reach().await?)))
     }
 
     /// Compares the engine with the journal, and finds where to go on.
@@ -439,11 +432,6 @@ impl Executor for External {
             self.journal.unwind(cursor)?;
         }
         if step.is_empty() {
-            // What was sent to the rollup may wait for blocks that the engine has lost: then no
-            // slice will come before it has them again.
-            if self.looked_at.elapsed() >= LOOK && !self.is_in_place().await? {
-                return Ok(Progress::Rewound);
-            }
             self.cursor = Some(cursor);
             self.moved = true;
             return Ok(Progress::Done);
@@ -490,6 +478,10 @@ impl Executor for External {
             cursor.settled = settled;
             self.moved = true;
         }
+    }
+
+    async fn look(&mut self) -> Result<Progress, ExternalError> {
+        Ok(if self.is_in_place().await? { Progress::Done } else { Progress::Rewound })
     }
 
     async fn flush(&mut self) -> Result<(), ExternalError> {
