@@ -27,6 +27,8 @@ enum Trace {
     InvalidProposals,
     /// Two signatures for one slot.
     Evidence,
+    /// Proposals that they do not answer, so that another round comes.
+    LaterRounds,
     /// Nothing that can be proven.
     Nothing,
 }
@@ -39,8 +41,8 @@ fn trace_of(conduct: As) -> Trace {
         | As::BackDatingProposer
         | As::LyingProposer
         | As::SwappingProposer
-        | As::EmptyProposer
         | As::OmittingProposer => Trace::InvalidProposals,
+        As::EmptyProposer => Trace::LaterRounds,
         As::SplitAuthor | As::SplitObserver | As::DoubleVoter => Trace::Evidence,
         As::Honest | As::WithholdingAuthor => Trace::Nothing,
     }
@@ -101,10 +103,13 @@ async fn one(
             ensure!(accused > 0, "{name}: nobody kept evidence");
             told.push(format!("{accused} pieces of evidence kept"));
         }
+        Trace::LaterRounds => {
+            let later = metric(&network, "weft_late_heights_total").await?;
+            ensure!(later > 0, "{name}: no height took another round");
+            no_empty_block_too_soon(&network).await?;
+            told.push("not answered; no empty block before its round".to_owned());
+        }
         Trace::Nothing => ensure!(refused == 0, "{name}: {refused} proposals refused"),
-    }
-    if conduct == As::EmptyProposer {
-        no_empty_block_too_soon(&network).await?;
     }
     findings.note(name.clone(), told.join(", "));
 

@@ -91,6 +91,14 @@ struct Case {
     body: Vec<u8>,
     /// The status that is expected.
     status: u16,
+    /// A part of the detail that is expected.
+    says: &'static str,
+}
+
+impl Case {
+    fn saying(self, says: &'static str) -> Self {
+        Self { says, ..self }
+    }
 }
 
 fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
@@ -121,6 +129,7 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
         content_type,
         body,
         status,
+        says: "",
     };
     let submit = "/v1/transactions";
     let legs = |count: u64| -> Vec<Leg> {
@@ -145,11 +154,16 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
         ),
         case("a byte too many", &post, submit, octets, trailing, 400),
         case("50 MiB", &post, submit, octets, vec![0; 50 << 20], 413),
-        case("another chain", &post, submit, octets, borsh::to_vec(&transaction(1))?, 422),
-        case("a bad signature", &post, submit, octets, borsh::to_vec(&unsigned)?, 422),
-        case("an expired transaction", &post, submit, octets, borsh::to_vec(&expired)?, 422),
-        case("no money", &post, submit, octets, borsh::to_vec(&poor)?, 422),
-        case("no such namespace", &post, submit, octets, borsh::to_vec(&unknown)?, 422),
+        case("another chain", &post, submit, octets, borsh::to_vec(&transaction(1))?, 422)
+            .saying("chain_id"),
+        case("a bad signature", &post, submit, octets, borsh::to_vec(&unsigned)?, 422)
+            .saying("signature"),
+        case("an expired transaction", &post, submit, octets, borsh::to_vec(&expired)?, 422)
+            .saying("valid_until"),
+        case("no money", &post, submit, octets, borsh::to_vec(&poor)?, 422)
+            .saying("does not cover"),
+        case("no such namespace", &post, submit, octets, borsh::to_vec(&unknown)?, 422)
+            .saying("namespace"),
         case("no JSON", &post, submit, json, b"{\"tx\":".to_vec(), 400),
         case("JSON of another shape", &post, submit, json, b"[1,2]".to_vec(), 400),
         case("deep JSON", &post, submit, json, vec![b'['; 100_000], 400),
@@ -168,7 +182,8 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
         case("a proof of what", &get, "/v1/auctions/1?proof=2", None, vec![], 400),
         case("no bundle's id", &get, "/v1/bundles/0x1", None, vec![], 400),
         case("nobody's bundle", &get, NOBODYS_BUNDLE, None, vec![], 404),
-        case("a bid for nothing", &post, submit, octets, borsh::to_vec(&bid(1, vec![])?)?, 422),
+        case("a bid for nothing", &post, submit, octets, borsh::to_vec(&bid(1, vec![])?)?, 422)
+            .saying("an amount above zero"),
         case(
             "a bid too soon",
             &post,
@@ -176,9 +191,12 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
             octets,
             borsh::to_vec(&bid(u64::MAX, legs(1))?)?,
             422,
-        ),
-        case("a bid too late", &post, submit, octets, borsh::to_vec(&bid(0, legs(1))?)?, 422),
-        case("a bid for too much", &post, submit, octets, borsh::to_vec(&bid(9, legs(9))?)?, 422),
+        )
+        .saying("above the next one"),
+        case("a bid too late", &post, submit, octets, borsh::to_vec(&bid(0, legs(1))?)?, 422)
+            .saying("the next one is"),
+        case("a bid for too much", &post, submit, octets, borsh::to_vec(&bid(9, legs(9))?)?, 422)
+            .saying("9 legs"),
     ])
 }
 
@@ -212,7 +230,8 @@ async fn requests(network: &Network, findings: &mut Findings) -> eyre::Result<()
                 case.what
             );
             let problem: serde_json::Value = serde_json::from_str(&text)?;
-            ensure!(problem["detail"].is_string(), "{}: no detail in {text}", case.what);
+            let says = problem["detail"].as_str().is_some_and(|detail| detail.contains(case.says));
+            ensure!(says, "{}: no {:?} in the detail of {text}", case.what, case.says);
             count += 1;
         }
     }
