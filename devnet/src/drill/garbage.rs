@@ -113,6 +113,7 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
     };
     let good = borsh::to_vec(&transaction(chain_id))?;
     let mut unsigned: Transaction = transaction(chain_id);
+    // That is somebody else's signature, then.
     unsigned.signature.0[7] ^= 1;
     let mut expired = transaction(chain_id).body;
     expired.valid_until = 1;
@@ -157,7 +158,7 @@ fn cases(chain_id: u64, plan: &Plan) -> eyre::Result<Vec<Case>> {
         case("another chain", &post, submit, octets, borsh::to_vec(&transaction(1))?, 422)
             .saying("chain_id"),
         case("a bad signature", &post, submit, octets, borsh::to_vec(&unsigned)?, 422)
-            .saying("signature"),
+            .saying("does not cover"),
         case("an expired transaction", &post, submit, octets, borsh::to_vec(&expired)?, 422)
             .saying("valid_until"),
         case("no money", &post, submit, octets, borsh::to_vec(&poor)?, 422)

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use eyre::{WrapErr, ensure, eyre};
 use libp2p::identity;
-use weft_node::home::Home;
 use weft_types::hash::blake3;
 use weft_types::{AuctionSettings, Genesis, Params, SecretKey, Wei};
 

@@ -2,9 +2,9 @@
 
 use weft_ledger::{Key, Undecided, Value};
 use weft_types::results::AuctionResult;
+use weft_types::slice::ProvenEntry;
 use weft_types::{
-    BidMode, DecidedBundle, Height, Legs, Payload, ProvenEntry, ProvenResult, SliceEntry,
-    TransactionId,
+    BidMode, DecidedBundle, Height, Legs, Payload, ProvenResult, SliceEntry, TransactionId,
 };
 
 use super::{Chain, ChainError};
