@@ -2,9 +2,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`bundles`] | bundles: their legs, where those stand, what was decided |
-//! | [`slices`] | slices and their proofs |
-//! | [`changes`] | what the view takes in of a block |
+//! | `bundles` | bundles: their legs, where those stand, what was decided |
+//! | `slices` | slices and their proofs |
+//! | `changes` | what the view takes in of a block |
 
 mod bundles;
 mod changes;

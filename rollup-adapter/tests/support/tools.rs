@@ -140,7 +140,8 @@ impl Way {
                         theirs.write_all(asked).await?;
                     }
                     if cut == Some(Cut::After) {
-                        theirs.read(&mut answered).await?;
+                        let answer = theirs.read(&mut answered).await?;
+                        assert!(answer > 0, "the engine answers");
                     }
                     if cut.is_some() {
                         self.target.send_replace(None);
