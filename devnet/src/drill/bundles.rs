@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eyre::{ensure, eyre};
+use eyre::{bail, ensure, eyre};
 use futures::future::join_all;
+use serde_json::Value;
+use tokio::time::timeout;
 use weft_types::slice::ProvenEntry;
 use weft_types::{
     Bytes, Committee, Leg, NamespaceId, Payload, SliceEntry, TransactionId, Unverified,
@@ -13,7 +15,7 @@ use weft_types::{
 
 use super::traffic::{Rates, Traffic};
 use super::{Findings, Lab, audit};
-use crate::client::number;
+use crate::client::{Client, number};
 use crate::load::sign;
 use crate::network::Network;
 
@@ -108,10 +110,22 @@ async fn send(network: &Network, number: u64) -> eyre::Result<(TransactionId, Ve
     let transaction = sign(payload, network.plan.genesis.chain_id, key, 1 << 45 | number);
     let id = client.submit(&transaction).await?;
     let id = id.map_err(|refused| eyre!("a bundle was refused: {}", refused.problem))?;
-    let found = client.wait_final(&id, PATIENCE).await?;
+    let found = timeout(PATIENCE, until_final(client, &id)).await??;
     let expected = if number % 5 == 4 { "skipped" } else { "executed" };
     ensure!(found["receipt"]["status"] == expected, "bundle {number}: {found}, not {expected}");
     Ok((id, legs))
+}
+
+/// Asks a node for a transaction that it has taken, without a pause, until it is final. At no moment may it not
+/// know of it.
+async fn until_final(client: &Client, id: &TransactionId) -> eyre::Result<Value> {
+    loop {
+        match client.try_get(&format!("/v1/transactions/{id}")).await? {
+            Ok(found) if found["status"] == "final" => return Ok(found),
+            Ok(_) => {}
+            Err(refused) => bail!("{id} was taken, and now: {}", refused.problem),
+        }
+    }
 }
 
 /// Checks what a node shows of a bundle. Returns how many of its legs stand in slices.
