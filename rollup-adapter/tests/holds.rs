@@ -131,9 +131,9 @@ impl Story {
         same_head(rollup, &self.network, &genesis_json(ROLLUP, &self.wallets)).await;
     }
 
-    /// Kills it once it has given a verdict, and once more when it has said so again. It is decided while it
-    /// is dead.
-    async fn killed_between_verdict_and_decision(&mut self, engine: &str) {
+    /// Kills it once it has given a verdict, and once more when it has said so again, for which it asks
+    /// the engine behind a relay nothing. It is decided while it is dead.
+    async fn killed_between_verdict_and_decision(&mut self, engine: &str, relay: Option<&Relay>) {
         let rollup = self.start(engine);
         self.as_if_nothing_had_been(&rollup).await;
         let held = self.hold();
@@ -142,8 +142,14 @@ impl Story {
         self.as_if_nothing_had_been(&rollup).await;
         rollup.kill();
         let said = self.said(held);
+        if let Some(relay) = relay {
+            relay.cut("eth_simulateV1", Cut::Before);
+        }
         let rollup = self.start(engine);
         self.verdict(held, said).await;
+        if let Some(relay) = relay {
+            relay.spare();
+        }
         rollup.kill();
         self.decide(held);
         let rollup = self.start(engine);
@@ -156,7 +162,7 @@ impl Story {
 async fn the_embedded_engine_is_killed_while_held() {
     let mut story = Story::begin().await;
     for _ in 0..6 {
-        story.killed_between_verdict_and_decision("revm").await;
+        story.killed_between_verdict_and_decision("revm", None).await;
     }
     // Killed as it hears of the decision, somewhere in the execution.
     for _ in 0..12 {
@@ -183,7 +189,7 @@ async fn an_executor_is_killed_at_every_call_of_its_engine() {
     let relay = Relay::start(&anvil).await;
     let engine = format!("external:{}", relay.url);
     for _ in 0..3 {
-        story.killed_between_verdict_and_decision(&engine).await;
+        story.killed_between_verdict_and_decision(&engine, Some(&relay)).await;
     }
     // Before the verdict.
     for when in [Cut::Before, Cut::After] {

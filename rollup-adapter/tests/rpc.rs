@@ -94,6 +94,9 @@ async fn senseless_input_is_answered_with_an_error() {
         assert!(!answer["error"]["message"].as_str().unwrap().is_empty(), "{what}: {answer}");
         assert_eq!(answer["jsonrpc"], "2.0", "{what}");
     }
+    // Who sends more than is read is told that the connection ends.
+    let much = reqwest::Client::new().post(&rollup.url).body(vec![b' '; 15 * MIB]);
+    assert_eq!(much.send().await.unwrap().headers()["connection"], "close");
     let answers = post(&rollup, batch(100).to_string()).await;
     assert_eq!(answers.as_array().unwrap().len(), 100);
 }

@@ -18,7 +18,7 @@ use weft_types::{
 use super::As;
 use super::record::Recorder;
 
-/// Blocks whose batches are remembered.
+/// Blocks that are remembered.
 const REMEMBERED: usize = 16;
 
 /// A node's conduct.
@@ -29,10 +29,8 @@ pub struct Faulty {
     /// The other validators.
     others: Vec<Address>,
     recorder: Option<Recorder>,
-    /// Batches of blocks that may be proposed.
-    batches: BTreeMap<(u64, BlockId), Vec<BatchDigest>>,
-    /// Headers of blocks that may be a parent.
-    headers: BTreeMap<(u64, BlockId), Header>,
+    /// Blocks that may be proposed, or be a parent: their headers and batches.
+    blocks: BTreeMap<(u64, BlockId), (Header, Vec<BatchDigest>)>,
 }
 
 impl Faulty {
@@ -47,8 +45,13 @@ impl Faulty {
         let own = key.address();
         let members = committee.members().iter().map(|member| member.address);
         let others = members.filter(|address| *address != own).collect();
-        let (batches, headers) = (BTreeMap::new(), BTreeMap::new());
-        Self { conduct, key, chain_id, others, recorder, batches, headers }
+        Self { conduct, key, chain_id, others, recorder, blocks: BTreeMap::new() }
+    }
+
+    /// The parent of a block.
+    fn parent_of(&self, header: &Header) -> Option<&Header> {
+        let parent = (header.height.checked_sub(1)?, header.parent);
+        self.blocks.get(&parent).map(|(parent, _)| parent)
     }
 
     /// Half of the other validators, and the rest.
@@ -62,11 +65,9 @@ impl Conduct for Faulty {
         let digests = block.batches.iter().map(|batch| batch.body.digest()).collect();
         let header = &block.value.header;
         let place = (header.height, header.id());
-        self.batches.insert(place, digests);
-        self.headers.insert(place, *header);
-        while self.batches.len() > REMEMBERED {
-            self.batches.pop_first();
-            self.headers.pop_first();
+        self.blocks.insert(place, (*header, digests));
+        while self.blocks.len() > REMEMBERED {
+            self.blocks.pop_first();
         }
     }
 
@@ -118,8 +119,8 @@ impl Conduct for Faulty {
 
     fn propose(&mut self, mut block: ProposedBlock) -> ProposedBlock {
         let header = &mut block.header;
-        let digests = self.batches.get(&(header.height, header.id()));
-        let mut digests = digests.cloned().unwrap_or_default();
+        let known = self.blocks.get(&(header.height, header.id()));
+        let mut digests = known.map(|(_, digests)| digests.clone()).unwrap_or_default();
         match self.conduct {
             As::DroppingProposer => {
                 digests.pop();
@@ -139,7 +140,7 @@ impl Conduct for Faulty {
             As::SwappingProposer => header.parent_outcome.results_root.0[0] ^= 1,
             As::EmptyProposer => {
                 // As it would be if it were not too soon for it.
-                if let Some(parent) = self.headers.get(&(header.height - 1, header.parent)) {
+                if let Some(parent) = self.parent_of(header) {
                     header.time_ms = parent.time_ms + 1;
                     header.l1_origin = parent.l1_origin;
                     header.events_root = events_root(&[]);
@@ -149,7 +150,7 @@ impl Conduct for Faulty {
                 header.batches_root = batches_root(&[]);
             }
             As::OmittingProposer => {
-                if let Some(parent) = self.headers.get(&(header.height - 1, header.parent)) {
+                if let Some(parent) = self.parent_of(header) {
                     header.l1_origin = parent.l1_origin;
                     header.events_root = events_root(&[]);
                 }

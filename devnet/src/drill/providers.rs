@@ -43,9 +43,11 @@ pub async fn run(lab: &Lab, findings: &mut Findings) -> eyre::Result<()> {
     let refused = invalid_proposals(&network).await?;
     ensure!(refused == 0, "{refused} proposals were refused because of somebody's view of L1");
     findings.note("proposals refused", refused.to_string());
-    // None of them is because of L1, or a proposal would have been refused. A busy machine is late now and then.
     let (later, blocks) = later_rounds(&network).await?;
     findings.note("heights decided in a later round", format!("{later} of {blocks}"));
+    // None of them is because of L1: if one validator's proposals were not answered for that, every fourth would be.
+    // A busy machine makes some late all the same.
+    ensure!(later * 6 < blocks, "{later} of {blocks} heights took a later round");
     audit::chain(&network, &load, findings).await?;
     audit::logs(&network)?;
     network.stop_cleanly().await?;

@@ -186,17 +186,14 @@ impl Network {
     }
 
     /// Waits until there are more verdicts on a bundle than so many.
-    pub async fn until_verdict(&self, of: TransactionId, before: usize) -> Option<B256> {
+    pub async fn until_verdict(&self, of: TransactionId, before: usize) {
         let mut height = self.height.subscribe();
         let said = async {
-            loop {
-                if let Some(said) = self.verdicts(of).get(before) {
-                    return *said;
-                }
+            while self.verdicts(of).len() <= before {
                 height.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(PATIENCE, said).await.expect("a verdict in time")
+        tokio::time::timeout(PATIENCE, said).await.expect("a verdict in time");
     }
 
     /// Waits until so many Weft transactions wait.

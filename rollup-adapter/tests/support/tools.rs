@@ -201,6 +201,12 @@ impl Relay {
         *self.way.cut.lock().unwrap() = Some((method, when));
     }
 
+    /// Does not cut it off after all: the method has not been called.
+    pub fn spare(&self) {
+        let cut = self.way.cut.lock().unwrap().take();
+        assert!(cut.is_some(), "the engine was called");
+    }
+
     /// Waits until the engine is cut off.
     pub async fn until_cut(&self) {
         let mut target = self.way.target.subscribe();
